@@ -1,0 +1,9 @@
+"""The two errors a user may see: one clear sentence each, no traceback."""
+
+
+class MiaError(Exception):
+    """Something went wrong while working (exit status 1); the message is one sentence that says what would be right."""
+
+
+class UsageError(MiaError):
+    """The request itself is wrong: an unknown name or an ill-typed parameter (exit status 2)."""

@@ -1,0 +1,96 @@
+"""Every knob of an experiment, its type, and the three profiles that set them."""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+
+from mia_lib.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The size and shape of one experiment. Changed on the command line by `--set name=value`."""
+
+    max_speakers: int = 0  # use at most this many speakers, chosen by seed (0: all)
+    max_utterances: int = 0  # use at most this many source utterances of each speaker (0: all)
+    fragment_seconds: float = 2.0  # length of a fragment
+    short_utterances: str = "pad"  # utterances of half a fragment to one fragment: "pad" (repeat the signal) or "drop"
+    feature: str = "mfcc"
+    hop: int = 256  # samples between two frames of the feature
+    model: str = "paper_mfcc"
+    split: str = "proportional"  # or "lab41": the paper's own LibriSpeech split
+    train_fraction: float = 0.5  # share of each training speaker's utterances that the model trains on
+    repeats: int = 3  # independent speaker splits, each with a target and shadows; all trained in one stack
+    n_shadows: int = 4  # shadow models per target
+    epochs: int = 50  # of the target
+    shadow_epochs: int = 50
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "constant"  # or "cosine"
+    patience: int = 0  # stop a model after this many epochs without a lower training loss (0: never)
+    bootstrap: int = 1000  # resamples behind each interval
+
+    def asdict(self) -> dict:
+        return dataclasses.asdict(self)
+
+
+CHOICES = {"short_utterances": ("pad", "drop"), "split": ("proportional", "lab41"), "schedule": ("constant", "cosine")}
+MINIMUM = {
+    "max_speakers": 0,
+    "max_utterances": 0,
+    "fragment_seconds": 0.1,
+    "hop": 1,
+    "train_fraction": 0.01,
+    "repeats": 1,
+    "n_shadows": 1,
+    "epochs": 1,
+    "shadow_epochs": 1,
+    "batch_size": 2,
+    "learning_rate": 0.0,
+    "patience": 0,
+    "bootstrap": 1,
+}
+
+PROFILES: dict[str, dict] = {
+    "smoke": dict(max_speakers=24, max_utterances=8, repeats=1, n_shadows=2, epochs=12, shadow_epochs=12, bootstrap=200),
+    "standard": {},
+    "paper": dict(
+        fragment_seconds=3.0, hop=512, train_fraction=0.8, repeats=1, n_shadows=1, epochs=50, shadow_epochs=15
+    ),
+}
+
+
+def _typed(name: str, value, kind: type):
+    """`value` as `kind`; strings come from the command line, everything else must have the type already."""
+    try:
+        if isinstance(value, str) and kind is not str:
+            return kind(value)
+    except ValueError:
+        pass
+    else:
+        if kind is float and type(value) is int:
+            return float(value)
+        if type(value) is kind:
+            return value
+    raise UsageError(f"parameter {name!r} must be of type {kind.__name__}, not {value!r}")
+
+
+def resolve(profile: str = "standard", corpus: str = "demo", overrides: dict | None = None) -> Settings:
+    """The settings of `profile` for `corpus` with `overrides` applied; raises UsageError for unknown or ill-typed ones."""
+    if profile not in PROFILES:
+        raise UsageError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
+    kinds = typing.get_type_hints(Settings)
+    values = dict(PROFILES[profile])
+    if profile == "paper" and corpus.partition(":")[0] == "librispeech":
+        values["split"] = "lab41"
+    for name, value in (overrides or {}).items():
+        if name not in kinds:
+            raise UsageError(f"unknown parameter {name!r}: choose one of {', '.join(kinds)}")
+        values[name] = value = _typed(name, value, kinds[name])
+        if name in CHOICES and value not in CHOICES[name]:
+            raise UsageError(f"parameter {name!r} must be one of {', '.join(CHOICES[name])}, not {value!r}")
+        if name in MINIMUM and not MINIMUM[name] <= value < float("inf"):
+            raise UsageError(f"parameter {name!r} must be at least {MINIMUM[name]}, not {value}")
+    if not values.get("train_fraction", 0.5) < 1:
+        raise UsageError(f"parameter 'train_fraction' must be below 1, not {values['train_fraction']}")
+    return Settings(**values)
