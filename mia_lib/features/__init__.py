@@ -3,3 +3,4 @@
 from mia_lib.registry import Registry
 
 FEATURES = Registry("feature", "mia_lib.features")
+

@@ -1,0 +1,136 @@
+"""Layers for K models at once: every tensor carries a leading model axis, and K = 1 is not a special case.
+
+Activations are [models, batch, length, channels]. A convolution is a copy of its windows and one batched matrix
+product; normalisation sees models × channels as so many channels. Each model is initialised from a generator of its
+own, in the order of its layers, so that it starts the same whatever else is in the stack.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def uniform(weight: Tensor, generators: list[torch.Generator], bound: float, sizes: list[int] | None = None) -> None:
+    """Fill weight[k] from U(-bound, bound) with generator k; of its last axis only sizes[k], the rest 0."""
+    with torch.no_grad():
+        weight.zero_()
+        for k, generator in enumerate(generators):
+            part = weight[k] if sizes is None else weight[k, ..., : sizes[k]]
+            drawn = torch.rand(part.shape, generator=generator, dtype=torch.float64)
+            part.copy_((2 * drawn - 1) * bound)
+
+
+class Conv1d(nn.Module):
+    """Convolution over the length. No bias: a batch normalisation follows, which would remove it."""
+
+    def __init__(self, models: int, inputs: int, outputs: int, kernel: int, padding: int = 0, dilation: int = 1):
+        super().__init__()
+        self.kernel, self.padding, self.dilation = kernel, padding, dilation
+        self.weight = nn.Parameter(torch.empty(models, kernel * inputs, outputs))
+
+    def initialise(self, generators: list[torch.Generator]) -> None:
+        uniform(self.weight, generators, 1 / math.sqrt(self.weight.shape[1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.pad(x, (0, 0, self.padding, self.padding))
+        models, batch, length, channels = x.shape
+        out = length - self.dilation * (self.kernel - 1)
+        windows = torch.cat([x[:, :, t * self.dilation :][:, :, :out] for t in range(self.kernel)], dim=-1)
+        y = torch.bmm(windows.view(models, batch * out, self.kernel * channels), self.weight)
+        return y.view(models, batch, out, -1)
+
+
+class Linear(nn.Module):
+    """Affine map of [models, batch, inputs]; with `sizes`, model k uses only its first sizes[k] outputs."""
+
+    def __init__(self, models: int, inputs: int, outputs: int, sizes: list[int] | None = None):
+        super().__init__()
+        self.sizes = sizes
+        self.weight = nn.Parameter(torch.empty(models, inputs, outputs))
+        self.bias = nn.Parameter(torch.empty(models, 1, outputs))
+
+    def initialise(self, generators: list[torch.Generator]) -> None:
+        bound = 1 / math.sqrt(self.weight.shape[1])
+        uniform(self.weight, generators, bound, self.sizes)
+        uniform(self.bias, generators, bound, self.sizes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation of the last axis, per model; any number of axes between model and channel."""
+
+    def __init__(self, models: int, channels: int, momentum: float = 0.1):
+        super().__init__()
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(models, channels))
+        self.bias = nn.Parameter(torch.zeros(models, channels))
+        self.register_buffer("running_mean", torch.zeros(models, channels))
+        self.register_buffer("running_var", torch.ones(models, channels))
+
+    def initialise(self, generators: list[torch.Generator]) -> None:
+        del generators  # nothing is drawn
+        for value, tensor in ((1, self.weight), (0, self.bias), (0, self.running_mean), (1, self.running_var)):
+            tensor.data.fill_(value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        models, channels = self.weight.shape
+        rows = x.reshape(models, -1, channels).transpose(0, 1).reshape(-1, models * channels)
+        y = F.batch_norm(
+            rows,
+            self.running_mean.view(-1),
+            self.running_var.view(-1),
+            self.weight.view(-1),
+            self.bias.view(-1),
+            self.training,
+            self.momentum,
+        )
+        return y.view(-1, models, channels).transpose(0, 1).reshape(x.shape)
+
+
+def max_pool(x: Tensor, size: int) -> Tensor:
+    """Maximum over `size` neighbours along the length of [models, batch, length, channels]; a remainder is dropped."""
+    models, batch, length, channels = x.shape
+    y = F.max_pool2d(x.reshape(models * batch, length, 1, channels).permute(0, 3, 1, 2), (size, 1))
+    return y.permute(0, 2, 3, 1).reshape(models, batch, length // size, channels)
+
+
+def statistics_pool(x: Tensor) -> Tensor:
+    """Mean and standard deviation over the length: [models, batch, length, c] -> [models, batch, 2c]."""
+    variance, mean = torch.var_mean(x, dim=2, correction=0)
+    return torch.cat([mean, torch.sqrt(variance + 1e-5)], dim=-1)
+
+
+class StackedNetwork(nn.Module):
+    """Base of all architectures: normalises the features, runs `body`, and masks classes that a model does not have.
+
+    A subclass sets its layers in `build(models, frames, bins, classes)`, `classes` being one number per model, and maps
+    normalised features [models, batch, frames, bins] to logits [models, batch, max(classes)] in `body`.
+    """
+
+    def __init__(self, frames: int, bins: int, classes: list[int]):
+        super().__init__()
+        self.frames, self.bins, self.classes = frames, bins, list(classes)
+        models, largest = len(classes), max(classes)
+        self.register_buffer("mean", torch.zeros(models, bins))
+        self.register_buffer("scale", torch.ones(models, bins))
+        absent = torch.arange(largest) >= torch.tensor(classes)[:, None]
+        self.register_buffer("absent", absent, persistent=False)
+        self.build(models, frames, bins, self.classes)
+
+    def initialise(self, seeds: list[int]) -> None:
+        """Draw the weights of model k from seeds[k]."""
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for layer in self.modules():
+            if layer is not self and hasattr(layer, "initialise"):
+                layer.initialise(generators)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [models, batch, classes] of features [models, batch, frames, bins], or of one batch for all models."""
+        models = len(self.classes)
+        x = x.expand(models, *x.shape[-3:])
+        x = (x - self.mean[:, None, None]) / self.scale[:, None, None]
+        return self.body(x).masked_fill(self.absent[:, None], -torch.inf)
