@@ -1,0 +1,358 @@
+"""Train K models at once: target and shadows are rows of one stack, in one call, on one feature tensor.
+
+Every model has its own training fragments, labels, seed and number of epochs, and ends where it would have ended alone:
+its batches follow from its seed and its fragments only. Batches are cut from an endless stream of shuffled passes, so
+all have the same size; a model is finished after epochs × fragments / batch size steps, and its weights are then kept
+aside while the rest of the stack goes on.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mia_lib.errors import MiaError, UsageError
+from mia_lib.models import MODELS
+from mia_lib.models.layers import StackedNetwork
+from mia_lib.progress import progress
+from mia_lib.stages import digest
+
+CHECKPOINT_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a stack is trained; `epochs` may be one number or one per model."""
+
+    model: str = "paper_mfcc"
+    epochs: int | tuple[int, ...] = 50
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "constant"  # or "cosine": to zero over each model's own steps
+    patience: int = 0  # epochs without a lower validation loss after which a model stops (0: never)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss may need beside logits and labels; all tensors have the leading axes [models, batch]."""
+
+    network: StackedNetwork
+    features: Tensor  # [models, batch, frames, bins]
+    indices: Tensor  # int64 [models, batch]: which fragments
+    progress: Tensor  # [models]: share of each model's training that is done
+
+
+Loss = Callable[[Tensor, Tensor, Batch], Tensor]
+"""(logits [models, batch, classes], labels [models, batch], batch) -> one loss per model [models]."""
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, batch: Batch | None = None) -> Tensor:
+    """Mean cross-entropy of each model in nats: [models, batch, classes], [models, batch] -> [models]."""
+    del batch
+    return -torch.log_softmax(logits, -1).gather(-1, labels[..., None]).squeeze(-1).mean(1)
+
+
+@dataclass
+class TrainedModels:
+    """A trained stack, and how it got there."""
+
+    network: StackedNetwork
+    config: TrainingConfig
+    history: pd.DataFrame = field(repr=False)  # model, epoch, loss, train_accuracy, test_accuracy
+    seconds: float = 0.0
+
+    def save(self, folder: Path) -> None:
+        """Write weights (safetensors), history (parquet) and the description (json) into `folder`."""
+        network = self.network
+        save_file({name: t.cpu().contiguous() for name, t in network.state_dict().items()}, folder / "models.safetensors")
+        self.history.to_parquet(folder / "history.parquet")
+        about = dict(frames=network.frames, bins=network.bins, classes=network.classes, seconds=self.seconds)
+        (folder / "models.json").write_text(json.dumps(about | {"config": asdict(self.config)}))
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> "TrainedModels":
+        """Read what `save` wrote."""
+        about = json.loads((folder / "models.json").read_text())
+        config = about["config"]
+        if isinstance(config["epochs"], list):
+            config["epochs"] = tuple(config["epochs"])
+        config = TrainingConfig(**config)
+        network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"])
+        with safe_open(folder / "models.safetensors", "pt") as file:
+            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        history = pd.read_parquet(folder / "history.parquet")
+        return cls(network.to(device).eval(), config, history, about["seconds"])
+
+
+def feature_statistics(features: Tensor, indices: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per bin over each model's own fragments: two tensors [models, bins]."""
+    n, frames, bins = features.shape
+    total, square = torch.empty(n, bins, dtype=torch.float64), torch.empty(n, bins, dtype=torch.float64)
+    for start in range(0, n, 1024):
+        part = features[start : start + 1024].double()
+        total[start : start + 1024], square[start : start + 1024] = part.sum(1).cpu(), (part**2).sum(1).cpu()
+    means, scales = [], []
+    for index in indices:
+        mean = total[index].sum(0) / (len(index) * frames)
+        variance = square[index].sum(0) / (len(index) * frames) - mean**2
+        means.append(mean)
+        scales.append(variance.clamp_min(1e-12).sqrt())
+    return torch.stack(means), torch.stack(scales)
+
+
+def batch_schedule(indices: np.ndarray, steps: int, batch_size: int, seed: int) -> np.ndarray:
+    """Fragments of every step of one model, int32 [steps, batch]: shuffled passes, one after the other, cut evenly."""
+    passes = -(-steps * batch_size // len(indices))
+    stream = np.concatenate([np.random.default_rng([seed, e]).permutation(indices) for e in range(passes)])
+    return stream[: steps * batch_size].astype(np.int32).reshape(steps, batch_size)
+
+
+class StackedAdam:
+    """Adam (Kingma and Ba 2015) on tensors with a leading model axis, with one learning rate per model."""
+
+    def __init__(self, parameters: Sequence[Tensor], betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
+        self.parameters, self.betas, self.eps = list(parameters), betas, eps
+        self.mean = [torch.zeros_like(p) for p in self.parameters]
+        self.square = [torch.zeros_like(p) for p in self.parameters]
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self, rates: Tensor) -> None:
+        """One update; `rates` [models] are the learning rates."""
+        self.steps += 1
+        b1, b2 = self.betas
+        correction = 1 / (1 - b1**self.steps)
+        root = (1 - b2**self.steps) ** 0.5
+        for p, m, v in zip(self.parameters, self.mean, self.square, strict=True):
+            m.lerp_(p.grad, 1 - b1)
+            v.mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
+            update = m / v.sqrt().add_(self.eps * root)
+            p.addcmul_(update, rates.view(-1, *[1] * (p.ndim - 1)), value=-root * correction)
+
+
+def train_models(
+    features: Tensor,
+    labels: np.ndarray,
+    train: Sequence[np.ndarray],
+    config: TrainingConfig,
+    seeds: Sequence[int],
+    *,
+    test: Sequence[np.ndarray] | None = None,
+    validation: Sequence[np.ndarray] | None = None,
+    loss: Loss = cross_entropy,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    checkpoint: Path | None = None,
+    label: str = "train",
+) -> TrainedModels:
+    """Train one model per index set, all at once.
+
+    features: [N, frames, bins] on any device. labels: int64 [models, N], class of each fragment for each model, -1 where
+    it has none. train: fragments of each model. seeds: one per model; weights and batch order follow from it.
+    test: fragments whose accuracy is followed in the history, which nothing else depends on. validation: needed with
+    `patience`, fragments whose loss decides when a model stops (its best weights are kept). loss: see `Loss`.
+    checkpoint: a file to resume from, written every 20 s.
+
+    Raises MiaError when a model has no fragments, an unlabelled one, or a loss that is not finite.
+    """
+    if config.patience and validation is None:
+        raise UsageError("early stopping (patience > 0) needs validation fragments")
+    for k, index in enumerate(train):
+        if len(index) < 2 or labels[k][index].min() < 0:
+            raise MiaError(f"model {k} needs at least two training fragments, each with a label")
+    with torch.random.fork_rng(devices=[]):
+        run = _Run(features, labels, train, config, seeds, test, validation, loss, device, dtype)
+        return run.train(checkpoint, label)
+
+
+class _Run:
+    """State of one call of `train_models`."""
+
+    def __init__(self, features, labels, train, config, seeds, test, validation, loss, device, dtype):
+        torch.set_flush_denormal(True)  # squared gradients of settled models become denormal, several times slower
+        self.config, self.loss, self.device, self.dtype = config, loss, torch.device(device), dtype
+        self.features = features.to(self.device)
+        self.labels = torch.as_tensor(labels).to(self.device)
+        self.test, self.validation = test, validation
+        models = len(train)
+        epochs = [config.epochs] * models if isinstance(config.epochs, int) else list(config.epochs)
+        sizes = np.array([len(index) for index in train])
+        self.steps = -(-np.array(epochs) * sizes // config.batch_size)
+        self.epoch_steps = max(1, round(float(np.mean(sizes)) / config.batch_size))
+        self.steps_per_epoch = sizes / config.batch_size
+        schedule = [
+            batch_schedule(i, int(self.steps.max()), config.batch_size, s) for i, s in zip(train, seeds, strict=True)
+        ]
+        self.schedule = torch.from_numpy(np.stack(schedule, axis=1)).to(self.device)  # [steps, models, batch]
+        classes = [int(row.max()) + 1 for row in labels]
+        network = MODELS.get(config.model)(*features.shape[1:], classes).to(dtype)
+        network.initialise(list(seeds))
+        mean, scale = feature_statistics(features, train)
+        network.mean.copy_(mean)
+        network.scale.copy_(scale)
+        self.network = network.to(self.device).train()
+        self.adam = StackedAdam(list(self.network.parameters()))
+        self.finished: dict[int, dict[str, Tensor]] = {}  # model -> its final weights
+        self.best = np.full(models, np.inf)
+        self.best_weights: dict[int, dict[str, Tensor]] = {}
+        self.waited = np.zeros(models, dtype=int)
+        self.history: list[dict] = []
+        self.fingerprint = digest([asdict(config), list(map(int, seeds)), [digest(i.tolist()) for i in train]])
+
+    def rates(self, step: int) -> Tensor:
+        """Learning rate of each model at `step`, zero once it is finished."""
+        done = np.minimum(step / self.steps, 1.0)
+        shape = 0.5 * (1 + np.cos(np.pi * done)) if self.config.schedule == "cosine" else np.ones_like(done)
+        return torch.as_tensor(self.config.learning_rate * shape, dtype=self.dtype).to(self.device)
+
+    def train(self, checkpoint: Path | None, label: str) -> TrainedModels:
+        step, seconds = self._restore(checkpoint)
+        started = saved = time.monotonic()
+        total = int(self.steps.max())
+        title = f"{label} {len(self.steps)} models"
+        correct, losses, since = self._zero(), self._zero(), 0
+        with progress(title, total, "step") as bar:
+            bar.update(step)
+            while step < total and len(self.finished) < len(self.steps):
+                batch_loss, hits = self._step(step)
+                losses, correct, since, step = losses + batch_loss, correct + hits, since + 1, step + 1
+                if step % self.epoch_steps == 0 or step == total:
+                    note = self._record(step, losses / since, correct / since)
+                    correct, losses, since = self._zero(), self._zero(), 0
+                    bar.note = note
+                self._retire(step)
+                bar.update(1)
+                if checkpoint and since == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    saved = time.monotonic()
+                    self._save(checkpoint, step, seconds + saved - started)
+        for k, weights in self.finished.items():
+            self._put(k, weights)
+        self.network.eval().requires_grad_(False)
+        return TrainedModels(
+            self.network, self.config, pd.DataFrame(self.history), round(seconds + time.monotonic() - started, 3)
+        )
+
+    def _zero(self) -> Tensor:
+        return torch.zeros(len(self.steps), device=self.device)
+
+    def _step(self, step: int) -> tuple[Tensor, Tensor]:
+        indices = self.schedule[step].long()
+        features = self.features[indices].to(self.dtype)
+        labels = self.labels.gather(1, indices)
+        logits = self.network(features)
+        done = torch.as_tensor(np.minimum(step / self.steps, 1.0), dtype=self.dtype).to(self.device)
+        losses = self.loss(logits, labels, Batch(self.network, features, indices, done))
+        self.network.zero_grad(set_to_none=True)
+        losses.sum().backward()
+        self.adam.step(self.rates(step))
+        hits = (logits.detach().argmax(-1) == labels).float().mean(1)
+        return losses.detach().float(), hits
+
+    def _record(self, step: int, losses: Tensor, accuracy: Tensor) -> str:
+        """Note the epoch in the history, stop models whose validation loss no longer falls; returns a progress note."""
+        if not torch.isfinite(losses).all():
+            raise MiaError(f"the loss of model {int((~torch.isfinite(losses)).nonzero()[0])} is not finite at step {step}")
+        epoch = step / self.steps_per_epoch
+        rare = self.test is not None and (step == int(self.steps.max()) or (step // self.epoch_steps) % 5 == 0)
+        tested = self._accuracy(self.test) if rare else [float("nan")] * len(self.steps)
+        rows = zip(epoch, losses.tolist(), accuracy.tolist(), tested, strict=True)
+        for k, (e, loss, train_accuracy, test_accuracy) in enumerate(rows):
+            if k not in self.finished:
+                self.history.append(
+                    dict(model=k, epoch=e, loss=loss, train_accuracy=train_accuracy, test_accuracy=test_accuracy)
+                )
+        if self.config.patience:
+            self._early_stopping()
+        return f"loss {losses.mean():.3f}, accuracy {accuracy.mean():.1%}"
+
+    def _early_stopping(self) -> None:
+        for k, loss in enumerate(self._losses(self.validation)):
+            if loss < self.best[k]:
+                self.best[k], self.waited[k], self.best_weights[k] = loss, 0, self._take(k)
+            elif k not in self.finished:
+                self.waited[k] += 1
+                if self.waited[k] >= self.config.patience:
+                    self.finished[k] = self.best_weights[k]
+
+    def _retire(self, step: int) -> None:
+        """Keep aside the weights of models that have done all their steps."""
+        for k in np.flatnonzero(self.steps <= step):
+            if k not in self.finished:
+                self.finished[int(k)] = self.best_weights.get(int(k)) or self._take(int(k))
+
+    def _take(self, k: int) -> dict[str, Tensor]:
+        return {name: t[k].clone() for name, t in self.network.state_dict().items()}
+
+    def _put(self, k: int, weights: dict[str, Tensor]) -> None:
+        for name, tensor in self.network.state_dict().items():
+            tensor[k].copy_(weights[name])
+
+    @torch.no_grad()
+    def _logits(self, sets: Sequence[np.ndarray]):
+        """Yield (logits, labels, valid) of each model on fragments of its own, in padded chunks (evaluation only)."""
+        self.network.eval()
+        longest, size = max(map(len, sets)), max(self.config.batch_size, 64)
+        padded = np.stack([np.resize(i, longest) for i in sets])
+        lengths = torch.tensor([len(i) for i in sets], device=self.device)
+        for start in range(0, longest, size):
+            indices = torch.from_numpy(padded[:, start : start + size].astype(np.int64)).to(self.device)
+            valid = torch.arange(start, start + indices.shape[1], device=self.device) < lengths[:, None]
+            yield self.network(self.features[indices].to(self.dtype)), self.labels.gather(1, indices), valid
+        self.network.train()
+
+    def _accuracy(self, sets: Sequence[np.ndarray]) -> list[float]:
+        hits = sum(((z.argmax(-1) == y) & valid).sum(1) for z, y, valid in self._logits(sets))
+        return (hits.cpu().numpy() / np.array([len(i) for i in sets])).tolist()
+
+    def _losses(self, sets: Sequence[np.ndarray]) -> list[float]:
+        nll = sum(
+            (-torch.log_softmax(z, -1).gather(-1, y[..., None]).squeeze(-1) * valid).sum(1)
+            for z, y, valid in self._logits(sets)
+        )
+        return (nll.cpu().numpy() / np.array([len(i) for i in sets])).tolist()
+
+    def _save(self, path: Path, step: int, seconds: float) -> None:
+        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
+        tensors |= {f"adam.mean.{i}": t for i, t in enumerate(self.adam.mean)}
+        tensors |= {f"adam.square.{i}": t for i, t in enumerate(self.adam.square)}
+        for group, kept in (("finished", self.finished), ("best", self.best_weights)):
+            tensors |= {f"{group}.{k}.{n}": t for k, weights in kept.items() for n, t in weights.items()}
+        about = dict(step=step, seconds=seconds, history=self.history, fingerprint=self.fingerprint)
+        about |= dict(best=self.best.tolist(), waited=self.waited.tolist())
+        temporary = path.with_suffix(".tmp")
+        save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, temporary, {"about": json.dumps(about)})
+        temporary.replace(path)
+
+    def _restore(self, path: Path | None) -> tuple[int, float]:
+        """Continue from a checkpoint of the same run; returns its step and the seconds spent, or zeros."""
+        if path is None or not path.exists():
+            return 0, 0.0
+        try:
+            with safe_open(path, "pt", device=str(self.device)) as file:
+                about = json.loads(file.metadata()["about"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except Exception:  # a damaged checkpoint only costs the time to train again
+            return 0, 0.0
+        if about["fingerprint"] != self.fingerprint:
+            return 0, 0.0
+        self.network.load_state_dict({n[8:]: t for n, t in tensors.items() if n.startswith("network.")})
+        for i, (m, v) in enumerate(zip(self.adam.mean, self.adam.square, strict=True)):
+            m.copy_(tensors[f"adam.mean.{i}"])
+            v.copy_(tensors[f"adam.square.{i}"])
+        self.adam.steps = about["step"]
+        for group, kept in (("finished", self.finished), ("best", self.best_weights)):
+            for name, tensor in tensors.items():
+                if name.startswith(f"{group}."):
+                    k, _, rest = name[len(group) + 1 :].partition(".")
+                    kept.setdefault(int(k), {})[rest] = tensor
+        self.history, self.best = about["history"], np.array(about["best"])
+        self.waited = np.array(about["waited"])
+        return about["step"], about["seconds"]
