@@ -3,3 +3,7 @@
 from mia_lib.registry import Registry
 
 CORPORA = Registry("corpus", "mia_lib.corpora")
+
+from mia_lib.corpora.base import Corpus, Utterance, open_corpus  # noqa: E402  (they use the registry above)
+
+__all__ = ["CORPORA", "Corpus", "Utterance", "open_corpus"]

@@ -1,0 +1,122 @@
+"""What every corpus offers: a cheap table of its utterances, and the sound of one of them."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import numpy as np
+
+from mia_lib.corpora import CORPORA
+from mia_lib.corpora.audio import read_audio
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Utterance(NamedTuple):
+    """One row of a corpus table; None or NA where a corpus does not know."""
+
+    utterance: str  # unique
+    speaker: str
+    source: str  # the source segment: recordings of one source must never be split
+    path: str  # relative to the corpus, or the specification of a synthetic utterance
+    gender: str | None = None
+    subset: str | None = None
+    room: str | None = None
+    mic: str | None = None
+    distractor: str | None = None
+    degrees: int | None = None
+
+
+COLUMNS = Utterance._fields
+
+
+class Corpus:
+    """A set of utterances with speaker labels. Small enough to be sent to worker processes: tables are not kept.
+
+    argument: what follows the colon in `name:argument`. data_root: folder of local corpora. seed: decides what a
+    synthetic corpus sounds like. download: whether a missing corpus may be fetched.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    licence: ClassVar[str]
+    synthetic: ClassVar[bool] = False
+    code: ClassVar[list[str]] = ["mia_lib.corpora.audio"]
+    """Dotted names of the modules whose source decides the audio."""
+
+    def __init__(self, argument: str = "", data_root: Path = Path("data"), seed: int = 0, download: bool = False):
+        self.argument, self.data_root, self.seed, self.download = argument, data_root, seed, download
+
+    def table(self) -> "pd.DataFrame":
+        """One row per utterance with the columns `COLUMNS`; opens no audio. Raises MiaError if the corpus is missing."""
+        raise NotImplementedError
+
+    def read(self, row: Utterance) -> tuple[np.ndarray, int]:
+        """Samples (float32, [n] or [n, channels]) and sampling rate; raises MiaError naming a broken recording."""
+        raise NotImplementedError
+
+    def fingerprint(self, table: "pd.DataFrame") -> str:
+        """Digest of what the audio of the rows of `table` depends on."""
+        raise NotImplementedError
+
+
+class FileCorpus(Corpus):
+    """A corpus of audio files below `self.root`."""
+
+    root: Path
+
+    def read(self, row: Utterance) -> tuple[np.ndarray, int]:
+        return read_audio(self.root / row.path)
+
+    def fingerprint(self, table: "pd.DataFrame") -> str:
+        """Digest of the paths, sizes and modification times of the files of these rows."""
+        import hashlib
+
+        state = hashlib.sha256()
+        for path in table["path"]:
+            try:
+                status = os.stat(self.root / path)
+                state.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            except OSError:
+                state.update(f"{path}\0missing\n".encode())
+        return state.hexdigest()[:16]
+
+
+def make_table(rows: Iterable[Utterance]) -> "pd.DataFrame":
+    """A corpus table from its rows, in the order of their speakers and utterances."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return tidy(table.sort_values(["speaker", "utterance"], ignore_index=True))
+
+
+def tidy(table: "pd.DataFrame") -> "pd.DataFrame":
+    """`table` with exactly the columns `COLUMNS`, repeated strings as categories, `degrees` as nullable integers."""
+    import pandas as pd
+
+    table = table.reindex(columns=list(COLUMNS))
+    table["degrees"] = table["degrees"].astype("Int16")
+    for column in ("speaker", "source", "gender", "subset", "room", "mic", "distractor"):
+        if not isinstance(table[column].dtype, pd.CategoricalDtype):
+            table[column] = table[column].astype("str").astype("category")
+    return table
+
+
+def utterances(table: "pd.DataFrame") -> Iterator[Utterance]:
+    """The rows of a corpus table."""
+    return map(Utterance._make, table.itertuples(index=False, name=None))
+
+
+def open_corpus(name: str, data_root: str | Path | None = None, seed: int = 0, download: bool = False) -> Corpus:
+    """The corpus called `name`, written `demo` or with an argument as in `librispeech:dev-clean`.
+
+    data_root: folder of local corpora; None means the environment variable MIA_DATA_ROOT, or else `data`.
+    Raises UsageError for an unknown name or argument; that a corpus is missing shows when its table is read.
+    """
+    kind, _, argument = name.partition(":")
+    root = Path(data_root or os.environ.get("MIA_DATA_ROOT") or "data")
+    corpus = CORPORA.get(kind)(argument, root, seed, download)
+    corpus.name = name
+    return corpus

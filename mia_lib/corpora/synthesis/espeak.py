@@ -1,0 +1,83 @@
+"""Speech from eSpeak NG in memory: the library of the `espeakng-loader` wheel, called through ctypes.
+
+The library holds one global state per process; `Synthesiser` keeps it in a known state, so that the sound of a sentence
+depends on its text and settings only, never on what was said before.
+"""
+
+import atexit
+import ctypes
+import functools
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mia_lib.errors import MiaError
+
+SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: the callback is called before espeak_Synth returns
+CHARS_UTF8 = 1
+RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER
+ENGLISH = ("en_dict", "intonations", "phondata", "phondata-manifest", "phonindex", "phontab", "lang/gmw")
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How one sentence is spoken: `rate` in words per minute, `pitch` and `pitch_range` on eSpeak's scale 0 to 99."""
+
+    rate: int = 175
+    pitch: int = 50
+    pitch_range: int = 50
+
+
+class Synthesiser:
+    """The eSpeak library with a data folder of our own, into which voices can be written."""
+
+    def __init__(self):
+        import espeakng_loader
+
+        packaged = Path(espeakng_loader.get_data_path())
+        self._home = Path(tempfile.mkdtemp(prefix="mia-espeak-"))
+        atexit.register(shutil.rmtree, self._home, ignore_errors=True)
+        data = self._home / "espeak-ng-data"
+        self._variants = data / "voices" / "!v"
+        self._variants.mkdir(parents=True)
+        for name in ENGLISH:
+            copy = shutil.copytree if (packaged / name).is_dir() else shutil.copyfile
+            (data / name).parent.mkdir(parents=True, exist_ok=True)
+            copy(packaged / name, data / name)
+        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._pieces: list[np.ndarray] = []
+        self._callback = CALLBACK(self._receive)
+        self.rate = self._library.espeak_Initialize(SYNCHRONOUS, 500, str(self._home).encode(), 0)
+        if self.rate <= 0:
+            raise MiaError("the speech synthesiser eSpeak NG could not be started from the espeakng-loader package")
+        self._library.espeak_SetSynthCallback(self._callback)
+
+    def _receive(self, wave, count: int, _events) -> int:
+        if wave and count > 0:
+            self._pieces.append(np.ctypeslib.as_array(wave, (count,)).copy())
+        return 0
+
+    def say(self, text: str, accent: str, voice: str, delivery: Delivery) -> np.ndarray:
+        """Speak `text` in `accent` (a language file such as "gmw/en-US") with the voice file `voice`; int16 samples [n] at `self.rate`."""
+        (self._variants / "speaker").write_text(voice)
+        library = self._library
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+        if library.espeak_SetVoiceByName(f"{accent}+speaker".encode()) != 0:
+            raise MiaError(f"eSpeak NG does not know the accent {accent!r}")
+        library.espeak_SetParameter(RATE, delivery.rate, 0)
+        library.espeak_SetParameter(PITCH, delivery.pitch, 0)
+        library.espeak_SetParameter(RANGE, delivery.pitch_range, 0)
+        data = text.encode()
+        self._pieces = []
+        library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 0, 0, CHARS_UTF8, None, None)
+        return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.int16)
+
+
+@functools.cache
+def synthesiser() -> Synthesiser:
+    """This process's synthesiser, started at first use."""
+    return Synthesiser()
