@@ -1,4 +1,4 @@
-"""What a person sees while a series runs: one line per finished stage, and in a terminal a live line of what goes on."""
+"""What a person sees while a series runs: a line per finished stage, and in a terminal a live line of what goes on."""
 
 import json
 import os

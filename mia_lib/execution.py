@@ -1,4 +1,4 @@
-"""Executes one notebook with papermill in a kernel of this very Python, leaving an executed copy or a readable failure."""
+"""Executes one notebook with papermill in a kernel of this very Python; a failure is told in a few lines."""
 
 import contextlib
 import logging

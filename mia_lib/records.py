@@ -10,8 +10,9 @@ from pathlib import Path
 from mia_lib.series import NOTEBOOKS
 from mia_lib.stages import write_atomically
 
-COLUMNS = "corpus profile seed protocol defense attack adaptive metric value low high n".split()
-PACKAGES = "mia-lib torch torchaudio numpy scipy scikit-learn pandas pyarrow papermill".split()
+IDENTITY = ["corpus", "profile", "seed", "protocol", "defense", "attack", "adaptive"]
+COLUMNS = [*IDENTITY, "metric", "value", "low", "high", "n"]
+PACKAGES = ("mia-lib", "torch", "torchaudio", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "papermill")
 
 
 def read_json(path: Path, default):
@@ -29,7 +30,7 @@ def merge_results(run_folder: Path) -> None:
     parts = sorted((run_folder / "parts").glob("*/results.csv"))
     tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in parts]
     table = pd.concat([pd.DataFrame(columns=COLUMNS), *tables])[COLUMNS].drop_duplicates()
-    table = table.sort_values(["corpus", "protocol", "defense", "attack", "adaptive", "metric"], kind="stable")
+    table = table.sort_values([*IDENTITY, "metric"], kind="stable")
     write_atomically(run_folder / "results.csv", table.to_csv(index=False, lineterminator="\n"))
 
 
@@ -74,7 +75,7 @@ def commit() -> str | None:
 
 
 def peak_memory() -> int | None:
-    """The largest resident size in MB of this process and of any kernel that has ended; None where unknown (Windows)."""
+    """The largest resident size in MB of this process and the kernels that ended; None on Windows."""
     try:
         import resource
     except ImportError:

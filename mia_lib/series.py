@@ -36,7 +36,7 @@ class Notebook:
 
 
 def find_notebooks(folder: Path = NOTEBOOKS) -> list[Notebook]:
-    """The notebooks `NN_name.ipynb` of a folder in their order; raises MiaError if there are none or one is unreadable."""
+    """The notebooks `NN_name.ipynb` of a folder in order; raises MiaError if there are none or one is unreadable."""
     paths = [path for path in sorted(folder.glob("*.ipynb")) if re.match(r"\d\d_", path.name)]
     if not paths:
         raise MiaError(f"no notebooks in {folder}: install the project from its own folder with `pip install -e .`")
@@ -60,7 +60,7 @@ def _read(path: Path) -> Notebook:
 
 
 def select(notebooks: list[Notebook], only: str | None) -> list[Notebook]:
-    """The notebooks whose numbers `only` lists, as in `04,07` (None: all); raises UsageError naming the known numbers."""
+    """The notebooks whose numbers `only` lists, as in `04,07` (None: all); raises UsageError for unknown ones."""
     if only is None:
         return notebooks
     known = {notebook.number: notebook for notebook in notebooks}
