@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ STREAMED = 0x7FFFF000  # sizes from here on are placeholders of writers that cou
 
 
 def read_audio(path: Path) -> tuple[np.ndarray, int]:
-    """Decode a file of any format libsndfile knows: float32 samples [n] or [n, channels], at most MAX_SECONDS, and rate.
+    """Decode a file of any format libsndfile knows: float32 samples [n] or [n, channels], and their rate in Hz.
 
+    No more than the first MAX_SECONDS are read.
     Raises MiaError with one sentence naming a file that is missing, empty, not audio, truncated or not finite.
     """
     import soundfile
@@ -68,7 +70,16 @@ def resample(samples: np.ndarray, rate: int, target: int = SAMPLE_RATE) -> np.nd
     from scipy.signal import resample_poly
 
     common = math.gcd(rate, target)
-    return resample_poly(samples, target // common, rate // common).astype(np.float32)
+    up, down = target // common, rate // common
+    return resample_poly(samples, up, down, window=_low_pass(max(up, down))).astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _low_pass(factor: int) -> np.ndarray:
+    """The anti-aliasing filter that `resample_poly` would design anew at each call."""
+    from scipy.signal import firwin
+
+    return firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0)).astype(np.float32)
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

@@ -43,14 +43,14 @@ class Corpus:
     description: ClassVar[str]
     licence: ClassVar[str]
     synthetic: ClassVar[bool] = False
-    code: ClassVar[list[str]] = ["mia_lib.corpora.audio"]
+    code: ClassVar[tuple[str, ...]] = ("mia_lib.corpora.audio",)
     """Dotted names of the modules whose source decides the audio."""
 
     def __init__(self, argument: str = "", data_root: Path = Path("data"), seed: int = 0, download: bool = False):
         self.argument, self.data_root, self.seed, self.download = argument, data_root, seed, download
 
     def table(self) -> "pd.DataFrame":
-        """One row per utterance with the columns `COLUMNS`; opens no audio. Raises MiaError if the corpus is missing."""
+        """One row per utterance, columns `COLUMNS`; opens no audio. Raises MiaError if the corpus is missing."""
         raise NotImplementedError
 
     def read(self, row: Utterance) -> tuple[np.ndarray, int]:
@@ -74,14 +74,19 @@ class FileCorpus(Corpus):
         """Digest of the paths, sizes and modification times of the files of these rows."""
         import hashlib
 
-        state = hashlib.sha256()
-        for path in table["path"]:
-            try:
-                status = os.stat(self.root / path)
-                state.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-            except OSError:
-                state.update(f"{path}\0missing\n".encode())
+        state, root = hashlib.sha256(), os.fspath(self.root)
+        for first in range(0, len(table), 10_000):  # in pieces: a million paths need not be Python strings at once
+            for path in table["path"].iloc[first : first + 10_000]:
+                state.update(f"{path} {_file_state(os.path.join(root, path))}\n".encode())
         return state.hexdigest()[:16]
+
+
+def _file_state(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def make_table(rows: Iterable[Utterance]) -> "pd.DataFrame":

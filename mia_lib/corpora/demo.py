@@ -45,14 +45,11 @@ class DemoCorpus(Corpus):
     description = "synthetic speech of drawn eSpeak NG voices with session effects; nobody's real voice"
     licence = "made on your machine by eSpeak NG (GPL-3.0); the audio carries no licence of its own"
     synthetic = True
-    code = [
-        "mia_lib.corpora.audio",
-        "mia_lib.corpora.demo",
-        "mia_lib.corpora.synthesis.espeak",
-        "mia_lib.corpora.synthesis.sentences",
-        "mia_lib.corpora.synthesis.session",
-        "mia_lib.corpora.synthesis.voices",
-    ]
+    code = (
+        *Corpus.code,
+        __name__,
+        *(f"mia_lib.corpora.synthesis.{module}" for module in ("espeak", "sentences", "session", "voices")),
+    )
 
     def __init__(self, argument: str = "", *args, **kwargs):
         super().__init__(argument, *args, **kwargs)

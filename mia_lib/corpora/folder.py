@@ -11,7 +11,7 @@ from mia_lib.errors import MiaError, UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
-EXTENSIONS = frozenset("wav flac ogg oga opus mp3 aiff aif aifc au snd caf w64 rf64 sph nist".split())
+EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64")
 
 
 def audio_files(folder: Path) -> list[Path]:
@@ -20,7 +20,7 @@ def audio_files(folder: Path) -> list[Path]:
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and name.rpartition(".")[2].lower() in EXTENSIONS:
+            if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
                 found.append(Path(parent, name))
     return sorted(found)
 

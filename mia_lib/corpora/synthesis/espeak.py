@@ -62,7 +62,10 @@ class Synthesiser:
         return 0
 
     def say(self, text: str, accent: str, voice: str, delivery: Delivery) -> np.ndarray:
-        """Speak `text` in `accent` (a language file such as "gmw/en-US") with the voice file `voice`; int16 samples [n] at `self.rate`."""
+        """Speak `text` with the voice file `voice`; int16 samples [n] at `self.rate`.
+
+        accent: one of eSpeak's language files, such as "gmw/en-US".
+        """
         (self._variants / "speaker").write_text(voice)
         library = self._library
         library.espeak_ng_SetRandSeed(ctypes.c_long(1))

@@ -1,0 +1,79 @@
+"""`voices`: VOiCES, LibriSpeech replayed in real rooms, in its published tree (iqtlabs.github.io/voices)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mia_lib.corpora import CORPORA
+from mia_lib.corpora.base import FileCorpus, tidy
+from mia_lib.errors import MiaError, UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INDEX = ["speaker", "chapter", "segment", "filename", "gender", "room", "mic", "distractor", "degrees"]
+"""The columns used of references/train_index.csv and test_index.csv."""
+
+
+@CORPORA.register("voices")
+class Voices(FileCorpus):
+    """Far-field speech in real rooms with distractors: VOiCES, `voices[:devkit|release]` (release if none is named)."""
+
+    description = "VOiCES: LibriSpeech replayed in four furnished rooms, with distractors and up to 20 microphones"
+    licence = "CC BY 4.0, Lab41, SRI International and the LibriSpeech readers"
+
+    def __init__(self, argument: str = "", *args, **kwargs):
+        super().__init__(argument, *args, **kwargs)
+        self.edition = argument or "release"
+        if self.edition not in ("devkit", "release"):
+            raise UsageError(f"unknown VOiCES edition {argument!r}: choose devkit or release")
+        is_tree = (self.data_root / "references").is_dir()
+        self.root = self.data_root if is_tree else self.data_root / f"VOiCES_{self.edition}"
+
+    def table(self) -> "pd.DataFrame":
+        import pandas as pd
+
+        indexes = {subset: self.root / "references" / f"{subset}_index.csv" for subset in ("train", "test")}
+        indexes = {subset: path for subset, path in indexes.items() if path.is_file()}
+        if not indexes:
+            raise MiaError(
+                f"VOiCES is not at {self.root}: fetch VOiCES_{self.edition}.tar.gz from the public bucket "
+                "s3://lab41openaudiocorpus and unpack it there, or give the folder that holds "
+                f"VOiCES_{self.edition} by --data-root DIR or MIA_DATA_ROOT"
+            )
+        return tidy(pd.concat([_read_index(path, subset) for subset, path in indexes.items()], ignore_index=True))
+
+
+def _read_index(path: Path, subset: str) -> "pd.DataFrame":
+    """One index file as a corpus table; the unit that must not be split is the replayed source segment."""
+    import pyarrow as pa
+    from pyarrow import compute, csv
+
+    repeated = pa.dictionary(pa.int32(), pa.string())
+    kinds = dict.fromkeys(INDEX, repeated) | {"filename": pa.string(), "degrees": pa.float64()}
+    try:
+        index = csv.read_csv(
+            path,
+            parse_options=csv.ParseOptions(newlines_in_values=True),  # in transcripts
+            convert_options=csv.ConvertOptions(include_columns=INDEX, column_types=kinds),
+        )
+    except (pa.ArrowException, KeyError, OSError) as error:
+        reason = str(error).strip("'\"").splitlines()[0]
+        raise MiaError(f"{path}: cannot be read as an index with columns {', '.join(INDEX)} ({reason})") from None
+    stems = compute.replace_substring_regex(index["filename"], r"^.*/|\.[^./]*$", "")
+    table = index.append_column("utterance", stems).to_pandas().rename(columns={"filename": "path"})
+    if (nameless := table["path"] == "").any():
+        raise MiaError(f"{path}: row {int(nameless.argmax()) + 1} has no filename")
+    return table.assign(source=_sources(table), subset=subset)
+
+
+def _sources(table: "pd.DataFrame") -> "pd.Categorical":
+    """Names like sp0032-ch004137-sg0007 of the source segments, as categories."""
+    import pandas as pd
+
+    segments = table[["speaker", "chapter", "segment"]]
+    codes = segments.groupby(list(segments), observed=True, sort=False).ngroup()
+    names = [
+        f"sp{speaker:0>4}-ch{chapter:0>6}-sg{segment:0>4}"
+        for speaker, chapter, segment in segments[~codes.duplicated()].itertuples(index=False)
+    ]
+    return pd.Categorical.from_codes(codes, names)
