@@ -208,7 +208,7 @@ class _Run:
         self.fingerprint = digest([asdict(config), list(map(int, seeds)), [digest(i.tolist()) for i in train]])
 
     def rates(self, step: int) -> Tensor:
-        """Learning rate of each model at `step`, zero once it is finished."""
+        """Learning rate of each model at `step` of its own steps."""
         done = np.minimum(step / self.steps, 1.0)
         shape = 0.5 * (1 + np.cos(np.pi * done)) if self.config.schedule == "cosine" else np.ones_like(done)
         return torch.as_tensor(self.config.learning_rate * shape, dtype=self.dtype).to(self.device)

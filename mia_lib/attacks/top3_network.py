@@ -1,0 +1,44 @@
+"""The paper's main attack: a small network on the three largest posteriors, adversary 1 of ML-Leaks (NDSS 2019)."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+
+from mia_lib.attacks import ATTACKS
+from mia_lib.attacks.base import check_shadows
+from mia_lib.errors import MiaError
+from mia_lib.signals import Signals
+
+TOP, HIDDEN = 3, 64
+
+
+def top_posteriors(posteriors: np.ndarray, top: int = TOP) -> np.ndarray:
+    """The `top` largest posteriors in descending order: [..., C] -> [..., top]."""
+    if posteriors.shape[-1] < top:
+        raise MiaError(f"the attack reads the {top} largest posteriors, but there are only {posteriors.shape[-1]} classes")
+    largest = np.partition(posteriors, posteriors.shape[-1] - top, axis=-1)[..., -top:]
+    return np.sort(largest, axis=-1)[..., ::-1]
+
+
+@ATTACKS.register("top3_network")
+class Top3Network:
+    """A 3-64-1 network on the three largest posteriors, sorted (ML-Leaks, adversary 1; arXiv 1911.01888)."""
+
+    def __init__(self, seed: int = 0):
+        self.network = MLPClassifier(
+            (HIDDEN,), alpha=0.0, batch_size=128, learning_rate_init=1e-2, max_iter=30, random_state=seed
+        )
+
+    def fit(self, shadows: Signals) -> "Top3Network":
+        check_shadows(shadows)
+        mask, member = shadows.audited()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is fixed, as in the paper
+            self.network.fit(top_posteriors(shadows.posteriors()[mask]), member)
+        return self
+
+    def score(self, target: Signals) -> np.ndarray:
+        x = top_posteriors(target.posteriors())
+        return self.network.predict_proba(x.reshape(-1, TOP))[:, 1].reshape(x.shape[:-1])

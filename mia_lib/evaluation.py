@@ -1,0 +1,170 @@
+"""Rates of an attack, with 95 % intervals.
+
+Point values come from scikit-learn's curves with every achievable threshold: examples with equal scores are accepted or
+rejected together. Intervals are bootstrap percentiles in which whole units (a recording's source, or a speaker) are drawn
+again, members and non-members apart, because fragments of one recording rise and fall together.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from mia_lib.errors import MiaError
+
+FPR_LEVELS = {"tpr_at_fpr_1e-2": 0.01, "tpr_at_fpr_1e-3": 0.001}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A value with its 95 % interval, and the number of examples behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def check_scores(scores: np.ndarray, member: np.ndarray) -> None:
+    """Raise MiaError unless `scores` and `member` are equally long, finite, and hold both kinds."""
+    if scores.shape != member.shape or scores.ndim != 1:
+        raise MiaError(f"scores {scores.shape} and membership {member.shape} must be two lists of the same length")
+    if np.isnan(scores).any():
+        raise MiaError("the scores hold values that are not numbers")
+    if member.all() or not member.any():
+        raise MiaError("the audit set needs both members and non-members")
+
+
+def tpr_at_fpr(scores: np.ndarray, member: np.ndarray, level: float) -> float:
+    """The largest true-positive rate over achievable thresholds whose false positives are at most `level` of all."""
+    fpr, tpr, _ = roc_curve(member, scores, drop_intermediate=False)
+    return float(tpr[fpr <= level + 1e-12].max())
+
+
+def best_threshold(scores: np.ndarray, member: np.ndarray) -> float:
+    """The threshold (accept score >= t) of the best balanced accuracy, halfway to the next lower score.
+
+    `inf` when accepting nothing is best.
+    """
+    fpr, tpr, thresholds = roc_curve(member, scores, drop_intermediate=False)
+    best = int(np.argmax(tpr - fpr))
+    if best == 0:
+        return float("inf")
+    below = scores[scores < thresholds[best]]
+    return float(thresholds[best] if not len(below) else (thresholds[best] + below.max()) / 2)
+
+
+def decision_rates(accepted: np.ndarray, member: np.ndarray, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Balanced accuracy, precision and recall of decisions, bool [n], for each row of `weights` [draws, n] (default 1).
+
+    Precision is 0 when nothing is accepted.
+    """
+    w = np.ones((1, len(member))) if weights is None else weights
+    positives, negatives = w @ member, w @ ~member
+    hits, alarms = w @ (accepted & member), w @ (accepted & ~member)
+    recall, accepts = hits / positives, hits + alarms
+    return {
+        "balanced_accuracy": (recall + 1 - alarms / negatives) / 2,
+        "precision": np.divide(hits, accepts, out=np.zeros_like(recall), where=accepts > 0),
+        "recall": recall,
+    }
+
+
+def curve_rates(scores: np.ndarray, member: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """AUC and true-positive rates at low false-positive rates for each row of `weights` [draws, n]."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.diff(scores[order], append=np.nan) != 0)  # last of each group of equal scores
+    w, m = weights[:, order], member[order]
+    tp, fp = np.cumsum(w * m, axis=1)[:, ends], np.cumsum(w * ~m, axis=1)[:, ends]
+    zero = np.zeros((len(w), 1))
+    tpr = np.hstack([zero, tp / tp[:, -1:]])
+    fpr = np.hstack([zero, fp / fp[:, -1:]])
+    rates = {"auc": (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)}
+    for name, level in FPR_LEVELS.items():
+        rates[name] = np.where(fpr <= level + 1e-12, tpr, 0).max(1)
+    return rates
+
+
+def bootstrap_weights(member: np.ndarray, units: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """How often each example is drawn: float [draws, n]. Units are drawn with replacement, members and others apart."""
+    weights = np.zeros((draws, len(member)))
+    for side in (member, ~member):
+        where = np.flatnonzero(side)
+        if not len(where):
+            continue
+        names, code = np.unique(units[where], return_inverse=True)
+        counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
+        weights[:, where] = counts[:, code]
+    return weights
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Scores of one target on its audit set. `threshold` was learnt from shadows; `units` are drawn as a whole."""
+
+    scores: np.ndarray  # float [n]
+    member: np.ndarray  # bool [n]
+    units: np.ndarray  # str [n]
+    threshold: float
+
+    def __post_init__(self):
+        check_scores(self.scores, self.member)
+
+    def shuffled(self, seed: int) -> "Audit":
+        """Negative control: the same scores with membership dealt to the units at random."""
+        names, code = np.unique(self.units, return_inverse=True)
+        side = np.random.default_rng([seed, 5]).permutation(len(names)) < len(names) / 2
+        return Audit(self.scores, side[code], self.units, self.threshold)
+
+
+def _rates(audit: Audit, weights: np.ndarray) -> dict[str, np.ndarray]:
+    rates = curve_rates(audit.scores, audit.member, weights)
+    rates |= decision_rates(audit.scores >= audit.threshold, audit.member, weights)
+    best = best_threshold(audit.scores, audit.member)
+    at_best = decision_rates(audit.scores >= best, audit.member, weights)
+    return rates | {f"{name}_target_threshold": value for name, value in at_best.items()}
+
+
+def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0) -> dict[str, Measure]:
+    """All rates of an attack over one or several targets: the mean over targets, with 95 % intervals.
+
+    Rates at the audit's own (shadow-learnt) threshold are `balanced_accuracy`, `precision` and `recall`; the same with the
+    threshold chosen on the attacked target itself, as the paper did, end in `_target_threshold`. Each bootstrap draw draws
+    the targets again, and within each the units.
+    """
+    rng = np.random.default_rng([seed, 6])
+    points: dict[str, list[float]] = {}
+    drawn: dict[str, list[np.ndarray]] = {}
+    for audit in audits:
+        point = _rates(audit, np.ones((1, len(audit.member))))
+        point["auc"] = np.array([roc_auc_score(audit.member, audit.scores)])
+        for name, level in FPR_LEVELS.items():
+            point[name] = np.array([tpr_at_fpr(audit.scores, audit.member, level)])
+        parts = [
+            _rates(audit, bootstrap_weights(audit.member, audit.units, min(100, draws - start), rng))
+            for start in range(0, draws, 100)
+        ]
+        for name, value in point.items():
+            points.setdefault(name, []).append(float(value[0]))
+            drawn.setdefault(name, []).append(np.concatenate([part[name] for part in parts]))
+    chosen = rng.integers(len(audits), size=(draws, len(audits)))
+    n = sum(len(audit.member) for audit in audits)
+    measures = {}
+    for name, values in drawn.items():
+        means = np.take_along_axis(np.stack(values, axis=1), chosen, axis=1).mean(1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        measures[name] = Measure(float(np.mean(points[name])), float(low), float(high), n)
+    return measures
+
+
+def mean_measure(values: list[np.ndarray], units: list[np.ndarray], draws: int = 1000, seed: int = 0) -> Measure:
+    """Mean of per-example values (such as right or wrong) over several models, with a bootstrap interval over units."""
+    rng = np.random.default_rng([seed, 7])
+    drawn = []
+    for value, unit in zip(values, units, strict=True):
+        weights = bootstrap_weights(np.ones(len(value), dtype=bool), unit, draws, rng)
+        drawn.append(weights @ value / weights.sum(1))
+    chosen = rng.integers(len(values), size=(draws, len(values)))
+    means = np.take_along_axis(np.stack(drawn, axis=1), chosen, axis=1).mean(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Measure(float(np.mean([v.mean() for v in values])), float(low), float(high), sum(map(len, values)))

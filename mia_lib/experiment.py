@@ -1,0 +1,235 @@
+"""One experiment from corpus to records: each step is a cached stage, computed when it is first asked for."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mia_lib.attacks import ATTACKS
+from mia_lib.corpora.base import open_corpus
+from mia_lib.errors import MiaError, UsageError
+from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure
+from mia_lib.features.compute import compute_features
+from mia_lib.fragments import Fragments, make_fragments
+from mia_lib.models import MODELS
+from mia_lib.protocols import PROTOCOLS, Split, audit_units, lab41_splits, membership, shadow_attack_splits
+from mia_lib.records import COLUMNS
+from mia_lib.settings import resolve
+from mia_lib.signals import Signals, query_models
+from mia_lib.stages import Cache, file_digest
+from mia_lib.training import TrainedModels, TrainingConfig, train_models
+
+TRAINING_CODE = ["mia_lib.training", "mia_lib.models.layers", "mia_lib.protocols"]
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`auto` takes CUDA where there is one; raises MiaError when CUDA is asked for and missing, UsageError for nonsense."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r}: use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise MiaError(f"device {name!r} was asked for, but there is no such CUDA device here: use --device cpu")
+    return device
+
+
+class Experiment:
+    """Target models, their shadow models, and the attacks on them, for one corpus, profile and seed.
+
+    The stack holds `repeats` groups of one target and `shadows` shadow models; group r is drawn with seed (seed, r). At
+    least two shadows are trained in each group: the last plays the unexposed target of the negative control.
+    """
+
+    def __init__(
+        self,
+        corpus: str = "demo",
+        profile: str = "standard",
+        seed: int = 0,
+        device: str = "auto",
+        outputs: str | Path = "outputs",
+        data_root: str | Path | None = None,
+        settings: dict | None = None,
+        max_bad: float = 0.05,
+    ):
+        self.corpus_name, self.profile, self.seed, self.max_bad = corpus, profile, seed, max_bad
+        self.settings = resolve(profile, corpus, settings)
+        self.device = choose_device(device)
+        self.corpus = open_corpus(corpus, data_root or None, seed)
+        self.cache = Cache(Path(outputs) / "cache")
+        self.shadows = max(2, self.settings.n_shadows)
+
+    @cached_property
+    def fragments(self) -> Fragments:
+        """The corpus cut into fragments."""
+        return make_fragments(self.corpus, self.cache, self.settings, self.seed, self.max_bad)
+
+    @property
+    def manifest(self) -> pd.DataFrame:
+        """One row per fragment."""
+        return self.fragments.manifest
+
+    @cached_property
+    def features(self) -> torch.Tensor:
+        """Feature tensor [N, frames, bins]."""
+        return compute_features(self.settings.feature, self.fragments, self.settings.hop, self.cache, self.device)
+
+    @cached_property
+    def groups(self) -> list[tuple[Split, list[Split]]]:
+        """Per repeat, the target's split and its shadows' splits."""
+        s = self.settings
+        validation = 0.1 if s.patience else 0.0
+        groups = []
+        for repeat in range(s.repeats):
+            seed = self.seed * 1000 + repeat
+            if s.split == "lab41":
+                groups.append(lab41_splits(self.manifest, self.shadows, seed, validation))
+            else:
+                groups.append(shadow_attack_splits(self.manifest, self.shadows, s.train_fraction, seed, validation))
+        return groups
+
+    @cached_property
+    def splits(self) -> list[Split]:
+        """The splits of all models in the order of the stack: target, shadows, next target, ..."""
+        return [split for target, shadows in self.groups for split in (target, *shadows)]
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Class of every fragment for every model, int64 [models, N]; -1 where its speaker is none of the classes."""
+        return np.stack([split.labels(self.manifest) for split in self.splits])
+
+    def targets(self) -> list[int]:
+        """Rows of the stack that are target models."""
+        return [r * (1 + self.shadows) for r in range(self.settings.repeats)]
+
+    @cached_property
+    def models(self) -> TrainedModels:
+        """All targets and shadows, trained in one call."""
+        s = self.settings
+        epochs = tuple([s.epochs, *[s.shadow_epochs] * self.shadows] * s.repeats)
+        config = TrainingConfig(s.model, epochs, s.batch_size, s.learning_rate, s.schedule, s.patience)
+        seeds = [int(x) for x in np.random.SeedSequence([self.seed, 8]).generate_state(len(self.splits))]
+
+        def build(folder: Path, scratch: Path) -> None:
+            validation = [np.flatnonzero(split.role == 4) for split in self.splits] if s.patience else None
+            train_models(
+                self.features,
+                self.labels,
+                [split.train() for split in self.splits],
+                config,
+                seeds,
+                test=[split.held_out() for split in self.splits],
+                validation=validation,
+                device=self.device,
+                checkpoint=scratch / "checkpoint.safetensors",
+            ).save(folder)
+
+        params = dict(config=config.__dict__, seeds=seeds, features=self._feature_params(), device=self.device.type)
+        params |= dict(split=s.split, share=s.train_fraction, seed=self.seed, threads=torch.get_num_threads())
+        code = [*TRAINING_CODE, MODELS.get(s.model).__module__]
+        return TrainedModels.load(self.cache.stage("models", params, code, build), self.device)
+
+    def _feature_params(self) -> dict:
+        return {"fragments": self.fragments.key, "feature": self.settings.feature, "hop": self.settings.hop}
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """Answers of every model on every fragment, float32 [models, N, classes]."""
+        models = self.models
+
+        def build(folder: Path, _scratch: Path) -> None:
+            np.save(folder / "logits.npy", query_models(models.network, self.features, self.device))
+
+        weights = {name: tensor.double().sum().item() for name, tensor in models.network.state_dict().items()}
+        params = {"features": self._feature_params(), "weights": weights, "config": models.config.__dict__}
+        folder = self.cache.stage("logits", params, ["mia_lib.signals", "mia_lib.models.layers"], build)
+        return np.load(folder / "logits.npy", mmap_mode="r")
+
+    def signals(self, model: int, protocol: str, split: int | None = None) -> Signals:
+        """What a model of the stack answers, with its membership under `protocol`.
+
+        With `split`, the audit set is that of another row of the stack.
+        """
+        row = model if split is None else split
+        member = membership(self.splits[row], protocol, self.seed * 1000 + row)
+        return Signals(self.logits[model][None], self.labels[model][None], member[None])
+
+    def _stack(self, models: list[int], protocol: str) -> Signals:
+        parts = [self.signals(k, protocol) for k in models]
+        return Signals(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("logits", "labels", "member")))
+
+    def audits(self, attack: str, protocol: str, control: bool = False) -> list[Audit]:
+        """One audit per repeat: the attack fitted on the repeat's shadow signals, applied to its target.
+
+        The threshold is the one of the best balanced accuracy on the shadows. With `control`, the last shadow, which has
+        trained on none of the target's audit set, stands in for the target, and the attack is fitted without it.
+        """
+        audits = []
+        units = audit_units(self.manifest, protocol)
+        for target in self.targets():
+            fitted = list(range(target + 1, target + 1 + (self.shadows - 1 if control else self.settings.n_shadows)))
+            shadows = self._stack(fitted, protocol)
+            victim = self.signals(target + self.shadows if control else target, protocol, split=target)
+            fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target).fit(shadows)
+            (mask, member), shadow_scores = victim.audited(), fit.score(shadows)
+            threshold = best_threshold(shadow_scores[shadows.audited()[0]], shadows.audited()[1])
+            audits.append(Audit(fit.score(victim)[mask], member, units[mask[0]], threshold))
+        return audits
+
+    def accuracy(self, side: str, models: list[int] | None = None) -> Measure:
+        """Accuracy of models (default: the targets) on their `train` or `held_out` fragments."""
+        models = self.targets() if models is None else models
+        values, units = [], []
+        for k in models:
+            index = getattr(self.splits[k], side)()
+            values.append((self.logits[k][index].argmax(-1) == self.labels[k][index]).astype(float))
+            units.append(self.manifest["source"].astype(str).to_numpy()[index])
+        return mean_measure(values, units, self.settings.bootstrap, self.seed)
+
+    def utility_records(self) -> pd.DataFrame:
+        """Accuracies of the target models, and the time that training took."""
+        measures = {"train_accuracy": self.accuracy("train"), "test_accuracy": self.accuracy("held_out")}
+        seconds = self.models.seconds
+        measures["train_seconds"] = Measure(seconds, seconds, seconds, len(self.splits))
+        return self.table("", "none", measures)
+
+    def attack_records(self, attack: str, protocol: str) -> pd.DataFrame:
+        """All rates of one attack under one protocol, with its two negative controls."""
+        draws, audits = self.settings.bootstrap, self.audits(attack, protocol)
+        measures = evaluate(audits, draws, self.seed)
+        controls = {
+            "shuffled": [audit.shuffled(self.seed * 1000 + i) for i, audit in enumerate(audits)],
+            "unexposed": self.audits(attack, protocol, control=True),
+        }
+        for name, control in controls.items():
+            rates = evaluate(control, draws, self.seed)
+            measures |= {f"{metric}_control_{name}": rates[metric] for metric in ("auc", "balanced_accuracy")}
+        return self.table(protocol, attack, measures)
+
+    def table(self, protocol: str, attack: str, measures: dict[str, Measure]) -> pd.DataFrame:
+        """Tidy records, one row per measure, with the columns that `results.csv` has."""
+        common = [self.corpus_name, self.profile, self.seed, protocol, "none", attack, False]
+        rows = [[*common, metric, m.value, m.low, m.high, m.n] for metric, m in measures.items()]
+        return pd.DataFrame(rows, columns=COLUMNS)
+
+    def records(self) -> pd.DataFrame:
+        """Utility and every attack under every protocol, as a cached stage (`results.csv` of this corpus)."""
+
+        def build(folder: Path, _scratch: Path) -> None:
+            tables = [self.attack_records(attack, p) for p in PROTOCOLS for attack in ATTACKS.names()]
+            pd.concat([self.utility_records(), *tables]).to_parquet(folder / "records.parquet", index=False)
+
+        attacks = [ATTACKS.get(name).__module__ for name in ATTACKS.names()]
+        code = ["mia_lib.experiment", "mia_lib.evaluation", "mia_lib.protocols", "mia_lib.signals", *attacks]
+        params = {"logits": file_digest(Path(self.logits.filename)), "corpus": self.corpus_name}
+        params |= {"profile": self.profile, "seed": self.seed, "settings": self.settings.asdict()}
+        return pd.read_parquet(self.cache.stage("records", params, code, build) / "records.parquet")
+
+    def context(self) -> dict:
+        """What `run.json` says of this experiment: device, data, counts."""
+        report = {k: v for k, v in self.fragments.report.items() if not isinstance(v, list)}
+        return {"device": str(self.device), "data_hash": self.fragments.key, "fragments": json.loads(json.dumps(report))}
