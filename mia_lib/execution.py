@@ -20,7 +20,9 @@ class CellFailure(Exception):
 
 
 class OwnKernelManager(AsyncKernelManager):
-    """Starts kernels of the running interpreter, whatever kernels the machine has registered."""
+    """Starts kernels of the running interpreter, whatever kernels are registered, and talks to them encrypted."""
+
+    transport_encryption = "auto"
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -46,6 +48,7 @@ def execute(notebook: Notebook, run_folder: Path, parameters: dict, console: Con
                 kernel_name="python3",
                 language="python",
                 kernel_manager_class=OwnKernelManager,
+                shutdown_kernel="immediate",  # all it made is on disk by then, and Ctrl-C should not wait
             )
         running.replace(run_folder / f"{notebook.name}.ipynb")
     except (papermill.PapermillExecutionError, RuntimeError) as error:  # RuntimeError: the kernel is dead

@@ -14,8 +14,8 @@ from mia_lib.stages import write_atomically
 
 LABELS = {
     "auc": "AUC",
-    "tpr_at_fpr_1e-2": "Members found at 1 % false positives",
-    "tpr_at_fpr_1e-3": "Members found at 0.1 % false positives",
+    "tpr_at_fpr_1e-2": "Members found at 1 % false positives",
+    "tpr_at_fpr_1e-3": "Members found at 0.1 % false positives",
     "balanced_accuracy": "Balanced accuracy",
     "precision": "Precision",
     "recall": "Recall",
@@ -35,7 +35,7 @@ RATES = ("accuracy", "precision", "recall", "tpr_")
 
 
 def write_report(run_folder: Path) -> None:
-    """Write `index.html` from `results.csv`, `run.json`, the figures with their captions, and the executed notebooks."""
+    """Write `index.html` from `results.csv`, `run.json`, the figures and their captions, and the notebooks."""
     results, run = read_results(run_folder / "results.csv"), read_json(run_folder / "run.json", {})
     parameters = run.get("parameters", {})
     environment = jinja2.Environment(
@@ -74,45 +74,47 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     control = rows["metric"].str.contains("control")
     utility, attacks = rows[(rows["attack"] == "none") & ~control], rows[(rows["attack"] != "none") & ~control]
     controls = [_control(row) for row in rows[control].to_dict("records")]
-    known = [p for p in PROTOCOLS if p in set(attacks["protocol"])]
-    protocols = [*known, *sorted(set(attacks["protocol"]) - set(known))]
+    named = {protocol: group for protocol, group in attacks.groupby("protocol")}
+    protocols = sorted(named, key=lambda name: (*PROTOCOLS, name).index(name))
+    strongest = [strongest_attack(p, named[p]) for p in protocols if "auc" in set(named[p]["metric"])]
     return {
         "name": short_name(name),
         "synthetic": name.startswith("demo"),
-        "summary": summary(name, utility, attacks, protocols, controls),
+        "summary": summary(name, utility, strongest, controls),
+        "strongest": strongest,
         "utility": [_cell(row) for row in sorted(utility.to_dict("records"), key=lambda row: _rank(row["metric"]))],
-        "protocols": [protocol_table(protocol, attacks[attacks["protocol"] == protocol]) for protocol in protocols],
+        "protocols": [protocol_table(protocol, named[protocol]) for protocol in protocols],
         "controls": control_table(controls),
     }
 
 
-def summary(name: str, utility: pd.DataFrame, attacks: pd.DataFrame, protocols: list[str], controls: list[dict]) -> str:
+def summary(name: str, utility: pd.DataFrame, strongest: list[dict], controls: list[dict]) -> str:
     """The findings on one corpus in a few sentences."""
     measured = {row["metric"]: _cell(row) for row in utility.to_dict("records")}
     sentences = []
     if "test_accuracy" in measured:
         trained = f" ({measured['train_accuracy']['value']} in training)" if "train_accuracy" in measured else ""
+        right, interval = measured["test_accuracy"]["value"], measured["test_accuracy"]["interval"]
         sentences.append(
-            f"On {short_name(name)}, the model names {_inline(measured['test_accuracy'])} of test fragments{trained}."
+            f"On {short_name(name)}, the model names the speaker of {right} {interval} of test fragments{trained}."
         )
-    for protocol in protocols:
-        rows = attacks[attacks["protocol"] == protocol]
-        auc = rows[rows["metric"] == "auc"]
-        if auc.empty:
-            continue
-        best = auc.loc[auc["value"].idxmax()]
-        same = rows[(rows[["defense", "attack", "adaptive"]] == best[["defense", "attack", "adaptive"]]).all(axis=1)]
-        found = {row["metric"]: _cell(row) for row in same.to_dict("records")}
-        text = f"Protocol {protocol}: the strongest attack, {_attack(best)}, has AUC {_inline(found['auc'])}"
-        if "tpr_at_fpr_1e-2" in found:
-            text += f" and finds {_inline(found['tpr_at_fpr_1e-2'])} of members at 1 % false positives"
-        sentences.append(text + ".")
+    if strongest:
+        found = ", ".join(f"{row['auc']['value']} under protocol {row['protocol']}" for row in strongest)
+        sentences.append(f"The strongest attack tells members from non-members with AUC {found}.")
     if controls:
         passed = sum(row["verdict"] == "chance" for row in controls)
         sentences.append(f"{passed} of {len(controls)} negative controls are at chance.")
     if name.startswith("demo"):
         sentences.append("The voices are synthetic.")
     return " ".join(sentences)
+
+
+def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict:
+    """The attack with the largest AUC under one protocol: its name, its AUC and how many members it finds."""
+    best = rows.loc[rows[rows["metric"] == "auc"]["value"].idxmax()]
+    same = rows[(rows[["defense", "attack", "adaptive"]] == best[["defense", "attack", "adaptive"]]).all(axis=1)]
+    cells = {row["metric"]: _cell(row) for row in same.to_dict("records")}
+    return {"protocol": protocol, "attack": _attack(best), "auc": cells["auc"], "found": cells.get("tpr_at_fpr_1e-2")}
 
 
 def protocol_table(protocol: str, rows: pd.DataFrame) -> dict:
@@ -160,7 +162,7 @@ def number(metric: str, value: float) -> str:
         return duration(value)
     if metric.startswith("auc"):
         return f"{value:.3f}"
-    return f"{100 * value:.1f} %" if any(word in metric for word in RATES) else f"{value:,.4g}"
+    return f"{100 * value:.1f} %" if any(word in metric for word in RATES) else f"{value:,.4g}"
 
 
 def _cell(row: dict) -> dict:
@@ -170,9 +172,7 @@ def _cell(row: dict) -> dict:
         "rank": _rank(metric),
         "label": LABELS.get(metric, metric.replace("_", " ")),
         "value": number(metric, row["value"]),
-        "interval": f"[{number(metric, low).removesuffix(' %')}, {number(metric, high).removesuffix(' %')}]"
-        if known
-        else "",
+        "interval": f"[{number(metric, low)}, {number(metric, high)}]".replace(" %", "") if known else "",
         "n": "" if pd.isna(row["n"]) else f"{int(row['n']):,}",
     }
 
@@ -183,10 +183,6 @@ def _control(row: dict) -> dict:
     if not (pd.isna(row["low"]) or pd.isna(row["high"])):
         verdict = "chance" if row["low"] <= 0.5 <= row["high"] else "not chance"
     return _cell(row) | {"attack": _attack(row), "protocol": row["protocol"], "verdict": verdict}
-
-
-def _inline(cell: dict) -> str:
-    return f"{cell['value']} {cell['interval']}".strip()
 
 
 def _attack(row) -> str:

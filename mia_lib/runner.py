@@ -108,13 +108,13 @@ def check(
     _check_names(overrides)
     open_corpus(request["corpus"], data_root, request["seed"], download)
     _check_device(request["device"])
+    overrides = {name: settings.asdict()[name] for name in sorted(overrides)}
+    outputs = Path(outputs).expanduser().resolve()
+    folder = outputs / _run_id(run_id, request, overrides)
     found = find_notebooks(notebooks)
     chosen = select(found, only)
     for notebook in chosen:
         check_parameters(notebook)
-    overrides = {name: settings.asdict()[name] for name in sorted(overrides)}
-    outputs = Path(outputs).expanduser().resolve()
-    folder = outputs / _run_id(run_id, request, overrides)
     parameters = request | {
         "outputs": str(outputs),
         "run_id": folder.name,

@@ -1,0 +1,141 @@
+"""The command line: exit statuses, one clear line on standard error, and help that is quick and complete."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mia_lib import cli, listing, runner
+from mia_lib.errors import MiaError
+
+
+@pytest.fixture
+def request_of(monkeypatch):
+    """Run a command line without running the series; returns what the runner would have been asked for."""
+
+    def ask(*argv):
+        asked = {}
+        monkeypatch.setattr(runner, "run_series", lambda **options: asked.update(options))
+        assert cli.main(["run", *argv]) == 0
+        return asked
+
+    return ask
+
+
+def test_defaults_are_the_published_ones(request_of):
+    assert request_of() == {
+        "profile": "standard",
+        "corpus": "demo",
+        "seed": 0,
+        "device": "auto",
+        "outputs": "outputs",
+        "run_id": None,
+        "only": None,
+        "data_root": None,
+        "download": False,
+        "max_bad": 0.05,
+        "overrides": {},
+    }
+
+
+def test_set_takes_several_values_and_may_be_repeated(request_of):
+    asked = request_of("--set", "epochs=3", "model=a=b", "--only", "04,07", "--set", "hop=128")
+    assert asked["overrides"] == {"epochs": "3", "model": "a=b", "hop": "128"} and asked["only"] == "04,07"
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "run or list"),
+        (["fly"], "fly"),
+        (["run", "--sede", "3"], "--sede"),
+        (["run", "--prof", "smoke"], "--prof"),
+        (["run", "--seed", "abc"], "abc"),
+        (["run", "--max-bad", "abc"], "abc"),
+        (["run", "--set", "epochs"], "name=value"),
+        (["run", "--set", "epochz=3"], "epochz"),
+        (["run", "--set", "epochs=many"], "epochs"),
+        (["run", "--profile", "huge"], "smoke, standard, paper"),
+        (["run", "--corpus", "nonsense"], "demo"),
+        (["run", "--device", "tpu"], "tpu"),
+        (["run", "--run-id", "a/b"], "a/b"),
+        (["run", "--seed", "-1"], "-1"),
+        (["list", "nonsense"], "settings"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_usage_is_one_line_and_status_2(argv, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("mia_lib: ") and err.count("\n") == 1 and says in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (MiaError("the folder\nis empty"), 1, "mia_lib: the folder is empty\n"),
+        (ZeroDivisionError("by zero"), 1, "mia_lib: unexpected ZeroDivisionError: by zero (--debug shows where)\n"),
+        (KeyboardInterrupt(), 130, "mia_lib: interrupted; the same command continues where this stopped\n"),
+    ],
+)
+def test_failures_are_one_line_with_their_status(error, status, line, monkeypatch, capsys):
+    def fail(**options):
+        raise error
+
+    monkeypatch.setattr(runner, "run_series", fail)
+    assert cli.main(["run"]) == status
+    assert capsys.readouterr().err == line
+
+
+def test_debug_shows_the_traceback(monkeypatch, capsys):
+    def fail(**options):
+        raise MiaError("the folder is empty")
+
+    monkeypatch.setattr(runner, "run_series", fail)
+    assert cli.main(["run", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["list", "--help"]], ids=" ".join)
+def test_help_loads_nothing_slow_and_exits_0(argv):
+    code = (
+        "import sys, mia_lib.cli as cli\n"
+        "try: cli.main(sys.argv[1:])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "slow = {'torch', 'pandas', 'papermill', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {slow}' if slow else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
+def test_help_fits_one_screen(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 26 and max(map(len, lines)) <= 110
+
+
+def test_list_prints_every_section_and_every_name(capsys):
+    assert cli.main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in ("corpora", "demo", "mfcc", "paper_mfcc", "top3_network", "utterance", "smoke", "n_shadows"):
+        assert f"{name}" in out
+
+
+def test_list_of_one_section_prints_only_that(capsys):
+    assert cli.main(["list", "protocols"]) == 0
+    out = capsys.readouterr().out
+    assert "utterance" in out and "n_shadows" not in out
+
+
+def test_list_shows_type_default_and_meaning_of_settings():
+    assert " ".join(listing.settings()["n_shadows"].split()) == "int = 4 shadow models per target"
+
+
+def test_list_leaves_out_sections_that_hold_nothing(monkeypatch):
+    monkeypatch.setattr(listing, "PROTOCOLS", {})
+    assert "protocols" not in listing.sections()
