@@ -111,10 +111,12 @@ class Audit:
         check_scores(self.scores, self.member)
 
     def shuffled(self, seed: int) -> "Audit":
-        """Negative control: the same scores with membership dealt to the units at random."""
-        names, code = np.unique(self.units, return_inverse=True)
-        side = np.random.default_rng([seed, 5]).permutation(len(names)) < len(names) / 2
-        return Audit(self.scores, side[code], self.units, self.threshold)
+        """Negative control: the same scores, with half of the true members' units and half of the others' as "members"."""
+        rng, dealt = np.random.default_rng([seed, 5]), np.zeros(len(self.member), dtype=bool)
+        for side, half in ((self.member, np.ceil), (~self.member, np.floor)):
+            names, code = np.unique(self.units[side], return_inverse=True)
+            dealt[side] = (rng.permutation(len(names)) < half(len(names) / 2))[code]
+        return Audit(self.scores, dealt, self.units, self.threshold)
 
 
 def _rates(audit: Audit, weights: np.ndarray) -> dict[str, np.ndarray]:

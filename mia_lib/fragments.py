@@ -64,21 +64,23 @@ def make_fragments(
     """Choose speakers and utterances of `corpus` by `seed`, decode them and cut them into fragments, as a cached stage.
 
     The report counts `utterances` (chosen), `read`, `bad` (with `bad_examples`, a sentence each), `resampled`,
-    `mixed_down`, `clipped`, `capped` (longer than MAX_SECONDS, the rest not read), `padded`, `dropped_short`, `speakers`,
-    `speakers_dropped` (too few usable utterances; some are named in `speakers_dropped_names`), `fragments`, `seconds`.
-    Raises MiaError if more than the share `max_bad` of the utterances is bad, or fewer than MIN_SPEAKERS speakers remain.
+    `mixed_down`, `clipped`, `capped` (longer than MAX_SECONDS, the rest not read), `padded`, `dropped_short`,
+    `speakers`, `speakers_dropped` (too few usable utterances; some are named in `speakers_dropped_names`),
+    `fragments` and `seconds`. workers: processes that decode; None means one per processor core.
+    Raises MiaError if more than the share `max_bad` of the utterances is bad, or fewer than MIN_SPEAKERS speakers
+    remain.
     """
     chosen, dropped = choose(corpus.table(), settings, seed)
-    length = round(settings.fragment_seconds * SAMPLE_RATE)
+    length, hop = (round(s * SAMPLE_RATE) for s in (settings.fragment_seconds, settings.fragment_hop_seconds))
     params = {"data": corpus.fingerprint(chosen), "rows": _table_digest(chosen), "length": length}
-    params |= {"short": settings.short_utterances, "dropped": dropped}
+    params |= {"hop": hop, "short": settings.short_utterances, "dropped": dropped}
     if len(chosen) < 4 * CHUNK and not corpus.synthetic:
         workers = 1
-    task = partial(cut_chunk, corpus, length, settings.short_utterances)
+    task = partial(cut_chunk, corpus, length, hop, settings.short_utterances)
     label = f"fragments of {corpus.name.partition(':')[0]}"
 
     def build(folder: Path, _scratch: Path) -> None:
-        _write(folder, chosen, dropped, length, task, workers, label)
+        _write(folder, chosen, dropped, (length, hop), task, workers, label)
 
     folder = cache.stage("fragments", params, [__name__, *corpus.code], build)
     report = json.loads((folder / REPORT).read_text())
@@ -106,7 +108,7 @@ def choose(table: "pd.DataFrame", settings: "Settings", seed: int) -> tuple["pd.
     return chosen.reset_index(drop=True), dropped
 
 
-def cut_chunk(corpus: Corpus, length: int, short: str, rows: list[Utterance]) -> list[Cut]:
+def cut_chunk(corpus: Corpus, length: int, hop: int, short: str, rows: list[Utterance]) -> list[Cut]:
     """Decode and cut the utterances `rows`; what cannot be decoded becomes a bad `Cut`."""
     cuts = []
     for row in rows:
@@ -115,12 +117,12 @@ def cut_chunk(corpus: Corpus, length: int, short: str, rows: list[Utterance]) ->
         except MiaError as error:
             cuts.append(Cut(np.empty((0, length), np.int16), bad=str(error)))
         else:
-            cuts.append(_cut(samples, rate, length, short))
+            cuts.append(_cut(samples, rate, length, hop, short))
     return cuts
 
 
-def _cut(samples: np.ndarray, rate: int, length: int, short: str) -> Cut:
-    """Cut a decoded utterance into consecutive fragments of `length` samples; the remainder is dropped."""
+def _cut(samples: np.ndarray, rate: int, length: int, hop: int, short: str) -> Cut:
+    """Cut a decoded utterance into fragments of `length` samples, one every `hop`; the remainder is dropped."""
     mono = resample(to_mono(samples), rate)
     happened = {
         "resampled": rate != SAMPLE_RATE,
@@ -131,7 +133,7 @@ def _cut(samples: np.ndarray, rate: int, length: int, short: str) -> Cut:
     notes = [name for name, true in happened.items() if true]
     signal = to_int16(mono)
     if len(signal) >= length:
-        pieces = signal[: len(signal) // length * length].reshape(-1, length)
+        pieces = np.lib.stride_tricks.sliding_window_view(signal, length)[::hop]
     elif 2 * len(signal) >= length and short == "pad":
         pieces = np.resize(signal, (1, length))  # repeats the signal
         notes.append("padded")
@@ -141,9 +143,10 @@ def _cut(samples: np.ndarray, rate: int, length: int, short: str) -> Cut:
     return Cut(pieces, rate, tuple(notes))
 
 
-def _write(folder: Path, chosen: "pd.DataFrame", dropped: list[str], length: int, task, workers, label: str) -> None:
+def _write(folder: Path, chosen: "pd.DataFrame", dropped: list[str], cut: tuple[int, int], task, workers, label: str) -> None:
     """Decode all `chosen` rows into `folder`: raw audio as it comes, then the manifest and the report."""
     counts, examples = Counter(), []
+    length, hop = cut
     rows, rates, starts = [], [], []  # per fragment: number of its utterance, Hz, seconds
     with open(folder / AUDIO, "wb") as audio, progress(label, len(chosen), "utterances") as bar:
         number = 0
@@ -152,7 +155,7 @@ def _write(folder: Path, chosen: "pd.DataFrame", dropped: list[str], length: int
                 audio.write(cut.pieces.tobytes())
                 rows += [number] * len(cut.pieces)
                 rates += [cut.rate] * len(cut.pieces)
-                starts += [i * length / SAMPLE_RATE for i in range(len(cut.pieces))]
+                starts += [i * hop / SAMPLE_RATE for i in range(len(cut.pieces))]
                 counts.update(cut.notes)
                 if cut.bad:
                     counts["bad"] += 1

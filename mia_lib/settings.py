@@ -14,6 +14,7 @@ class Settings:
     max_speakers: int = 0  # use at most this many speakers, chosen by seed (0: all)
     max_utterances: int = 0  # use at most this many source utterances of each speaker (0: all)
     fragment_seconds: float = 2.0  # length of a fragment
+    fragment_hop_seconds: float = 1.0  # from the start of one fragment to the next; below fragment_seconds they overlap
     short_utterances: str = "pad"  # utterances of half a fragment to one fragment: "pad" (repeat the signal) or "drop"
     feature: str = "mfcc"
     hop: int = 256  # samples between two frames of the feature
@@ -39,6 +40,7 @@ MINIMUM = {
     "max_speakers": 0,
     "max_utterances": 0,
     "fragment_seconds": 0.1,
+    "fragment_hop_seconds": 0.01,
     "hop": 1,
     "train_fraction": 0.01,
     "repeats": 1,
@@ -55,7 +57,7 @@ PROFILES: dict[str, dict] = {
     "smoke": dict(max_speakers=24, max_utterances=8, repeats=1, n_shadows=2, epochs=12, shadow_epochs=12, bootstrap=200),
     "standard": {},
     "paper": dict(
-        fragment_seconds=3.0, hop=512, train_fraction=0.8, repeats=1, n_shadows=1, epochs=50, shadow_epochs=15
+        fragment_seconds=3.0, fragment_hop_seconds=3.0, hop=512, train_fraction=0.8, repeats=1, n_shadows=1, epochs=50, shadow_epochs=15
     ),
 }
 
