@@ -5,7 +5,7 @@ rejected together. Intervals are bootstrap percentiles in which whole units (a r
 again, members and non-members apart, because fragments of one recording rise and fall together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
@@ -54,7 +54,9 @@ def best_threshold(scores: np.ndarray, member: np.ndarray) -> float:
     return float(thresholds[best] if not len(below) else (thresholds[best] + below.max()) / 2)
 
 
-def decision_rates(accepted: np.ndarray, member: np.ndarray, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
+def decision_rates(
+    accepted: np.ndarray, member: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Balanced accuracy, precision and recall of decisions, bool [n], for each row of `weights` [draws, n] (default 1).
 
     Precision is 0 when nothing is accepted.
@@ -106,6 +108,7 @@ class Audit:
     member: np.ndarray  # bool [n]
     units: np.ndarray  # str [n]
     threshold: float
+    rows: np.ndarray  # int [n], which fragments
 
     def __post_init__(self):
         check_scores(self.scores, self.member)
@@ -116,7 +119,12 @@ class Audit:
         for side, half in ((self.member, np.ceil), (~self.member, np.floor)):
             names, code = np.unique(self.units[side], return_inverse=True)
             dealt[side] = (rng.permutation(len(names)) < half(len(names) / 2))[code]
-        return Audit(self.scores, dealt, self.units, self.threshold)
+        return replace(self, member=dealt)
+
+    def where(self, mask: np.ndarray) -> "Audit":
+        """The part of the audit on fragments with a condition; `mask` is bool over all fragments of the corpus."""
+        kept = mask[self.rows]
+        return Audit(self.scores[kept], self.member[kept], self.units[kept], self.threshold, self.rows[kept])
 
 
 def _rates(audit: Audit, weights: np.ndarray) -> dict[str, np.ndarray]:

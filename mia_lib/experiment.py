@@ -15,7 +15,18 @@ from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_me
 from mia_lib.features.compute import compute_features
 from mia_lib.fragments import Fragments, make_fragments
 from mia_lib.models import MODELS
-from mia_lib.protocols import PROTOCOLS, Split, audit_units, lab41_splits, membership, shadow_attack_splits
+from mia_lib.protocols import (
+    HELD_OUT,
+    PROTOCOLS,
+    TRAIN,
+    UNSEEN,
+    VALIDATION,
+    Split,
+    audit_units,
+    lab41_splits,
+    membership,
+    shadow_attack_splits,
+)
 from mia_lib.records import COLUMNS
 from mia_lib.settings import resolve
 from mia_lib.signals import Signals, query_models
@@ -115,7 +126,7 @@ class Experiment:
         seeds = [int(x) for x in np.random.SeedSequence([self.seed, 8]).generate_state(len(self.splits))]
 
         def build(folder: Path, scratch: Path) -> None:
-            validation = [np.flatnonzero(split.role == 4) for split in self.splits] if s.patience else None
+            validation = [np.flatnonzero(split.role == VALIDATION) for split in self.splits] if s.patience else None
             train_models(
                 self.features,
                 self.labels,
@@ -158,8 +169,13 @@ class Experiment:
         member = membership(self.splits[row], protocol, self.seed * 1000 + row)
         return Signals(self.logits[model][None], self.labels[model][None], member[None])
 
-    def _stack(self, models: list[int], protocol: str) -> Signals:
-        parts = [self.signals(k, protocol) for k in models]
+    def units(self, protocol: str) -> np.ndarray:
+        """What is drawn as a whole for intervals, of every fragment: source (`utterance`) or speaker; str [N]."""
+        return audit_units(self.manifest, protocol)
+
+    def _shadow_signals(self, target: int, protocol: str, count: int) -> Signals:
+        """The signals of the first `count` shadows of a target."""
+        parts = [self.signals(k, protocol) for k in range(target + 1, target + 1 + count)]
         return Signals(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("logits", "labels", "member")))
 
     def audits(self, attack: str, protocol: str, control: bool = False) -> list[Audit]:
@@ -169,26 +185,59 @@ class Experiment:
         trained on none of the target's audit set, stands in for the target, and the attack is fitted without it.
         """
         audits = []
-        units = audit_units(self.manifest, protocol)
         for target in self.targets():
-            fitted = list(range(target + 1, target + 1 + (self.shadows - 1 if control else self.settings.n_shadows)))
-            shadows = self._stack(fitted, protocol)
+            shadows = self._shadow_signals(target, protocol, self.shadows - 1 if control else self.settings.n_shadows)
             victim = self.signals(target + self.shadows if control else target, protocol, split=target)
             fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target).fit(shadows)
-            (mask, member), shadow_scores = victim.audited(), fit.score(shadows)
-            threshold = best_threshold(shadow_scores[shadows.audited()[0]], shadows.audited()[1])
-            audits.append(Audit(fit.score(victim)[mask], member, units[mask[0]], threshold))
+            mask, member = shadows.audited()
+            threshold = best_threshold(fit.score(shadows)[mask], member)
+            mask, member = victim.audited()
+            rows = np.flatnonzero(mask[0])
+            audits.append(Audit(fit.score(victim)[0, rows], member, self.units(protocol)[rows], threshold, rows))
         return audits
 
-    def accuracy(self, side: str, models: list[int] | None = None) -> Measure:
-        """Accuracy of models (default: the targets) on their `train` or `held_out` fragments."""
+    def accuracy(self, side: str, models: list[int] | None = None, mask: np.ndarray | None = None) -> Measure:
+        """Accuracy of models (default: the targets) on their `train` or `held_out` fragments, or those within `mask`."""
         models = self.targets() if models is None else models
         values, units = [], []
         for k in models:
             index = getattr(self.splits[k], side)()
+            index = index if mask is None else index[mask[index]]
             values.append((self.logits[k][index].argmax(-1) == self.labels[k][index]).astype(float))
-            units.append(self.manifest["source"].astype(str).to_numpy()[index])
+            units.append(self.units("utterance")[index])
         return mean_measure(values, units, self.settings.bootstrap, self.seed)
+
+    def accepted(self, attack: str, protocol: str) -> dict[str, Measure]:
+        """Share of fragments of each role that an attack under `protocol` calls members, whoever they are."""
+        shares: dict[str, list] = {"train": [], "held_out": [], "unseen": []}
+        for target, audit in zip(self.targets(), self.audits(attack, protocol), strict=True):
+            shadows = self._shadow_signals(target, protocol, self.settings.n_shadows)
+            fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target).fit(shadows)
+            scores = fit.score(self.signals(target, protocol))[0]
+            for code, role in ((TRAIN, "train"), (HELD_OUT, "held_out"), (UNSEEN, "unseen")):
+                rows = self.splits[target].role == code
+                shares[role].append(((scores[rows] >= audit.threshold).astype(float), self.units("speaker")[rows]))
+        return {
+            role: mean_measure(*map(list, zip(*pairs, strict=True)), self.settings.bootstrap, self.seed)
+            for role, pairs in shares.items()
+        }
+
+    def by_condition(self, column: str, attack: str, protocol: str) -> pd.DataFrame:
+        """Test accuracy and the attack's AUC for each value of a condition column of the manifest (room, distractor ...).
+
+        Conditions on which an audit lacks members or non-members are left out. The metric names end in the condition.
+        """
+        audits, tables = self.audits(attack, protocol), []
+        for value in sorted(self.manifest[column].dropna().astype(str).unique()):
+            mask = (self.manifest[column].astype(str) == value).to_numpy()
+            measures = {f"test_accuracy_{column}_{value}": self.accuracy("held_out", mask=mask)}
+            tables.append(self.table("", "none", measures))
+            try:
+                auc = evaluate([audit.where(mask) for audit in audits], self.settings.bootstrap, self.seed)["auc"]
+            except MiaError:
+                continue
+            tables.append(self.table(protocol, attack, {f"auc_{column}_{value}": auc}))
+        return pd.concat(tables)
 
     def utility_records(self) -> pd.DataFrame:
         """Accuracies of the target models, and the time that training took."""
@@ -232,4 +281,8 @@ class Experiment:
     def context(self) -> dict:
         """What `run.json` says of this experiment: device, data, counts."""
         report = {k: v for k, v in self.fragments.report.items() if not isinstance(v, list)}
-        return {"device": str(self.device), "data_hash": self.fragments.key, "fragments": json.loads(json.dumps(report))}
+        return {
+            "device": str(self.device),
+            "data_hash": self.fragments.key,
+            "fragments": json.loads(json.dumps(report)),
+        }

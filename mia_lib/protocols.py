@@ -97,9 +97,13 @@ def shadow_attack_splits(
     unseen = max(1, round(UNSEEN_SHARE * len(speakers)))
     trained = max(2, round(TARGET_SHARE * len(speakers)))
     if len(speakers) < trained + unseen + 3:
-        raise MiaError(f"{len(speakers)} speakers are too few for a target and its shadow models: at least 6 are needed")
+        raise MiaError(
+            f"{len(speakers)} speakers are too few for a target and its shadow models: at least 6 are needed"
+        )
     pool = speakers[trained + unseen :]
-    target = make_split(manifest, speakers[:trained], speakers[trained : trained + unseen], share, rng, validation_share)
+    target = make_split(
+        manifest, speakers[:trained], speakers[trained : trained + unseen], share, rng, validation_share
+    )
     pool_unseen = max(1, round(len(pool) * unseen / (trained + unseen)))
     splits = []
     for k in range(shadows):

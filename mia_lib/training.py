@@ -72,7 +72,9 @@ class TrainedModels:
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), history (parquet) and the description (json) into `folder`."""
         network = self.network
-        save_file({name: t.cpu().contiguous() for name, t in network.state_dict().items()}, folder / "models.safetensors")
+        save_file(
+            {name: t.cpu().contiguous() for name, t in network.state_dict().items()}, folder / "models.safetensors"
+        )
         self.history.to_parquet(folder / "history.parquet")
         about = dict(frames=network.frames, bins=network.bins, classes=network.classes, seconds=self.seconds)
         (folder / "models.json").write_text(json.dumps(about | {"config": asdict(self.config)}))
@@ -259,7 +261,9 @@ class _Run:
     def _record(self, step: int, losses: Tensor, accuracy: Tensor) -> str:
         """Note the epoch in the history, stop models whose validation loss no longer falls; returns a progress note."""
         if not torch.isfinite(losses).all():
-            raise MiaError(f"the loss of model {int((~torch.isfinite(losses)).nonzero()[0])} is not finite at step {step}")
+            raise MiaError(
+                f"the loss of model {int((~torch.isfinite(losses)).nonzero()[0])} is not finite at step {step}"
+            )
         epoch = step / self.steps_per_epoch
         rare = self.test is not None and (step == int(self.steps.max()) or (step // self.epoch_steps) % 5 == 0)
         tested = self._accuracy(self.test) if rare else [float("nan")] * len(self.steps)

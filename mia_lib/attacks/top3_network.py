@@ -17,7 +17,9 @@ TOP, HIDDEN = 3, 64
 def top_posteriors(posteriors: np.ndarray, top: int = TOP) -> np.ndarray:
     """The `top` largest posteriors in descending order: [..., C] -> [..., top]."""
     if posteriors.shape[-1] < top:
-        raise MiaError(f"the attack reads the {top} largest posteriors, but there are only {posteriors.shape[-1]} classes")
+        raise MiaError(
+            f"the attack reads the {top} largest posteriors, but there are only {posteriors.shape[-1]} classes"
+        )
     largest = np.partition(posteriors, posteriors.shape[-1] - top, axis=-1)[..., -top:]
     return np.sort(largest, axis=-1)[..., ::-1]
 

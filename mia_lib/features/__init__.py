@@ -3,4 +3,3 @@
 from mia_lib.registry import Registry
 
 FEATURES = Registry("feature", "mia_lib.features")
-

@@ -1,5 +1,7 @@
 """The two networks of arXiv 1911.01888: three blocks of convolution, normalisation, ReLU and pooling, two linear layers."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -18,7 +20,7 @@ class ThreeBlocks(StackedNetwork):
     def blocks(self, models: int, length: int, channels: list[int], classes: list[int]) -> None:
         self.convolutions, self.norms = nn.ModuleList(), nn.ModuleList()
         needed = length
-        for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+        for inputs, outputs in pairwise(channels):
             self.convolutions.append(Conv1d(models, inputs, outputs, self.kernel, padding=1))
             self.norms.append(BatchNorm(models, outputs))
             length = (length + 2 - self.kernel + 1) // POOL

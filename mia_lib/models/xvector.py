@@ -18,7 +18,9 @@ class XVector(StackedNetwork):
     def build(self, models: int, frames: int, bins: int, classes: list[int]) -> None:
         context = 1 + sum((kernel - 1) * dilation for kernel, dilation in CONTEXT)
         if frames < context:
-            raise MiaError(f"a fragment of {frames} frames is too short for the x-vector network, which needs {context}")
+            raise MiaError(
+                f"a fragment of {frames} frames is too short for the x-vector network, which needs {context}"
+            )
         self.delays, self.norms = nn.ModuleList(), nn.ModuleList()
         for i, (kernel, dilation) in enumerate(CONTEXT):
             self.delays.append(Conv1d(models, WIDTH if i else bins, WIDTH, kernel, dilation=dilation))

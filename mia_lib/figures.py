@@ -1,0 +1,168 @@
+"""Figures of the notebooks and the report: units on the axes, intervals on the estimates, colours for everyone."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from sklearn.metrics import roc_curve
+
+from mia_lib.evaluation import Audit, bootstrap_weights
+
+NAMES = {
+    "top3_network": "top-3 network",
+    "largest_posterior": "largest posterior",
+    "utterance": "utterance\nwas this recording trained on?",
+    "speaker": "speaker\nwas this person trained on?",
+    "paper": "paper\nboth effects mixed",
+}
+MEMBER, OTHER, UNSEEN = (sns.color_palette("colorblind")[i] for i in (3, 0, 2))
+LOW_FPR = np.logspace(-3, 0, 200)
+
+
+def style() -> None:
+    """Set the look of all figures."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    plt.rcParams.update(
+        {"figure.dpi": 96, "savefig.bbox": "tight", "axes.titlesize": "medium", "figure.autolayout": True}
+    )
+
+
+def name(key: str) -> str:
+    """The words for a name used in records."""
+    return NAMES.get(key, key.replace("_", " "))
+
+
+def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: int, rate: int = 16_000) -> Figure:
+    """Fragments int16 [n, samples] above their features [n, frames, bins], side by side."""
+    figure, axes = plt.subplots(2, len(audio), figsize=(4 * len(audio), 4.5), sharey="row", sharex=True, squeeze=False)
+    seconds = np.arange(audio.shape[1]) / rate
+    low, high = np.percentile(features, [1, 99])
+    for column, (wave, feature, title) in enumerate(zip(audio, features, titles, strict=True)):
+        axes[0, column].plot(seconds, wave / 32768, linewidth=0.4)
+        axes[0, column].set_title(title)
+        extent = (0, len(feature) * hop / rate, -0.5, feature.shape[1] - 0.5)
+        axes[1, column].imshow(
+            feature.T, aspect="auto", origin="lower", extent=extent, cmap="cividis", vmin=low, vmax=high
+        )
+        axes[1, column].grid(False)
+        axes[1, column].set(xlabel="time (s)", xlim=(0, seconds[-1]))
+    axes[0, 0].set_ylabel("amplitude (full scale = 1)")
+    axes[1, 0].set_ylabel("coefficient")
+    return figure
+
+
+def training_curves(history: pd.DataFrame, groups: dict[str, list[int]]) -> Figure:
+    """Loss and accuracies over the epochs for groups of models, with the spread between models as a band."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    for colour, (label, models) in zip(sns.color_palette("colorblind"), groups.items(), strict=False):
+        part = history[history["model"].isin(models)].assign(epoch=lambda t: t["epoch"].round())
+        sns.lineplot(part, x="epoch", y="loss", errorbar=("pi", 100), ax=left, color=colour, label=label)
+        sns.lineplot(
+            part, x="epoch", y="train_accuracy", errorbar=("pi", 100), ax=right, color=colour, label=f"{label}: train"
+        )
+        tested = part.dropna(subset="test_accuracy")
+        marks = dict(marker="o", linestyle="--", errorbar=("pi", 100))
+        sns.lineplot(tested, x="epoch", y="test_accuracy", ax=right, color=colour, label=f"{label}: test", **marks)
+    left.set(yscale="log", ylabel="training loss (nats)", xlabel="epoch")
+    right.set(ylim=(0, 1.03), ylabel="accuracy", xlabel="epoch")
+    return figure
+
+
+def confidence(groups: dict[str, np.ndarray]) -> Figure:
+    """Cumulative distributions of the largest posterior p of groups of fragments, on a scale that opens up p near 1."""
+    figure, axis = plt.subplots(figsize=(8, 4))
+    for colour, (label, values) in zip(
+        (MEMBER, OTHER, UNSEEN, *sns.color_palette("colorblind")), groups.items(), strict=False
+    ):
+        doubt = np.clip(1 - np.asarray(values), 1e-10, 1)
+        sns.ecdfplot(x=doubt, ax=axis, color=colour, label=f"{label} (n = {len(values)})")
+    axis.set(xscale="log", xlabel="1 − largest posterior (left: certain, right: in doubt)", ylabel="share of fragments")
+    axis.invert_xaxis()
+    axis.legend(loc="upper left")
+    axis.set_xlim(1, 1e-10)
+    return figure
+
+
+def score_histogram(audit: Audit) -> Figure:
+    """Scores of members and non-members of one audit, with the threshold learnt from the shadows."""
+    figure, axis = plt.subplots(figsize=(8, 3.5))
+    table = pd.DataFrame({"score": audit.scores, "": np.where(audit.member, "member", "non-member")})
+    palette = {"member": MEMBER, "non-member": OTHER}
+    sns.histplot(table, x="score", hue="", palette=palette, bins=40, multiple="dodge", ax=axis)
+    axis.axvline(audit.threshold, color="black", linestyle="--")
+    axis.annotate("threshold from shadows", (audit.threshold, 1), xycoords=("data", "axes fraction"), rotation=90,
+                  va="top", ha="right", fontsize=9)  # fmt: skip
+    axis.set(ylabel="fragments", xlabel="score of the attack (higher: more like a member)")
+    return figure
+
+
+def _roc_band(
+    audits: list[Audit], grid: np.ndarray, draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean achievable TPR over `audits` at each FPR of `grid`, and its 95 % bootstrap band."""
+    rng = np.random.default_rng([seed, 9])
+    means, bands = [], []
+    for audit in audits:
+        order = np.argsort(-audit.scores, kind="stable")
+        ends = np.flatnonzero(np.diff(audit.scores[order], append=np.nan) != 0)
+        weights = bootstrap_weights(audit.member, audit.units, draws, rng)[:, order]
+        member = audit.member[order]
+        tp, fp = (np.cumsum(weights * side, axis=1)[:, ends] for side in (member, ~member))
+        tpr, fpr = tp / tp[:, -1:], fp / fp[:, -1:]
+        rows = [np.append(0, t)[np.searchsorted(f, grid + 1e-12, side="right")] for t, f in zip(tpr, fpr, strict=True)]
+        bands.append(np.stack(rows))
+        fpr, tpr, _ = roc_curve(audit.member, audit.scores, drop_intermediate=False)
+        means.append(tpr[np.searchsorted(fpr, grid + 1e-12, side="right") - 1])
+    low, high = np.quantile(np.mean(bands, axis=0), [0.025, 0.975], axis=0)
+    return np.mean(means, axis=0), low, high
+
+
+def roc(curves: dict[str, list[Audit]], draws: int = 200, seed: int = 0) -> Figure:
+    """ROC curves of several attacks on logarithmic axes, mean over targets, with 95 % bootstrap bands."""
+    figure, axis = plt.subplots(figsize=(6, 5.2))
+    for colour, (label, audits) in zip(sns.color_palette("colorblind"), curves.items(), strict=False):
+        mean, low, high = _roc_band(audits, LOW_FPR, draws, seed)
+        floor = 1e-3
+        axis.plot(LOW_FPR, np.maximum(mean, floor), color=colour, label=label, drawstyle="steps-post")
+        axis.fill_between(
+            LOW_FPR, np.maximum(low, floor), np.maximum(high, floor), color=colour, alpha=0.2, linewidth=0
+        )
+    axis.plot(LOW_FPR, LOW_FPR, color="grey", linestyle=":", label="guessing")
+    axis.set(xscale="log", yscale="log", xlim=(1e-3, 1), ylim=(1e-3, 1.05))
+    axis.set(xlabel="false-positive rate", ylabel="true-positive rate")
+    axis.legend(loc="lower right", fontsize=9)
+    return figure
+
+
+def intervals(
+    records: pd.DataFrame, metric: str, group: str, hue: str = "attack", chance: float | None = 0.5
+) -> Figure:
+    """Values of one metric with their 95 % intervals: `group` down the side, `hue` by colour."""
+    table = records[records["metric"] == metric]
+    groups, hues = list(dict.fromkeys(table[group])), list(dict.fromkeys(table[hue]))
+    figure, axis = plt.subplots(figsize=(8, 1.1 + 0.75 * len(groups)))
+    for i, (label, colour) in enumerate(zip(hues, sns.color_palette("colorblind"), strict=False)):
+        part = table[table[hue] == label]
+        y = np.array([groups.index(g) for g in part[group]]) + 0.22 * (i - (len(hues) - 1) / 2)
+        span = np.abs(part[["low", "high"]].to_numpy().T - part["value"].to_numpy())
+        axis.errorbar(part["value"], y, xerr=span, fmt="o", color=colour, capsize=3, label=name(label))
+    if chance is not None:
+        axis.axvline(chance, color="grey", linestyle=":", label="chance")
+    axis.set_yticks(range(len(groups)), [name(str(g)) for g in groups])
+    axis.invert_yaxis()
+    axis.set_xlabel(f"{name(metric)} (95 % interval)")
+    axis.legend(loc="best", fontsize=9)
+    return figure
+
+
+def main_result(records: pd.DataFrame) -> Figure:
+    """The project's main picture: one attack on one model under three protocols, beside its negative control."""
+    part = records[(records["attack"] == "top3_network") & records["metric"].isin(["auc", "auc_control_unexposed"])]
+    part = part.assign(
+        kind=np.where(part["metric"] == "auc", "model under attack", "model that never saw these voices"), metric="auc"
+    )
+    figure = intervals(part, "auc", "protocol", "kind")
+    figure.axes[0].set(xlim=(0.4, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
+    figure.axes[0].set_title("Can somebody tell what a voice model was trained on?")
+    return figure

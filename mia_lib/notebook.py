@@ -1,0 +1,154 @@
+"""What every notebook starts with: an experiment, and one place for its records, figures, sounds and sentences."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+from IPython.display import HTML, Markdown, display
+
+from mia_lib import figures
+from mia_lib.evaluation import Measure
+from mia_lib.experiment import Experiment
+from mia_lib.records import COLUMNS
+from mia_lib.stages import write_atomically
+
+
+def slug(text: str) -> str:
+    """`text` as part of a folder's name."""
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text).strip("-.")
+
+
+class Lab:
+    """A notebook's workbench. Everything it keeps goes to `outputs/<run_id>/`, and from there into the report.
+
+    name: the notebook's file name without ending. The other arguments are the notebook's parameters. Raises UsageError
+    or MiaError, one sentence each, when they make no sense.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        corpus: str,
+        profile: str,
+        seed: int,
+        device: str,
+        outputs: str,
+        run_id: str,
+        data_root: str,
+        max_bad: float,
+        settings: dict,
+    ):
+        figures.style()
+        self.name = name
+        self._options = dict(
+            profile=profile,
+            seed=seed,
+            device=device,
+            outputs=outputs,
+            data_root=data_root,
+            settings=settings,
+            max_bad=max_bad,
+        )
+        self.experiment = Experiment(corpus, **self._options)
+        self._experiments = [self.experiment]
+        self.folder = Path(outputs) / (run_id or slug(f"notebooks-{corpus}-{profile}-s{seed}"))
+        self._part = self.folder / "parts" / name
+        for folder in (self._part, self.folder / "figures"):
+            folder.mkdir(parents=True, exist_ok=True)
+        for old in (self.folder / "figures").glob(f"{name}-*"):
+            old.unlink()
+        self._records = pd.DataFrame(columns=COLUMNS)
+
+    def another(self, corpus: str) -> Experiment:
+        """A second experiment with the same parameters on another corpus."""
+        self._experiments.append(Experiment(corpus, **self._options))
+        return self._experiments[-1]
+
+    def record(self, table: pd.DataFrame) -> None:
+        """Add rows to the run's results."""
+        self._records = pd.concat([self._records, table]) if len(self._records) else table
+        write_atomically(self._part / "results.csv", self._records.to_csv(index=False))
+        self._note()
+
+    def _note(self) -> None:
+        timings = [timing for e in self._experiments for timing in e.cache.timings]
+        write_atomically(self._part / "stages.json", json.dumps(timings, indent=1))
+        write_atomically(self._part / "context.json", json.dumps(self.experiment.context(), indent=1))
+
+    def figure(self, figure, name: str, caption: str) -> None:
+        """Show a figure with its caption, and keep both for the report."""
+        path = self.folder / "figures" / f"{self.name}-{name}.png"
+        figure.savefig(path, dpi=120)
+        figures.plt.close(figure)
+        write_atomically(path.with_suffix(".txt"), caption)
+        picture = base64.b64encode(path.read_bytes()).decode()
+        alt = caption.replace('"', "'")
+        display(
+            HTML(f'<img src="data:image/png;base64,{picture}" alt="{alt}" style="max-width:100%">'),
+            Markdown(f"*{caption}*"),
+        )
+
+    def say(self, text: str) -> None:
+        """Show a sentence or a table, written in Markdown, whose numbers come from the records."""
+        display(Markdown(text))
+
+    def listen(self, clips: dict[str, int], experiment: Experiment | None = None) -> None:
+        """Players for fragments: caption -> row of the fragment."""
+        fragments = (experiment or self.experiment).fragments
+        players = []
+        for caption, row in clips.items():
+            buffer = io.BytesIO()
+            soundfile.write(buffer, fragments.audio[row], fragments.sample_rate, format="WAV")
+            sound = base64.b64encode(buffer.getvalue()).decode()
+            players.append(
+                f'<figure style="display:inline-block;margin:.5em"><figcaption>{caption}</figcaption>'
+                f'<audio controls src="data:audio/wav;base64,{sound}"></audio></figure>'
+            )
+        display(HTML("".join(players)))
+
+
+def percent(measure: Measure | pd.Series) -> str:
+    """A rate with its 95 % interval, such as `85.9 % [83.0, 88.1]`."""
+    return f"{100 * measure.value:.1f} % [{100 * measure.low:.1f}, {100 * measure.high:.1f}]"
+
+
+def number(measure: Measure | pd.Series) -> str:
+    """A value with its 95 % interval and three decimals, such as `0.912 [0.894, 0.930]`."""
+    return f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]"
+
+
+def pick(records: pd.DataFrame, metric: str, attack: str = "none", protocol: str = "", corpus: str = "") -> Measure:
+    """The record of one metric; an empty `protocol` or `corpus` matches any when there is only one."""
+    rows = records[(records["metric"] == metric) & (records["attack"] == attack)]
+    for column, value in (("protocol", protocol), ("corpus", corpus)):
+        rows = rows[rows[column] == value] if value else rows
+    row = rows.iloc[0]
+    return Measure(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
+
+
+def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | None = None) -> pd.DataFrame:
+    """A table for people: one row per combination of `index` columns, one column per metric, values with intervals."""
+    index = index or ["protocol", "attack"]
+    part = records[records["metric"].isin(metrics)]
+    part = part.assign(text=[number(m) for m in part.itertuples()])
+    order = part[index].drop_duplicates()
+    table = part.pivot(index=index, columns="metric", values="text")[metrics]
+    return table.loc[[tuple(row) if len(index) > 1 else row[0] for row in order.to_numpy()]]
+
+
+def verdict(measure: Measure, chance: float = 0.5) -> str:
+    """`at chance` when the interval holds chance, else `above chance` or `below chance`."""
+    if measure.low <= chance <= measure.high:
+        return "at chance"
+    return "above chance" if measure.value > chance else "below chance"
+
+
+def example_fragments(manifest: pd.DataFrame, mask: np.ndarray, count: int, seed: int = 0) -> list[int]:
+    """Rows of up to `count` fragments within `mask`, of different speakers where possible."""
+    rows = np.random.default_rng([seed, 10]).permutation(np.flatnonzero(mask))
+    return manifest.iloc[rows].drop_duplicates("speaker").index[:count].tolist()
