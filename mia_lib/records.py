@@ -48,7 +48,7 @@ def write_run(run_folder: Path, header: dict) -> None:
         "device": next((c["device"] for c in contexts if "device" in c), header["parameters"]["device"]),
         "versions": versions(),
         "commit": commit(),
-        "peak_memory_mb": peak_memory(),
+        "peak_memory_mb": max(peak_memory(), read_json(run_folder / "run.json", {}).get("peak_memory_mb", 0)),
         "notebooks": notebooks,
     }
     write_atomically(run_folder / "run.json", json.dumps(record, indent=1, default=str))
@@ -74,11 +74,11 @@ def commit() -> str | None:
         return None
 
 
-def peak_memory() -> int | None:
-    """The largest resident size in MB of this process and the kernels that ended; None on Windows."""
+def peak_memory() -> int:
+    """The largest resident size in MB of this process and the kernels that ended; 0 on Windows, which does not tell."""
     try:
         import resource
     except ImportError:
-        return None
+        return 0
     largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return largest // (1_000_000 if sys.platform == "darwin" else 1000)

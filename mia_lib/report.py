@@ -126,8 +126,7 @@ def protocol_table(protocol: str, rows: pd.DataFrame) -> dict:
     for metric in sorted({row["metric"] for row in records}, key=_rank):
         line = [cells.get((metric, attack)) for attack in attacks]
         sizes = dict.fromkeys(cell["n"] for cell in line if cell and cell["n"])
-        label = LABELS.get(metric, metric.replace("_", " "))
-        table.append({"label": label, "cells": line, "n": ", ".join(sizes), "headline": metric == "auc"})
+        table.append({"label": label(metric), "cells": line, "n": ", ".join(sizes), "headline": metric == "auc"})
     return {"protocol": protocol, "meaning": PROTOCOLS.get(protocol, ""), "attacks": attacks, "rows": table}
 
 
@@ -154,6 +153,15 @@ def figures(folder: Path) -> list[dict]:
     return found
 
 
+def label(metric: str) -> str:
+    """What the report calls a metric; `auc_room_rm1`, a known metric with an ending, becomes `AUC, room rm1`."""
+    if metric in LABELS:
+        return LABELS[metric]
+    known = max((name for name in LABELS if metric.startswith(f"{name}_")), key=len, default="")
+    ending = metric.removeprefix(f"{known}_").replace("_", " ")
+    return f"{LABELS[known]}, {ending}" if known else ending
+
+
 def number(metric: str, value: float) -> str:
     """A value as people read it: rates in percent with one decimal, AUC with three decimals, seconds as a duration."""
     if value is None or math.isnan(value):
@@ -170,7 +178,7 @@ def _cell(row: dict) -> dict:
     known = not (pd.isna(low) or pd.isna(high) or low == high == row["value"])
     return {
         "rank": _rank(metric),
-        "label": LABELS.get(metric, metric.replace("_", " ")),
+        "label": label(metric),
         "value": number(metric, row["value"]),
         "interval": f"[{number(metric, low)}, {number(metric, high)}]".replace(" %", "") if known else "",
         "n": "" if pd.isna(row["n"]) else f"{int(row['n']):,}",

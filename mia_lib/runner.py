@@ -94,13 +94,7 @@ def check(
     """The checked run; nothing is executed and nothing written. Raises UsageError or MiaError at the first fault."""
     from mia_lib.corpora import open_corpus
 
-    for name, value in request.items():
-        if not isinstance(value, PARAMETERS[name]) or isinstance(value, bool):
-            raise UsageError(f"parameter {name!r} must be of type {PARAMETERS[name].__name__}, not {value!r}")
-    if not 0 <= request["seed"] < 2**32:
-        raise UsageError(f"the seed must be from 0 to {2**32 - 1}, not {request['seed']}")
-    if not 0 <= request["max_bad"] <= 1:
-        raise UsageError(f"--max-bad must be a share from 0 to 1, not {request['max_bad']}")
+    _check_values(request)
     kind, _, place = request["corpus"].partition(":")
     if kind == "folder" and place:
         request = request | {"corpus": f"folder:{Path(place).expanduser().resolve()}"}
@@ -122,6 +116,17 @@ def check(
         "settings": overrides,
     }
     return Run(folder, parameters, settings, download, found, chosen)
+
+
+def _check_values(request: dict) -> None:
+    """Refuse values of a wrong type or out of range; argparse sees to types only on the command line."""
+    for name, value in request.items():
+        if not isinstance(value, PARAMETERS[name]) or isinstance(value, bool):
+            raise UsageError(f"parameter {name!r} must be of type {PARAMETERS[name].__name__}, not {value!r}")
+    if not 0 <= request["seed"] < 2**32:
+        raise UsageError(f"the seed must be from 0 to {2**32 - 1}, not {request['seed']}")
+    if not 0 <= request["max_bad"] <= 1:
+        raise UsageError(f"--max-bad must be a share from 0 to 1, not {request['max_bad']}")
 
 
 def _check_names(overrides: dict) -> None:

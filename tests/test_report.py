@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mia_lib.records import COLUMNS
-from mia_lib.report import corpus_section, number, write_report
+from mia_lib.report import corpus_section, label, number, write_report
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -76,6 +76,11 @@ def test_every_protocol_has_a_table_of_its_attacks(tmp_path):
     auc, found = table["rows"]
     assert [cell["value"] for cell in auc["cells"]] == ["0.610", "0.712"] and auc["n"] == "2,400"
     assert found["cells"][0] is None  # not measured: a dash, not another attack's number
+
+
+def test_metric_of_a_condition_is_named_after_both():
+    assert label("test_accuracy_room_rm1") == "Test accuracy, room rm1"
+    assert label("something_else") == "something else"
 
 
 def test_controls_are_judged_by_whether_the_interval_holds_one_half():
