@@ -75,7 +75,7 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     utility, attacks = rows[(rows["attack"] == "none") & ~control], rows[(rows["attack"] != "none") & ~control]
     controls = [_control(row) for row in rows[control].to_dict("records")]
     named = {protocol: group for protocol, group in attacks.groupby("protocol")}
-    protocols = sorted(named, key=lambda name: (*PROTOCOLS, name).index(name))
+    protocols = sorted(named, key=_position)
     strongest = [strongest_attack(p, named[p]) for p in protocols if "auc" in set(named[p]["metric"])]
     return {
         "name": short_name(name),
@@ -134,7 +134,7 @@ def control_table(controls: list[dict]) -> dict | None:
     """The negative controls: a row per protocol and attack, a column per control."""
     labels = list(dict.fromkeys(cell["label"] for cell in sorted(controls, key=lambda cell: cell["rank"])))
     rows: dict[tuple[str, str], dict] = {}
-    for cell in controls:
+    for cell in sorted(controls, key=lambda cell: _position(cell["protocol"])):
         rows.setdefault((cell["protocol"], cell["attack"]), {})[cell["label"]] = cell
     lines = [
         {"protocol": p, "attack": a, "cells": [cells.get(label) for label in labels]} for (p, a), cells in rows.items()
@@ -175,7 +175,7 @@ def number(metric: str, value: float) -> str:
 
 def _cell(row: dict) -> dict:
     metric, low, high = row["metric"], row["low"], row["high"]
-    known = not (pd.isna(low) or pd.isna(high) or low == high == row["value"])
+    known = not (pd.isna(low) or pd.isna(high) or metric.endswith("_seconds"))
     return {
         "rank": _rank(metric),
         "label": label(metric),
@@ -202,6 +202,11 @@ def _attack(row) -> str:
 def _rank(metric: str) -> tuple[int, str]:
     order = list(LABELS)
     return (order.index(metric) if metric in LABELS else len(order), metric)
+
+
+def _position(protocol: str) -> int:
+    """Protocols are shown in the order in which the project introduces them."""
+    return (*PROTOCOLS, protocol).index(protocol)
 
 
 def _times(name: str, entry: dict) -> dict:

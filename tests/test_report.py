@@ -78,6 +78,15 @@ def test_every_protocol_has_a_table_of_its_attacks(tmp_path):
     assert found["cells"][0] is None  # not measured: a dash, not another attack's number
 
 
+def test_controls_follow_the_order_of_the_protocols_and_certain_rates_keep_their_interval():
+    rows = [
+        row("auc_control_shuffled", 0.5, 0.4, 0.6, "top3_network", name) for name in ("paper", "utterance", "speaker")
+    ]
+    section = corpus_section("demo", pd.DataFrame([*rows, row("recall", 1.0, 1.0, 1.0, "top3_network", "paper")]))
+    assert [line["protocol"] for line in section["controls"]["rows"]] == ["utterance", "speaker", "paper"]
+    assert section["protocols"][0]["rows"][0]["cells"][0]["interval"] == "[100.0, 100.0]"
+
+
 def test_metric_of_a_condition_is_named_after_both():
     assert label("test_accuracy_room_rm1") == "Test accuracy, room rm1"
     assert label("something_else") == "something else"
