@@ -1,8 +1,11 @@
 """Fixed-length fragments of a corpus: one memory-mapped int16 array on disk with a table beside it."""
 
 import json
+from array import array
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +16,7 @@ from mia_lib.corpora.audio import MAX_SECONDS, SAMPLE_RATE, resample, to_int16, 
 from mia_lib.corpora.base import Corpus, Utterance, utterances
 from mia_lib.errors import MiaError
 from mia_lib.parallel import ordered_map
-from mia_lib.progress import progress
+from mia_lib.progress import Bar, progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +83,15 @@ def make_fragments(
     label = f"fragments of {corpus.name.partition(':')[0]}"
 
     def build(folder: Path, _scratch: Path) -> None:
-        _write(folder, chosen, dropped, (length, hop), task, workers, label)
+        with (
+            progress(label, len(chosen), "utterances") as bar,
+            closing(ordered_map(task, _chunks(chosen), workers)) as chunks,
+        ):
+            tally = _write_audio(folder / AUDIO, chunks, bar)
+        manifest = _write_manifest(folder, chosen, tally, length, hop)
+        gone = {*dropped, *chosen["speaker"].unique()} - {*manifest["speaker"].unique()}
+        report = _report(tally, manifest, sorted(gone), length)
+        (folder / REPORT).write_text(json.dumps(report, indent=1))
 
     folder = cache.stage("fragments", params, [__name__, *corpus.code], build)
     report = json.loads((folder / REPORT).read_text())
@@ -143,62 +154,76 @@ def _cut(samples: np.ndarray, rate: int, length: int, hop: int, short: str) -> C
     return Cut(pieces, rate, tuple(notes))
 
 
-def _write(folder: Path, chosen: "pd.DataFrame", dropped: list[str], cut: tuple[int, int], task, workers, label: str) -> None:
-    """Decode all `chosen` rows into `folder`: raw audio as it comes, then the manifest and the report."""
-    counts, examples = Counter(), []
-    length, hop = cut
-    rows, rates, starts = [], [], []  # per fragment: number of its utterance, Hz, seconds
-    with open(folder / AUDIO, "wb") as audio, progress(label, len(chosen), "utterances") as bar:
-        number = 0
-        for cuts in ordered_map(task, _chunks(chosen), workers):
+@dataclass
+class Tally:
+    """What decoding left behind, beside the audio: arrays with one entry per fragment, and counts per utterance."""
+
+    rows: array = field(default_factory=lambda: array("q"))  # number of its utterance
+    places: array = field(default_factory=lambda: array("q"))  # its number within the utterance
+    rates: array = field(default_factory=lambda: array("i"))  # Hz, of the recording
+    counts: Counter = field(default_factory=Counter)
+    bad_examples: list[str] = field(default_factory=list)
+
+
+def _write_audio(path: Path, chunks: Iterable[list[Cut]], bar: Bar) -> Tally:
+    """Append the fragments to one raw file as they come, so that memory does not grow with the corpus."""
+    tally = Tally()
+    with open(path, "wb") as audio:
+        for cuts in chunks:
             for cut in cuts:
                 audio.write(cut.pieces.tobytes())
-                rows += [number] * len(cut.pieces)
-                rates += [cut.rate] * len(cut.pieces)
-                starts += [i * hop / SAMPLE_RATE for i in range(len(cut.pieces))]
-                counts.update(cut.notes)
-                if cut.bad:
-                    counts["bad"] += 1
-                    examples.append(cut.bad) if len(examples) < KEPT else None
-                number += 1
+                tally.rows.extend([tally.counts["utterances"]] * len(cut.pieces))
+                tally.places.extend(range(len(cut.pieces)))
+                tally.rates.extend([cut.rate] * len(cut.pieces))
+                tally.counts.update(["utterances", "bad" if cut.bad else "read", *cut.notes])
+                if cut.bad and len(tally.bad_examples) < KEPT:
+                    tally.bad_examples.append(cut.bad)
             bar.update(len(cuts))
-    manifest = chosen.drop(columns="path").iloc[rows].reset_index(drop=True)
-    manifest.insert(3, "start", np.asarray(starts, np.float64))
-    manifest["original_rate"] = np.asarray(rates, np.int32)
-    manifest, dropped = _drop_poor_speakers(folder / AUDIO, manifest, dropped, length)
+    return tally
+
+
+def _write_manifest(folder: Path, chosen: "pd.DataFrame", tally: Tally, length: int, hop: int) -> "pd.DataFrame":
+    """Write the table of the fragments; those of speakers with too few usable sources leave it and the audio file."""
+    manifest = chosen.drop(columns="path").iloc[np.asarray(tally.rows)].reset_index(drop=True)
+    manifest.insert(3, "start", np.asarray(tally.places) * hop / SAMPLE_RATE)
+    manifest["original_rate"] = np.asarray(tally.rates, np.int32)
+    sources = manifest.groupby("speaker", observed=True)["source"].nunique()
+    keep = manifest["speaker"].isin(sources.index[sources >= MIN_SOURCES]).to_numpy()
+    if not keep.all():
+        _keep_fragments(folder / AUDIO, keep, length)
+        manifest = manifest[keep].reset_index(drop=True)
     for column in manifest.select_dtypes("category"):
         manifest[column] = manifest[column].cat.remove_unused_categories()
     manifest.to_parquet(folder / MANIFEST, index=False)
-    report = {"utterances": len(chosen), "read": len(chosen) - counts["bad"]}
-    report |= {name: counts[name] for name in ("bad", "resampled", "mixed_down", "clipped", "capped", "padded")}
-    report |= {"dropped_short": counts["dropped_short"], "speakers": int(manifest["speaker"].nunique())}
-    report |= {
-        "speakers_dropped": len(dropped),
+    return manifest
+
+
+def _keep_fragments(path: Path, keep: np.ndarray, length: int) -> None:
+    """Rewrite the raw audio file with the fragments where `keep` [N] is true."""
+    fragments, kept = np.memmap(path, np.int16, "r").reshape(-1, length), path.with_suffix(".kept")
+    with open(kept, "wb") as file:
+        for i in np.flatnonzero(keep):
+            file.write(fragments[i].tobytes())
+    del fragments
+    kept.replace(path)
+
+
+def _report(tally: Tally, manifest: "pd.DataFrame", gone: list[str], length: int) -> dict:
+    """The counts that `make_fragments` promises; `gone` names the speakers that had to be dropped."""
+    counted = ("utterances", "read", "bad", "resampled", "mixed_down", "clipped", "capped", "padded", "dropped_short")
+    return {name: tally.counts[name] for name in counted} | {
+        "speakers": manifest["speaker"].nunique(),
+        "speakers_dropped": len(gone),
         "fragments": len(manifest),
         "seconds": len(manifest) * length / SAMPLE_RATE,
+        "bad_examples": tally.bad_examples,
+        "speakers_dropped_names": gone[:KEPT],
     }
-    report |= {"bad_examples": examples, "speakers_dropped_names": dropped[:KEPT]}
-    (folder / REPORT).write_text(json.dumps(report, indent=1))
 
 
 def _chunks(table: "pd.DataFrame"):
     for first in range(0, len(table), CHUNK):
         yield list(utterances(table.iloc[first : first + CHUNK]))
-
-
-def _drop_poor_speakers(audio: Path, manifest: "pd.DataFrame", dropped: list[str], length: int):
-    """Remove speakers with fewer than MIN_SOURCES usable sources from the manifest and the audio file."""
-    sources = manifest.groupby("speaker", observed=True)["source"].nunique()
-    poor = sources.index[sources < MIN_SOURCES]
-    keep = ~manifest["speaker"].isin(poor).to_numpy()
-    if not keep.all():
-        fragments, kept = np.memmap(audio, np.int16, "r").reshape(-1, length), audio.with_suffix(".kept")
-        with open(kept, "wb") as file:
-            for i in np.flatnonzero(keep):
-                file.write(fragments[i].tobytes())
-        del fragments
-        kept.replace(audio)
-    return manifest[keep].reset_index(drop=True), sorted({*dropped, *poor.astype("str")})
 
 
 def _judge(report: dict, max_bad: float) -> None:
@@ -227,7 +252,11 @@ def _table_digest(table: "pd.DataFrame") -> str:
 
     import pandas as pd
 
-    return hashlib.sha256(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()).hexdigest()[:16]
+    state = hashlib.sha256()
+    for first in range(0, len(table), 100_000):
+        rows = table.iloc[first : first + 100_000]
+        state.update(pd.util.hash_pandas_object(rows, index=False).to_numpy().tobytes())
+    return state.hexdigest()[:16]
 
 
 def _load(folder: Path, length: int, report: dict) -> Fragments:

@@ -1,14 +1,18 @@
 """Speech from eSpeak NG in memory: the library of the `espeakng-loader` wheel, called through ctypes.
 
-The library holds one global state per process; `Synthesiser` keeps it in a known state, so that the sound of a sentence
-depends on its text and settings only, never on what was said before.
+The library keeps state from one sentence to the next (phases of flutter and roughness, for instance), which its own
+functions do not reset. `Synthesiser` therefore loads it afresh for every sentence, which takes half a millisecond, so
+that the sound depends on text and settings only, never on what was said before.
 """
 
+import _ctypes
 import atexit
 import ctypes
 import functools
+import os
 import shutil
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +52,30 @@ class Synthesiser:
             copy = shutil.copytree if (packaged / name).is_dir() else shutil.copyfile
             (data / name).parent.mkdir(parents=True, exist_ok=True)
             copy(packaged / name, data / name)
-        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
+        self._path = espeakng_loader.get_library_path()
         self._pieces: list[np.ndarray] = []
         self._callback = CALLBACK(self._receive)
-        self.rate = self._library.espeak_Initialize(SYNCHRONOUS, 500, str(self._home).encode(), 0)
+        self.rate = 0  # Hz, known once the library is loaded
+        with self._loaded():
+            pass
+
+    @contextmanager
+    def _loaded(self):
+        """The library in its first state; unloaded at the end, so that nothing is carried over."""
+        try:
+            library = ctypes.CDLL(self._path)
+            self.rate = library.espeak_Initialize(SYNCHRONOUS, 500, str(self._home).encode(), 0)
+        except OSError:
+            self.rate = 0
         if self.rate <= 0:
             raise MiaError("the speech synthesiser eSpeak NG could not be started from the espeakng-loader package")
-        self._library.espeak_SetSynthCallback(self._callback)
+        library.espeak_SetSynthCallback(self._callback)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breath is noise
+        try:
+            yield library
+        finally:
+            library.espeak_Terminate()
+            getattr(_ctypes, "FreeLibrary" if os.name == "nt" else "dlclose")(library._handle)
 
     def _receive(self, wave, count: int, _events) -> int:
         if wave and count > 0:
@@ -67,16 +88,14 @@ class Synthesiser:
         accent: one of eSpeak's language files, such as "gmw/en-US".
         """
         (self._variants / "speaker").write_text(voice)
-        library = self._library
-        library.espeak_ng_SetRandSeed(ctypes.c_long(1))
-        if library.espeak_SetVoiceByName(f"{accent}+speaker".encode()) != 0:
-            raise MiaError(f"eSpeak NG does not know the accent {accent!r}")
-        library.espeak_SetParameter(RATE, delivery.rate, 0)
-        library.espeak_SetParameter(PITCH, delivery.pitch, 0)
-        library.espeak_SetParameter(RANGE, delivery.pitch_range, 0)
-        data = text.encode()
-        self._pieces = []
-        library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 0, 0, CHARS_UTF8, None, None)
+        data, self._pieces = text.encode(), []
+        with self._loaded() as library:
+            if library.espeak_SetVoiceByName(f"{accent}+speaker".encode()) != 0:
+                raise MiaError(f"eSpeak NG does not know the accent {accent!r}")
+            library.espeak_SetParameter(RATE, delivery.rate, 0)
+            library.espeak_SetParameter(PITCH, delivery.pitch, 0)
+            library.espeak_SetParameter(RANGE, delivery.pitch_range, 0)
+            library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 0, 0, CHARS_UTF8, None, None)
         return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.int16)
 
 

@@ -38,7 +38,7 @@ def draw_voice(random: np.random.Generator) -> Voice:
         f"voicing {random.uniform(80, 130):.0f}",
         f"consonants {random.uniform(80, 125):.0f} {random.uniform(80, 125):.0f}",
         f"roughness {random.integers(0, 5)}",
-        "flutter 0",  # eSpeak keeps its phase between utterances: with flutter the order would be heard
+        f"flutter {random.integers(0, 5)}",
         "echo 0 0",
         "breath 0 " + " ".join(f"{breath * random.uniform(0.5, 1.5):.0f}" for _ in range(7)),
         f"intonation {random.integers(1, 5)}",
