@@ -4,7 +4,7 @@ import numpy as np
 
 RATE = 16_000
 BANDS = np.geomspace(60, 8000, 9)  # Hz, where the channel's random gains are drawn
-CHANNEL_DB = 2.5  # standard deviation of those gains
+CHANNEL_DB = 2.0  # standard deviation of those gains
 SNR_DB = (18.0, 32.0)
 LEVEL_DB = (-36.0, -22.0)  # of full scale, root mean square
 
