@@ -54,10 +54,19 @@ MINIMUM = {
 }
 
 PROFILES: dict[str, dict] = {
-    "smoke": dict(max_speakers=24, max_utterances=8, repeats=1, n_shadows=2, epochs=12, shadow_epochs=12, bootstrap=200),
+    "smoke": dict(
+        max_speakers=24, max_utterances=8, repeats=1, n_shadows=2, epochs=12, shadow_epochs=12, bootstrap=200
+    ),
     "standard": {},
     "paper": dict(
-        fragment_seconds=3.0, fragment_hop_seconds=3.0, hop=512, train_fraction=0.8, repeats=1, n_shadows=1, epochs=50, shadow_epochs=15
+        fragment_seconds=3.0,
+        fragment_hop_seconds=3.0,
+        hop=512,
+        train_fraction=0.8,
+        repeats=1,
+        n_shadows=1,
+        epochs=50,
+        shadow_epochs=15,
     ),
 }
 

@@ -1,0 +1,92 @@
+"""Rates equal scikit-learn's and hand-computed ones, ties are exact, intervals hold chance under the null."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mia_lib.errors import MiaError
+from mia_lib.evaluation import (
+    Audit,
+    best_threshold,
+    bootstrap_weights,
+    curve_rates,
+    decision_rates,
+    evaluate,
+    tpr_at_fpr,
+)
+
+
+def audit(scores, member, units=None, threshold=0.5):
+    n = len(scores)
+    units = np.arange(n).astype(str) if units is None else units
+    return Audit(np.asarray(scores, float), np.asarray(member, bool), units, threshold, np.arange(n))
+
+
+def test_weighted_curves_equal_scikit_learn_with_and_without_ties():
+    rng = np.random.default_rng(0)
+    for scores in (rng.standard_normal(300), rng.integers(0, 5, 300).astype(float), np.zeros(300)):
+        member = rng.random(300) < 0.4
+        rates = curve_rates(scores, member, np.ones((1, 300)))
+        assert rates["auc"][0] == pytest.approx(roc_auc_score(member, scores), abs=1e-12)
+        assert rates["tpr_at_fpr_1e-2"][0] == tpr_at_fpr(scores, member, 0.01)
+        weights = rng.integers(0, 4, (1, 300)).astype(float)
+        expected = roc_auc_score(member, scores, sample_weight=weights[0])
+        assert curve_rates(scores, member, weights)["auc"][0] == pytest.approx(expected, abs=1e-12)
+
+
+def test_collinear_ties_do_not_lower_the_rate_at_a_low_fpr():
+    scores = np.repeat(np.arange(60.0), 4)
+    member = np.tile([True, True, True, False], 60)
+    assert tpr_at_fpr(scores, member, 0.1) == pytest.approx(0.1)
+
+
+def test_decisions_by_hand():
+    rates = decision_rates(np.array([1, 1, 0, 1], bool), np.array([1, 1, 1, 0], bool))
+    assert rates["recall"][0] == pytest.approx(2 / 3) and rates["precision"][0] == pytest.approx(2 / 3)
+    assert rates["balanced_accuracy"][0] == pytest.approx((2 / 3 + 0) / 2)
+    assert decision_rates(np.zeros(4, bool), np.array([1, 1, 1, 0], bool))["precision"][0] == 0
+
+
+def test_the_best_threshold_lies_between_the_sides():
+    assert best_threshold(np.array([0.1, 0.2, 0.7, 0.9]), np.array([0, 0, 1, 1], bool)) == pytest.approx(0.45)
+    assert best_threshold(np.array([0.9, 0.1]), np.array([0, 1], bool)) == np.inf
+
+
+def test_units_are_drawn_as_a_whole_and_sides_keep_their_number_of_units():
+    member = np.array([1] * 6 + [0] * 4, bool)
+    units = np.array(list("aabbccddee"))
+    weights = bootstrap_weights(member, units, 50, np.random.default_rng(0))
+    assert (weights[:, ::2] == weights[:, 1::2]).all()
+    assert (weights[:, :6].sum(1) == 6).all() and (weights[:, 6:].sum(1) == 4).all()
+
+
+def test_intervals_hold_chance_for_scores_that_know_nothing():
+    held = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        measure = evaluate([audit(rng.random(200), np.arange(200) < 100)], 200, seed)["auc"]
+        held += measure.low <= 0.5 <= measure.high
+    assert held >= 16
+
+
+def test_the_shuffled_control_destroys_a_perfect_attack():
+    member = np.arange(200) < 100
+    perfect = audit(member.astype(float), member)
+    assert evaluate([perfect], 100)["auc"].value == 1
+    control = evaluate([perfect.shuffled(s) for s in range(5)], 100)["auc"]
+    assert control.low <= 0.5 <= control.high and control.value == pytest.approx(0.5, abs=0.01)
+
+
+def test_intervals_are_wider_when_fragments_stick_together():
+    rng = np.random.default_rng(1)
+    member = np.repeat(np.arange(40) < 20, 10)
+    scores = np.repeat(rng.standard_normal(40) + np.repeat([1, 0], 20), 10)
+    alone = evaluate([audit(scores, member)], 300)["auc"]
+    grouped = evaluate([audit(scores, member, np.repeat(np.arange(40), 10).astype(str))], 300)["auc"]
+    assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
+
+
+@pytest.mark.parametrize("scores, member", [([0.1, np.nan], [1, 0]), ([0.1, 0.2], [1, 1]), ([0.1], [1, 0])])
+def test_unusable_scores_are_refused_in_one_sentence(scores, member):
+    with pytest.raises(MiaError):
+        Audit(np.array(scores), np.array(member, bool), np.array(["a"] * len(member)), 0.5, np.arange(len(member)))
