@@ -13,22 +13,22 @@ class Settings:
 
     max_speakers: int = 0  # use at most this many speakers, chosen by seed (0: all)
     max_utterances: int = 0  # use at most this many source utterances of each speaker (0: all)
-    fragment_seconds: float = 2.0  # length of a fragment
-    fragment_hop_seconds: float = 1.0  # from the start of one fragment to the next; below fragment_seconds they overlap
+    fragment_seconds: float = 3.0  # length of a fragment
+    fragment_hop_seconds: float = 1.5  # from the start of one fragment to the next; below fragment_seconds they overlap
     short_utterances: str = "pad"  # utterances of half a fragment to one fragment: "pad" (repeat the signal) or "drop"
-    feature: str = "mfcc"
-    hop: int = 256  # samples between two frames of the feature
-    model: str = "paper_mfcc"
+    feature: str = "mfcc"  # what the model reads; `list` names them
+    hop: int = 512  # samples between two frames of the feature
+    model: str = "paper_mfcc"  # the architecture; `list` names them
     split: str = "proportional"  # or "lab41": the paper's own LibriSpeech split
     train_fraction: float = 0.5  # share of each training speaker's utterances that the model trains on
     repeats: int = 3  # independent speaker splits, each with a target and shadows; all trained in one stack
     n_shadows: int = 4  # shadow models per target
     epochs: int = 50  # of the target
-    shadow_epochs: int = 50
-    batch_size: int = 32
-    learning_rate: float = 1e-3
+    shadow_epochs: int = 50  # of the shadows
+    batch_size: int = 32  # fragments in one step of each model
+    learning_rate: float = 1e-3  # of Adam
     schedule: str = "constant"  # or "cosine"
-    patience: int = 0  # stop a model after this many epochs without a lower training loss (0: never)
+    patience: int = 0  # stop a model after this many epochs without a lower validation loss (0: never)
     bootstrap: int = 1000  # resamples behind each interval
 
     def asdict(self) -> dict:
@@ -58,16 +58,7 @@ PROFILES: dict[str, dict] = {
         max_speakers=24, max_utterances=8, repeats=1, n_shadows=2, epochs=12, shadow_epochs=12, bootstrap=200
     ),
     "standard": {},
-    "paper": dict(
-        fragment_seconds=3.0,
-        fragment_hop_seconds=3.0,
-        hop=512,
-        train_fraction=0.8,
-        repeats=1,
-        n_shadows=1,
-        epochs=50,
-        shadow_epochs=15,
-    ),
+    "paper": dict(fragment_hop_seconds=3.0, train_fraction=0.8, repeats=1, n_shadows=1, shadow_epochs=15),
 }
 
 
