@@ -1,0 +1,29 @@
+"""The series itself, through the command line, on a VOiCES tree with its published names and index columns."""
+
+import json
+
+import pandas as pd
+
+from corpora.trees import voices_tree
+from mia_lib import cli
+from mia_lib.records import COLUMNS
+
+
+def test_all_notebooks_complete_on_a_voices_tree(tmp_path, capfd):
+    root, outputs = voices_tree(tmp_path / "data", speakers=12, segments=5), tmp_path / "outputs"
+    command = ["run", "--corpus", "voices:devkit", "--data-root", str(root), "--outputs", str(outputs)]
+    command += ["--profile", "smoke", "--run-id", "voices", "--set", "epochs=2", "shadow_epochs=2", "bootstrap=20"]
+    assert cli.main(command) == 0, capfd.readouterr()
+    run = outputs / "voices"
+    results = pd.read_csv(run / "results.csv")
+    assert list(results.columns) == COLUMNS and set(results["corpus"]) == {"voices:devkit", "demo"}
+    assert {f"test_accuracy_room_{room}" for room in ("rm1", "rm3")} <= set(results["metric"])
+    assert results["value"].notna().all() and (results["low"] <= results["high"]).all()
+    assert len(list(run.glob("0?_*.ipynb"))) == 6 and not list(run.glob("*.failed.ipynb"))
+    pictures = {p.stem for p in (run / "figures").glob("*.png")}
+    assert {"00_start_here-main_result", "04_membership_attack-roc", "05_far_field_speech-near_far"} <= pictures
+    assert json.loads((run / "run.json").read_text())["parameters"]["corpus"] == "voices:devkit"
+    assert "voices:devkit" in (run / "index.html").read_text()
+    capfd.readouterr()
+    assert cli.main(command) == 0
+    assert capfd.readouterr().out.count("done before") == 6
