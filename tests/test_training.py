@@ -29,7 +29,7 @@ def run(k, config, **options):
 @pytest.mark.parametrize("model", MODELS.names())
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_each_stacked_model_ends_where_it_ends_alone(model, schedule):
-    bins, frames = (128, 8) if model == "paper_stft" else (8, 70)
+    bins, frames = (150, 8) if model == "paper_stft" else (8, 70)
     features, labels, train = data(bins, frames)
     config = TrainingConfig(model, epochs=(2, 3, 4), batch_size=8, schedule=schedule, learning_rate=3e-4)
     stack = train_models(features, labels, train, config, [1, 2, 3], dtype=torch.float64)

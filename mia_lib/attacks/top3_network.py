@@ -11,7 +11,7 @@ from mia_lib.attacks.base import check_shadows
 from mia_lib.errors import MiaError
 from mia_lib.signals import Signals
 
-TOP, HIDDEN = 3, 64
+TOP, HIDDEN, BATCH = 3, 64, 128
 
 
 def top_posteriors(posteriors: np.ndarray, top: int = TOP) -> np.ndarray:
@@ -29,15 +29,14 @@ class Top3Network:
     """A 3-64-1 network on the three largest posteriors, sorted (ML-Leaks, adversary 1; arXiv 1911.01888)."""
 
     def __init__(self, seed: int = 0):
-        self.network = MLPClassifier(
-            (HIDDEN,), alpha=0.0, batch_size=128, learning_rate_init=1e-2, max_iter=30, random_state=seed
-        )
+        self.network = MLPClassifier((HIDDEN,), alpha=0.0, learning_rate_init=1e-2, max_iter=30, random_state=seed)
 
     def fit(self, shadows: Signals) -> "Top3Network":
         check_shadows(shadows)
         mask, member = shadows.audited()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is fixed, as in the paper
+            self.network.set_params(batch_size=min(BATCH, len(member)))
             self.network.fit(top_posteriors(shadows.posteriors()[mask]), member)
         return self
 
