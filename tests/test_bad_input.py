@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from corpora.trees import RATE, folder_tree, tone, voices_tree, write
+
 from mia_lib import cli, runner
 
 

@@ -3,8 +3,8 @@
 import json
 
 import pandas as pd
-
 from corpora.trees import voices_tree
+
 from mia_lib import cli
 from mia_lib.records import COLUMNS
 

@@ -86,5 +86,5 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     def full(folder, scratch):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(MiaError, match="cannot write stage s-.*No space left"):
+    with pytest.raises(MiaError, match=r"cannot write stage s-.*No space left"):
         Cache(tmp_path).stage("s", {}, CODE, full)
