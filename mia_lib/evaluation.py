@@ -12,6 +12,9 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from mia_lib.errors import MiaError
 
+FEW_UNITS = 10
+"""Below so many units on one side, a bootstrap over units gives intervals that are too narrow."""
+
 FPR_LEVELS = {"tpr_at_fpr_1e-2": 0.01, "tpr_at_fpr_1e-3": 0.001}
 
 
@@ -120,6 +123,10 @@ class Audit:
             names, code = np.unique(self.units[side], return_inverse=True)
             dealt[side] = (rng.permutation(len(names)) < half(len(names) / 2))[code]
         return replace(self, member=dealt)
+
+    def smaller_side(self) -> int:
+        """Number of different units among the members or among the others, whichever is smaller."""
+        return min(len(set(self.units[side])) for side in (self.member, ~self.member))
 
     def where(self, mask: np.ndarray) -> "Audit":
         """The part of the audit on fragments with a condition; `mask` is bool over all fragments of the corpus."""

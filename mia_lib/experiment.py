@@ -257,6 +257,8 @@ class Experiment:
         for name, control in controls.items():
             rates = evaluate(control, draws, self.seed)
             measures |= {f"{metric}_control_{name}": rates[metric] for metric in ("auc", "balanced_accuracy")}
+        units = min(audit.smaller_side() for audit in audits)
+        measures["audit_units"] = Measure(units, units, units, measures["auc"].n)
         return self.table(protocol, attack, measures)
 
     def table(self, protocol: str, attack: str, measures: dict[str, Measure]) -> pd.DataFrame:

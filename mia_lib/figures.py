@@ -15,8 +15,9 @@ NAMES = {
     "utterance": "utterance\nwas this recording trained on?",
     "speaker": "speaker\nwas this person trained on?",
     "paper": "paper\nboth effects mixed",
+    "auc": "AUC",
 }
-MEMBER, OTHER, UNSEEN = (sns.color_palette("colorblind")[i] for i in (3, 0, 2))
+MEMBER, OTHER, UNSEEN, FOURTH = (sns.color_palette("colorblind")[i] for i in (3, 0, 2, 1))
 LOW_FPR = np.logspace(-3, 0, 200)
 
 
@@ -34,20 +35,18 @@ def name(key: str) -> str:
 
 
 def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: int, rate: int = 16_000) -> Figure:
-    """Fragments int16 [n, samples] above their features [n, frames, bins], side by side."""
+    """Fragments int16 [n, samples] above their features [n, frames, bins], each coefficient standardised, side by side."""
     figure, axes = plt.subplots(2, len(audio), figsize=(4 * len(audio), 4.5), sharey="row", sharex=True, squeeze=False)
     seconds = np.arange(audio.shape[1]) / rate
-    low, high = np.percentile(features, [1, 99])
+    features = (features - features.mean((0, 1))) / features.std((0, 1))
     for column, (wave, feature, title) in enumerate(zip(audio, features, titles, strict=True)):
         axes[0, column].plot(seconds, wave / 32768, linewidth=0.4)
         axes[0, column].set_title(title)
         extent = (0, len(feature) * hop / rate, -0.5, feature.shape[1] - 0.5)
-        axes[1, column].imshow(
-            feature.T, aspect="auto", origin="lower", extent=extent, cmap="cividis", vmin=low, vmax=high
-        )
+        axes[1, column].imshow(feature.T, aspect="auto", origin="lower", extent=extent, cmap="cividis", vmin=-3, vmax=3)
         axes[1, column].grid(False)
         axes[1, column].set(xlabel="time (s)", xlim=(0, seconds[-1]))
-    axes[0, 0].set_ylabel("amplitude (full scale = 1)")
+    axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel("coefficient")
     return figure
 
@@ -70,17 +69,15 @@ def training_curves(history: pd.DataFrame, groups: dict[str, list[int]]) -> Figu
 
 
 def confidence(groups: dict[str, np.ndarray]) -> Figure:
-    """Cumulative distributions of the largest posterior p of groups of fragments, on a scale that opens up p near 1."""
-    figure, axis = plt.subplots(figsize=(8, 4))
-    for colour, (label, values) in zip(
-        (MEMBER, OTHER, UNSEEN, *sns.color_palette("colorblind")), groups.items(), strict=False
-    ):
+    """Share of each group of fragments at least so sure, by the largest posterior p, on a scale that opens up p near 1."""
+    figure, axis = plt.subplots(figsize=(10, 3.8))
+    surest = min(np.clip(1 - np.asarray(values), 1e-10, 1).min() for values in groups.values())
+    for colour, (label, values) in zip((MEMBER, OTHER, UNSEEN, FOURTH), groups.items(), strict=False):
         doubt = np.clip(1 - np.asarray(values), 1e-10, 1)
         sns.ecdfplot(x=doubt, ax=axis, color=colour, label=f"{label} (n = {len(values)})")
-    axis.set(xscale="log", xlabel="1 − largest posterior (left: certain, right: in doubt)", ylabel="share of fragments")
-    axis.invert_xaxis()
-    axis.legend(loc="upper left")
-    axis.set_xlim(1, 1e-10)
+    axis.set(xscale="log", xlim=(1, surest / 2), ylim=(0, 1.02))
+    axis.set(xlabel="1 − largest posterior (left: in doubt, right: certain)", ylabel="share at least this sure")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
     return figure
 
 
@@ -91,8 +88,10 @@ def score_histogram(audit: Audit) -> Figure:
     palette = {"member": MEMBER, "non-member": OTHER}
     sns.histplot(table, x="score", hue="", palette=palette, bins=40, multiple="dodge", ax=axis)
     axis.axvline(audit.threshold, color="black", linestyle="--")
-    axis.annotate("threshold from shadows", (audit.threshold, 1), xycoords=("data", "axes fraction"), rotation=90,
-                  va="top", ha="right", fontsize=9)  # fmt: skip
+    beside = dict(xycoords=("data", "axes fraction"), textcoords="offset points", va="top", ha="right", fontsize=9)
+    white = dict(facecolor="white", edgecolor="none", alpha=0.8)
+    axis.annotate("threshold from shadows", (audit.threshold, 0.97), (-6, 0), bbox=white, **beside)
+    sns.move_legend(axis, "upper center")
     axis.set(ylabel="fragments", xlabel="score of the attack (higher: more like a member)")
     return figure
 
@@ -141,7 +140,7 @@ def intervals(
     """Values of one metric with their 95 % intervals: `group` down the side, `hue` by colour."""
     table = records[records["metric"] == metric]
     groups, hues = list(dict.fromkeys(table[group])), list(dict.fromkeys(table[hue]))
-    figure, axis = plt.subplots(figsize=(8, 1.1 + 0.75 * len(groups)))
+    figure, axis = plt.subplots(figsize=(8, 1.2 + 0.22 * len(groups) * (1 + len(hues))))
     for i, (label, colour) in enumerate(zip(hues, sns.color_palette("colorblind"), strict=False)):
         part = table[table[hue] == label]
         y = np.array([groups.index(g) for g in part[group]]) + 0.22 * (i - (len(hues) - 1) / 2)

@@ -2,12 +2,14 @@
 
 import base64
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
 from mia_lib.console import duration
+from mia_lib.evaluation import FEW_UNITS
 from mia_lib.protocols import PROTOCOLS
 from mia_lib.records import COLUMNS, read_json
 from mia_lib.stages import write_atomically
@@ -22,6 +24,7 @@ LABELS = {
     "balanced_accuracy_target_threshold": "Balanced accuracy, threshold chosen on the target",
     "precision_target_threshold": "Precision, threshold chosen on the target",
     "recall_target_threshold": "Recall, threshold chosen on the target",
+    "audit_units": "Recordings or speakers on the smaller side",
     "test_accuracy": "Test accuracy",
     "train_accuracy": "Training accuracy",
     "train_seconds": "Training time",
@@ -80,7 +83,7 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     return {
         "name": short_name(name),
         "synthetic": name.startswith("demo"),
-        "summary": summary(name, utility, strongest, controls),
+        "summary": summary(name, utility, strongest, controls, few_units(attacks)),
         "strongest": strongest,
         "utility": [_cell(row) for row in sorted(utility.to_dict("records"), key=lambda row: _rank(row["metric"]))],
         "protocols": [protocol_table(protocol, named[protocol]) for protocol in protocols],
@@ -88,7 +91,23 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     }
 
 
-def summary(name: str, utility: pd.DataFrame, strongest: list[dict], controls: list[dict]) -> str:
+def few_units(attacks: pd.DataFrame) -> list[str]:
+    """A sentence if some audit set holds too few speakers or recordings for its intervals to be trusted."""
+    counts = attacks[attacks["metric"] == "audit_units"].groupby("protocol")["value"].min()
+    thin = [
+        f"{protocol} ({int(counts[protocol])})" for protocol in sorted(counts[counts < FEW_UNITS].index, key=_position)
+    ]
+    if not thin:
+        return []
+    return [
+        f"Too few to trust the intervals of protocol {', '.join(thin)}: "
+        f"they are drawn from fewer than {FEW_UNITS} recordings or speakers on one side."
+    ]
+
+
+def summary(
+    name: str, utility: pd.DataFrame, strongest: list[dict], controls: list[dict], few: Sequence[str] = ()
+) -> str:
     """The findings on one corpus in a few sentences."""
     measured = {row["metric"]: _cell(row) for row in utility.to_dict("records")}
     sentences = []
@@ -104,6 +123,7 @@ def summary(name: str, utility: pd.DataFrame, strongest: list[dict], controls: l
     if controls:
         passed = sum(row["verdict"] == "chance" for row in controls)
         sentences.append(f"{passed} of {len(controls)} negative controls are at chance.")
+    sentences += few
     if name.startswith("demo"):
         sentences.append("The voices are synthetic.")
     return " ".join(sentences)

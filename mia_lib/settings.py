@@ -55,7 +55,7 @@ MINIMUM = {
 
 PROFILES: dict[str, dict] = {
     "smoke": dict(
-        max_speakers=24, max_utterances=8, repeats=1, n_shadows=2, epochs=12, shadow_epochs=12, bootstrap=200
+        max_speakers=32, max_utterances=8, repeats=1, n_shadows=2, epochs=12, shadow_epochs=12, bootstrap=200
     ),
     "standard": {},
     "paper": dict(fragment_hop_seconds=3.0, train_fraction=0.8, repeats=1, n_shadows=1, shadow_epochs=15),

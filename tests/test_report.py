@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mia_lib.records import COLUMNS
-from mia_lib.report import corpus_section, label, number, write_report
+from mia_lib.report import corpus_section, few_units, label, number, write_report
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -153,3 +153,14 @@ def test_run_without_numbers_still_has_a_page(tmp_path):
 )
 def test_numbers_are_rounded_as_people_read_them(metric, value, text):
     assert number(metric, value).replace("\u00a0", " ") == text
+
+
+def test_audit_sets_with_few_speakers_are_called_thin():
+    rows = pd.DataFrame(
+        {"metric": ["audit_units"] * 3, "protocol": ["paper", "utterance", "speaker"], "value": [4, 90, 10]}
+    )
+    assert few_units(rows) == [
+        "Too few to trust the intervals of protocol paper (4): "
+        "they are drawn from fewer than 10 recordings or speakers on one side."
+    ]
+    assert few_units(rows[rows["value"] > 4]) == []
