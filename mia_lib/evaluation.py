@@ -2,7 +2,7 @@
 
 Point values come from scikit-learn's curves with every achievable threshold: examples with equal scores are accepted or
 rejected together. Intervals are bootstrap percentiles in which whole units (a recording's source, or a speaker) are drawn
-again, members and non-members apart, because fragments of one recording rise and fall together.
+again, because fragments of one recording rise and fall together.
 """
 
 from dataclasses import dataclass, replace
@@ -90,17 +90,15 @@ def curve_rates(scores: np.ndarray, member: np.ndarray, weights: np.ndarray) -> 
     return rates
 
 
-def bootstrap_weights(member: np.ndarray, units: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each example is drawn: float [draws, n]. Units are drawn with replacement, members and others apart."""
-    weights = np.zeros((draws, len(member)))
-    for side in (member, ~member):
-        where = np.flatnonzero(side)
-        if not len(where):
-            continue
-        names, code = np.unique(units[where], return_inverse=True)
-        counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-        weights[:, where] = counts[:, code]
-    return weights
+def bootstrap_weights(units: list[np.ndarray], draws: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Random weights of the examples of several audits, float [draws, n] each, by the units that they belong to.
+
+    The Bayesian bootstrap (Rubin 1981): each unit weighs what an exponential draw says. All examples of a unit, in all
+    audits, share its weight, so that what rises and falls together in the data does so in the draws.
+    """
+    names = np.unique(np.concatenate(units))
+    weights = rng.standard_exponential((draws, len(names)))
+    return [weights[:, np.searchsorted(names, unit)] for unit in units]
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0) -> dict[str,
 
     Rates at the audit's own (shadow-learnt) threshold are `balanced_accuracy`, `precision` and `recall`; the same with the
     threshold chosen on the attacked target itself, as the paper did, end in `_target_threshold`. Each bootstrap draw draws
-    the targets again, and within each the units.
+    the targets again, and the units.
     """
     rng = np.random.default_rng([seed, 6])
     points: dict[str, list[float]] = {}
@@ -157,18 +155,18 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0) -> dict[str,
         point["auc"] = np.array([roc_auc_score(audit.member, audit.scores)])
         for name, level in FPR_LEVELS.items():
             point[name] = np.array([tpr_at_fpr(audit.scores, audit.member, level)])
-        parts = [
-            _rates(audit, bootstrap_weights(audit.member, audit.units, min(100, draws - start), rng))
-            for start in range(0, draws, 100)
-        ]
         for name, value in point.items():
             points.setdefault(name, []).append(float(value[0]))
-            drawn.setdefault(name, []).append(np.concatenate([part[name] for part in parts]))
+    for start in range(0, draws, 100):
+        weights = bootstrap_weights([audit.units for audit in audits], min(100, draws - start), rng)
+        parts = [_rates(audit, weight) for audit, weight in zip(audits, weights, strict=True)]
+        for name in points:
+            drawn.setdefault(name, []).append(np.stack([part[name] for part in parts], axis=1))
     chosen = rng.integers(len(audits), size=(draws, len(audits)))
     n = sum(len(audit.member) for audit in audits)
     measures = {}
     for name, values in drawn.items():
-        means = np.take_along_axis(np.stack(values, axis=1), chosen, axis=1).mean(1)
+        means = np.take_along_axis(np.concatenate(values), chosen, axis=1).mean(1)
         low, high = np.quantile(means, [0.025, 0.975])
         measures[name] = Measure(float(np.mean(points[name])), float(low), float(high), n)
     return measures
@@ -177,10 +175,8 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0) -> dict[str,
 def mean_measure(values: list[np.ndarray], units: list[np.ndarray], draws: int = 1000, seed: int = 0) -> Measure:
     """Mean of per-example values (such as right or wrong) over several models, with a bootstrap interval over units."""
     rng = np.random.default_rng([seed, 7])
-    drawn = []
-    for value, unit in zip(values, units, strict=True):
-        weights = bootstrap_weights(np.ones(len(value), dtype=bool), unit, draws, rng)
-        drawn.append(weights @ value / weights.sum(1))
+    weights = bootstrap_weights(units, draws, rng)
+    drawn = [weight @ value / weight.sum(1) for weight, value in zip(weights, values, strict=True)]
     chosen = rng.integers(len(values), size=(draws, len(values)))
     means = np.take_along_axis(np.stack(drawn, axis=1), chosen, axis=1).mean(1)
     low, high = np.quantile(means, [0.025, 0.975])

@@ -102,10 +102,11 @@ def _roc_band(
     """Mean achievable TPR over `audits` at each FPR of `grid`, and its 95 % bootstrap band."""
     rng = np.random.default_rng([seed, 9])
     means, bands = [], []
-    for audit in audits:
+    drawn = bootstrap_weights([audit.units for audit in audits], draws, rng)
+    for audit, weights in zip(audits, drawn, strict=True):
         order = np.argsort(-audit.scores, kind="stable")
         ends = np.flatnonzero(np.diff(audit.scores[order], append=np.nan) != 0)
-        weights = bootstrap_weights(audit.member, audit.units, draws, rng)[:, order]
+        weights = weights[:, order]
         member = audit.member[order]
         tp, fp = (np.cumsum(weights * side, axis=1)[:, ends] for side in (member, ~member))
         tpr, fpr = tp / tp[:, -1:], fp / fp[:, -1:]

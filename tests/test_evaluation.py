@@ -52,12 +52,18 @@ def test_the_best_threshold_lies_between_the_sides():
     assert best_threshold(np.array([0.9, 0.1]), np.array([0, 1], bool)) == np.inf
 
 
-def test_units_are_drawn_as_a_whole_and_sides_keep_their_number_of_units():
-    member = np.array([1] * 6 + [0] * 4, bool)
-    units = np.array(list("aabbccddee"))
-    weights = bootstrap_weights(member, units, 50, np.random.default_rng(0))
-    assert (weights[:, ::2] == weights[:, 1::2]).all()
-    assert (weights[:, :6].sum(1) == 6).all() and (weights[:, 6:].sum(1) == 4).all()
+def test_a_unit_has_one_weight_wherever_it_occurs():
+    first, second = bootstrap_weights([np.array(list("aabbc")), np.array(list("cab"))], 50, np.random.default_rng(0))
+    assert (first[:, 0] == first[:, 1]).all() and (first[:, [4, 0, 2]] == second).all()
+    assert first.std(0).min() > 0.5
+
+
+def test_attacking_the_same_recordings_again_does_not_narrow_the_interval():
+    rng = np.random.default_rng(2)
+    member = np.arange(200) < 100
+    same = audit(rng.standard_normal(200) + member, member)
+    once, thrice = (evaluate([same] * times, 400)["auc"] for times in (1, 3))
+    assert thrice.high - thrice.low == pytest.approx(once.high - once.low, rel=0.25)
 
 
 def test_intervals_hold_chance_for_scores_that_know_nothing():
