@@ -2,12 +2,14 @@
 
 Point values come from scikit-learn's curves with every achievable threshold: examples with equal scores are accepted or
 rejected together. Intervals are bootstrap percentiles in which whole units (a recording's source, or a speaker) are drawn
-again, because fragments of one recording rise and fall together.
+again, because fragments of one recording rise and fall together. Shares of members found are given the wider of that and
+of the Clopper-Pearson interval, which is the honest one where all, none or few are found.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from mia_lib.errors import MiaError
@@ -15,7 +17,7 @@ from mia_lib.errors import MiaError
 FEW_UNITS = 10
 """Below so many units on one side, a bootstrap over units gives intervals that are too narrow."""
 
-FPR_LEVELS = {"tpr_at_fpr_1e-2": 0.01, "tpr_at_fpr_1e-3": 0.001}
+FPR_LEVELS = {"tpr_at_fpr_1e-1": 0.1, "tpr_at_fpr_1e-2": 0.01, "tpr_at_fpr_1e-3": 0.001, "tpr_at_fpr_0": 0.0}
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,12 @@ def best_threshold(scores: np.ndarray, member: np.ndarray) -> float:
         return float("inf")
     below = scores[scores < thresholds[best]]
     return float(thresholds[best] if not len(below) else (thresholds[best] + below.max()) / 2)
+
+
+def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
+    """Exact 95 % interval of a share `hits` of `n` independent examples (Clopper and Pearson 1934)."""
+    interval = binomtest(hits, n).proportion_ci(0.95, "exact")
+    return float(interval.low), float(interval.high)
 
 
 def decision_rates(
@@ -163,11 +171,15 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0) -> dict[str,
         for name in points:
             drawn.setdefault(name, []).append(np.stack([part[name] for part in parts], axis=1))
     chosen = rng.integers(len(audits), size=(draws, len(audits)))
-    n = sum(len(audit.member) for audit in audits)
+    members, n = [int(audit.member.sum()) for audit in audits], sum(len(audit.member) for audit in audits)
     measures = {}
     for name, values in drawn.items():
         means = np.take_along_axis(np.concatenate(values), chosen, axis=1).mean(1)
         low, high = np.quantile(means, [0.025, 0.975])
+        if name.startswith(("tpr_", "recall")):
+            hits = sum(round(share * count) for share, count in zip(points[name], members, strict=True))
+            exact = clopper_pearson(hits, sum(members))
+            low, high = min(low, exact[0]), max(high, exact[1])
         measures[name] = Measure(float(np.mean(points[name])), float(low), float(high), n)
     return measures
 

@@ -14,13 +14,11 @@ from mia_lib.errors import MiaError, UsageError
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure
 from mia_lib.features.compute import compute_features
 from mia_lib.fragments import Fragments, make_fragments
-from mia_lib.models import MODELS
 from mia_lib.protocols import (
     HELD_OUT,
     PROTOCOLS,
     TRAIN,
     UNSEEN,
-    VALIDATION,
     Split,
     audit_units,
     lab41_splits,
@@ -29,11 +27,13 @@ from mia_lib.protocols import (
 )
 from mia_lib.records import COLUMNS
 from mia_lib.settings import resolve
-from mia_lib.signals import Signals, query_models
+from mia_lib.signals import Signals
+from mia_lib.stack import Stack
 from mia_lib.stages import Cache, file_digest
-from mia_lib.training import TrainedModels, TrainingConfig, train_models
+from mia_lib.training import TrainedModels
 
-TRAINING_CODE = ["mia_lib.training", "mia_lib.models.layers", "mia_lib.protocols"]
+PAPER_ATTACKS = ("gap", "largest_posterior", "top3_network")
+"""The paper's two attacks, and the floor to see them against."""
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -109,56 +109,34 @@ class Experiment:
         return [split for target, shadows in self.groups for split in (target, *shadows)]
 
     @cached_property
+    def stack(self) -> Stack:
+        """All targets and shadows, trained in one call."""
+        s = self.settings
+        epochs = [s.epochs, *[s.shadow_epochs] * self.shadows] * s.repeats
+        return Stack(self, self.splits, epochs, np.random.SeedSequence([self.seed, 8]).generate_state(len(self.splits)))
+
+    @property
     def labels(self) -> np.ndarray:
         """Class of every fragment for every model, int64 [models, N]; -1 where its speaker is none of the classes."""
-        return np.stack([split.labels(self.manifest) for split in self.splits])
+        return self.stack.labels
+
+    @property
+    def models(self) -> TrainedModels:
+        """The trained targets and shadows."""
+        return self.stack.models
+
+    @property
+    def logits(self) -> np.ndarray:
+        """Answers of every model to every fragment, float32 [models, N, classes]."""
+        return self.stack.logits
 
     def targets(self) -> list[int]:
         """Rows of the stack that are target models."""
         return [r * (1 + self.shadows) for r in range(self.settings.repeats)]
 
-    @cached_property
-    def models(self) -> TrainedModels:
-        """All targets and shadows, trained in one call."""
-        s = self.settings
-        epochs = tuple([s.epochs, *[s.shadow_epochs] * self.shadows] * s.repeats)
-        config = TrainingConfig(s.model, epochs, s.batch_size, s.learning_rate, s.schedule, s.patience)
-        seeds = [int(x) for x in np.random.SeedSequence([self.seed, 8]).generate_state(len(self.splits))]
-
-        def build(folder: Path, scratch: Path) -> None:
-            validation = [np.flatnonzero(split.role == VALIDATION) for split in self.splits] if s.patience else None
-            train_models(
-                self.features,
-                self.labels,
-                [split.train() for split in self.splits],
-                config,
-                seeds,
-                test=[split.held_out() for split in self.splits],
-                validation=validation,
-                device=self.device,
-                checkpoint=scratch / "checkpoint.safetensors",
-            ).save(folder)
-
-        params = dict(config=config.__dict__, seeds=seeds, features=self._feature_params(), device=self.device.type)
-        params |= dict(split=s.split, share=s.train_fraction, seed=self.seed, threads=torch.get_num_threads())
-        code = [*TRAINING_CODE, MODELS.get(s.model).__module__]
-        return TrainedModels.load(self.cache.stage("models", params, code, build), self.device)
-
-    def _feature_params(self) -> dict:
+    def feature_params(self) -> dict:
+        """What decides the features: part of the key of every stage computed from them."""
         return {"fragments": self.fragments.key, "feature": self.settings.feature, "hop": self.settings.hop}
-
-    @cached_property
-    def logits(self) -> np.ndarray:
-        """Answers of every model on every fragment, float32 [models, N, classes]."""
-        models = self.models
-
-        def build(folder: Path, _scratch: Path) -> None:
-            np.save(folder / "logits.npy", query_models(models.network, self.features, self.device))
-
-        weights = {name: tensor.double().sum().item() for name, tensor in models.network.state_dict().items()}
-        params = {"features": self._feature_params(), "weights": weights, "config": models.config.__dict__}
-        folder = self.cache.stage("logits", params, ["mia_lib.signals", "mia_lib.models.layers"], build)
-        return np.load(folder / "logits.npy", mmap_mode="r")
 
     def signals(self, model: int, protocol: str, split: int | None = None) -> Signals:
         """What a model of the stack answers, with its membership under `protocol`.
@@ -268,17 +246,20 @@ class Experiment:
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def records(self) -> pd.DataFrame:
-        """Utility and every attack under every protocol, as a cached stage (`results.csv` of this corpus)."""
+        """Utility and the paper's attacks under every protocol, as a cached stage (`results.csv` of this corpus)."""
 
         def build(folder: Path, _scratch: Path) -> None:
-            tables = [self.attack_records(attack, p) for p in PROTOCOLS for attack in ATTACKS.names()]
+            tables = [self.attack_records(attack, p) for p in PROTOCOLS for attack in PAPER_ATTACKS]
             pd.concat([self.utility_records(), *tables]).to_parquet(folder / "records.parquet", index=False)
 
-        attacks = [ATTACKS.get(name).__module__ for name in ATTACKS.names()]
-        code = ["mia_lib.experiment", "mia_lib.evaluation", "mia_lib.protocols", "mia_lib.signals", *attacks]
+        attacks = [ATTACKS.get(name).__module__ for name in PAPER_ATTACKS]
+        code = [f"mia_lib.{name}" for name in ("experiment", "evaluation", "protocols", "signals", "statistics")]
         params = {"logits": file_digest(Path(self.logits.filename)), "corpus": self.corpus_name}
         params |= {"profile": self.profile, "seed": self.seed, "settings": self.settings.asdict()}
-        return pd.read_parquet(self.cache.stage("records", params, code, build) / "records.parquet")
+        return pd.read_parquet(
+            self.cache.stage("records", params, [*(f"mia_lib.{name}" for name in code), *attacks], build)
+            / "records.parquet"
+        )
 
     def context(self) -> dict:
         """What `run.json` says of this experiment: device, data, counts."""

@@ -12,8 +12,9 @@ import pandas as pd
 
 from mia_lib.errors import MiaError, UsageError
 
-NONE, TRAIN, HELD_OUT, UNSEEN, VALIDATION = range(5)
-"""Roles: not used; trained on; other recordings of training speakers; speakers never seen; for early stopping."""
+NONE, TRAIN, HELD_OUT, UNSEEN, VALIDATION, POPULATION = range(6)
+"""Roles: not used; trained on; other recordings of training speakers; speakers never seen; for early stopping; recordings
+of training speakers that no model trains on or is audited on, for the attacker to compare with."""
 
 PROTOCOLS = {
     "utterance": "members: training utterances; non-members: other utterances of the same speakers",
@@ -138,25 +139,30 @@ def lab41_splits(manifest: pd.DataFrame, shadows: int, seed: int, validation_sha
     return target, splits
 
 
-def random_half_splits(manifest: pd.DataFrame, speakers: list[str], models: int, seed: int) -> list[Split]:
+def random_half_splits(
+    manifest: pd.DataFrame, speakers: list[str], models: int, seed: int, population_share: float = 0.0
+) -> list[Split]:
     """Splits of `models` reference models on the same speakers: each source trains exactly half of them.
 
     With an odd number, each source trains (models - 1)/2 or (models + 1)/2 of them. Within each speaker every model gets
-    half of the sources, to within one. For attacks that calibrate per fragment (LiRA, RMIA).
+    half of the sources, to within one. `population_share` of each speaker's sources (at least two are left) are set aside
+    from all models. For attacks that calibrate per fragment (LiRA, RMIA).
     """
     rng = np.random.default_rng([seed, 3])
     mine = manifest["speaker"].isin(speakers).to_numpy()
     member: dict[str, np.ndarray] = {}
     for _, sources in manifest[mine].groupby("speaker", observed=True)["source"]:
-        names = sorted(sources.unique())
-        for pair in np.array_split(rng.permutation(names), (len(names) + 1) // 2):
+        names = rng.permutation(sorted(sources.unique()))
+        names = names[min(round(population_share * len(names)), max(len(names) - 2, 0)) :]
+        for pair in np.array_split(names, (len(names) + 1) // 2):
             column = rng.permutation(models) < (models + int(rng.integers(2)) * (models % 2)) // 2
             for name, value in zip(pair, (column, ~column), strict=False):
                 member[name] = value
-    trained = np.zeros((len(manifest), models), dtype=bool)
-    trained[mine] = np.stack([member[s] for s in manifest.loc[mine, "source"]])
+    roles = np.full((len(manifest), models), NONE, dtype=np.int8)
+    kept = mine & manifest["source"].isin(member).to_numpy()
+    roles[mine] = POPULATION
+    roles[kept] = np.where(np.stack([member[s] for s in manifest.loc[kept, "source"]]), TRAIN, HELD_OUT)
     order = tuple(sorted(speakers))
-    roles = np.where(trained, TRAIN, np.where(mine[:, None], HELD_OUT, NONE)).astype(np.int8)
     return [Split(order, roles[:, k]) for k in range(models)]
 
 

@@ -23,7 +23,8 @@ class Settings:
     train_fraction: float = 0.5  # share of each training speaker's utterances that the model trains on
     repeats: int = 3  # independent speaker splits, each with a target and shadows; all trained in one stack
     n_shadows: int = 4  # shadow models per target
-    epochs: int = 50  # of the target
+    n_references: int = 16  # reference models on the target's speakers, for attacks that calibrate per fragment
+    epochs: int = 50  # of the target and the reference models
     shadow_epochs: int = 50  # of the shadows
     batch_size: int = 32  # fragments in one step of each model
     learning_rate: float = 1e-3  # of Adam
@@ -45,6 +46,7 @@ MINIMUM = {
     "train_fraction": 0.01,
     "repeats": 1,
     "n_shadows": 1,
+    "n_references": 3,
     "epochs": 1,
     "shadow_epochs": 1,
     "batch_size": 2,
@@ -55,7 +57,14 @@ MINIMUM = {
 
 PROFILES: dict[str, dict] = {
     "smoke": dict(
-        max_speakers=32, max_utterances=8, repeats=1, n_shadows=2, epochs=12, shadow_epochs=12, bootstrap=200
+        max_speakers=32,
+        max_utterances=8,
+        repeats=1,
+        n_shadows=2,
+        n_references=4,
+        epochs=12,
+        shadow_epochs=12,
+        bootstrap=200,
     ),
     "standard": {},
     "paper": dict(fragment_hop_seconds=3.0, train_fraction=0.8, repeats=1, n_shadows=1, shadow_epochs=15),

@@ -4,6 +4,7 @@ Attacks see these arrays only, so a saved array from anybody's model is attacked
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ import torch
 from mia_lib.errors import MiaError
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.progress import progress
+from mia_lib.statistics import Statistics, statistics
 
 CHUNK_VALUES = 8_000_000  # feature values in one query, over all models: 32 MB in, a few hundred MB inside
 
@@ -21,12 +23,17 @@ class Signals:
 
     logits: float [K, N, C], -inf for classes that a model does not have. labels: int64 [K, N], the fragment's class, -1 if
     its speaker is none of the model's. member: int8 [K, N], 1 member, 0 non-member, -1 not in that model's audit set.
+    aligned: the models know the same speakers, and a column is the same fragment for all of them and for the target: what
+    attacks need that compare a fragment with itself. population: bool [N], fragments that no model trained on and that
+    the attacker knows as such; None if there are none.
     Raises MiaError when shapes disagree or values are not what they should be.
     """
 
     logits: np.ndarray
     labels: np.ndarray
     member: np.ndarray
+    aligned: bool = False
+    population: np.ndarray | None = None
 
     def __post_init__(self):
         if self.logits.ndim != 3:
@@ -45,6 +52,27 @@ class Signals:
             raise MiaError("member must hold 1 (member), 0 (non-member) and -1 (not audited) only")
         if self.labels.min(initial=-1) < -1 or self.labels.max(initial=-1) >= self.logits.shape[2]:
             raise MiaError(f"labels must lie between -1 and {self.logits.shape[2] - 1}")
+        if self.population is not None:
+            if self.population.shape != self.logits.shape[1:2] or self.population.dtype != bool:
+                raise MiaError(f"population must be a mask of {self.logits.shape[1]} fragments")
+            if (self.member[:, self.population] >= 0).any():
+                raise MiaError("fragments of the population must not be audited (their member must be -1)")
+
+    @classmethod
+    def from_posteriors(cls, posteriors: np.ndarray, labels: np.ndarray, member: np.ndarray, **options) -> "Signals":
+        """Signals of a model that gives posteriors [K, N, C]; raises MiaError unless they are >= 0 and sum to one."""
+        posteriors = np.asarray(posteriors, dtype=np.float64)
+        if np.isnan(posteriors).any():
+            raise MiaError("posteriors hold values that are not numbers (NaN)")
+        if (posteriors < 0).any() or np.abs(posteriors.sum(-1) - 1).max(initial=0) > 1e-3:
+            raise MiaError("posteriors must be at least 0 and sum to one over the classes")
+        with np.errstate(divide="ignore"):
+            return cls(np.log(posteriors), labels, member, **options)
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Confidence, loss, entropies and top posteriors of every model and fragment, computed once."""
+        return statistics(self.logits, self.labels)
 
     def posteriors(self) -> np.ndarray:
         """Softmax of the logits, float64 [K, N, C]."""
@@ -55,7 +83,7 @@ class Signals:
 
     def pick(self, models: np.ndarray | list[int]) -> "Signals":
         """The signals of some of the models."""
-        return Signals(self.logits[models], self.labels[models], self.member[models])
+        return Signals(self.logits[models], self.labels[models], self.member[models], self.aligned, self.population)
 
     def audited(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the audit sets are: mask [K, N], and the membership of those fragments, bool [number audited]."""

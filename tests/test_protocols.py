@@ -50,12 +50,16 @@ def test_audit_sets_are_balanced_and_hold_the_right_roles(manifest, seed, protoc
 
 
 @settings(max_examples=20, deadline=None)
-@given(manifests(), st.integers(0, 99), st.integers(1, 9))
-def test_each_source_trains_half_of_the_reference_models(manifest, seed, models):
+@given(manifests(), st.integers(0, 99), st.integers(1, 9), st.sampled_from([0.0, 0.3]))
+def test_each_source_trains_half_of_the_reference_models(manifest, seed, models, population):
     speakers = sorted(manifest["speaker"].unique())[:5]
-    splits = protocols.random_half_splits(manifest, speakers, models, seed)
+    splits = protocols.random_half_splits(manifest, speakers, models, seed, population)
     trained = np.stack([s.role == protocols.TRAIN for s in splits])
     mine = manifest["speaker"].isin(speakers).to_numpy()
+    reserved = splits[0].role == protocols.POPULATION
+    assert all((s.role == protocols.POPULATION).tolist() == reserved.tolist() for s in splits)
+    assert reserved.any() == (population > 0)
+    mine &= ~reserved
     assert set(trained[:, mine].sum(0)) <= {models // 2, (models + 1) // 2} and not trained[:, ~mine].any()
     counts = pd.DataFrame(trained[:, mine].T).groupby(manifest["source"][mine].to_numpy()).nunique()
     assert counts.to_numpy().max() == 1

@@ -1,4 +1,4 @@
-"""What every attack looks like: fit on the signals of shadow models, then score a target's."""
+"""What every attack looks like: fit on the signals of shadow or reference models, then score a target's."""
 
 from typing import Protocol
 
@@ -9,7 +9,13 @@ from mia_lib.signals import Signals
 
 
 class Attack(Protocol):
-    """A membership inference attack: `fit` on shadow signals, then `score` a target."""
+    """A membership inference attack: `fit` on shadow signals, then `score` a target.
+
+    `calibrated` attacks compare a fragment with itself in models that did and did not train on it: they need shadows
+    with `Signals.aligned`, called reference models.
+    """
+
+    calibrated: bool
 
     def __init__(self, seed: int = 0): ...
 
@@ -25,3 +31,32 @@ def check_shadows(shadows: Signals) -> None:
     _, member = shadows.audited()
     if member.all() or not member.any():
         raise MiaError("the shadow signals hold no " + ("non-members" if member.size and member.all() else "members"))
+
+
+def check_references(references: Signals, both_sides: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Masks [K, N] of the reference models that did, and did not, train on each fragment; the population is always out.
+
+    Raises MiaError unless the signals are aligned and every audited fragment is outside at least one model and, with
+    `both_sides`, inside at least one.
+    """
+    if not references.aligned:
+        raise MiaError("this attack needs reference models that know the target's speakers (aligned signals)")
+    check_shadows(references)
+    inside, outside = references.member == 1, references.member == 0
+    audited = (references.member >= 0).any(0)
+    for mask, sides, where in ((outside, True, "outside"), (inside, both_sides, "in")):
+        missing = np.flatnonzero(audited & ~mask.any(0))
+        if sides and len(missing):
+            raise MiaError(
+                f"{len(missing)} fragments (the first is number {missing[0]}) are {where} the training set of no "
+                "reference model: train more reference models, or leave these fragments out (member = -1)"
+            )
+    if references.population is not None:
+        outside = outside | references.population
+    return inside, outside
+
+
+def masked_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Mean over the models where `mask` [K, N] is true: [K, N] -> [N]; NaN where it never is."""
+    with np.errstate(invalid="ignore"):
+        return np.where(mask, values, 0.0).sum(0) / mask.sum(0)

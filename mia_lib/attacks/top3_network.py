@@ -14,19 +14,20 @@ from mia_lib.signals import Signals
 TOP, HIDDEN, BATCH = 3, 64, 128
 
 
-def top_posteriors(posteriors: np.ndarray, top: int = TOP) -> np.ndarray:
-    """The `top` largest posteriors in descending order: [..., C] -> [..., top]."""
-    if posteriors.shape[-1] < top:
+def top_posteriors(signals: Signals) -> np.ndarray:
+    """The three largest posteriors in descending order, [K, N, 3]; raises MiaError where there are fewer classes."""
+    if signals.logits.shape[2] < TOP:
         raise MiaError(
-            f"the attack reads the {top} largest posteriors, but there are only {posteriors.shape[-1]} classes"
+            f"the attack reads the {TOP} largest posteriors, but there are {signals.logits.shape[2]} classes"
         )
-    largest = np.partition(posteriors, posteriors.shape[-1] - top, axis=-1)[..., -top:]
-    return np.sort(largest, axis=-1)[..., ::-1]
+    return signals.statistics.top
 
 
 @ATTACKS.register("top3_network")
 class Top3Network:
     """A 3-64-1 network on the three largest posteriors, sorted (ML-Leaks, adversary 1; arXiv 1911.01888)."""
+
+    calibrated = False
 
     def __init__(self, seed: int = 0):
         self.network = MLPClassifier((HIDDEN,), alpha=0.0, learning_rate_init=1e-2, max_iter=30, random_state=seed)
@@ -37,9 +38,9 @@ class Top3Network:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is fixed, as in the paper
             self.network.set_params(batch_size=min(BATCH, len(member)))
-            self.network.fit(top_posteriors(shadows.posteriors()[mask]), member)
+            self.network.fit(top_posteriors(shadows)[mask], member)
         return self
 
     def score(self, target: Signals) -> np.ndarray:
-        x = top_posteriors(target.posteriors())
+        x = top_posteriors(target)
         return self.network.predict_proba(x.reshape(-1, TOP))[:, 1].reshape(x.shape[:-1])

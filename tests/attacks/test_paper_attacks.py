@@ -27,10 +27,10 @@ def auc(attack, boost, seed=1):
 
 
 def test_top_posteriors_are_sorted_whatever_the_class_order():
-    p = np.array([[0.1, 0.5, 0.05, 0.35]])
-    assert top_posteriors(p).tolist() == [[0.5, 0.35, 0.1]]
+    p, labels = np.array([[[0.1, 0.5, 0.05, 0.35]]]), np.zeros((1, 1), int)
+    np.testing.assert_allclose(top_posteriors(Signals.from_posteriors(p, labels, labels)), [[[0.5, 0.35, 0.1]]])
     with pytest.raises(MiaError, match="3 largest"):
-        top_posteriors(np.array([[0.5, 0.5]]))
+        top_posteriors(Signals.from_posteriors(np.full((1, 1, 2), 0.5), labels, labels))
 
 
 @pytest.mark.parametrize("attack", ["top3_network", "largest_posterior"])
