@@ -184,6 +184,16 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0) -> dict[str,
     return measures
 
 
+def with_controls(audits: list[Audit], controls: dict[str, list[Audit]], draws: int, seed: int) -> dict[str, Measure]:
+    """All rates of an attack, and of each control its AUC and balanced accuracy; `audit_units` counts the thinnest side."""
+    measures = evaluate(audits, draws, seed)
+    for name, control in controls.items():
+        rates = evaluate(control, draws, seed)
+        measures |= {f"{metric}_control_{name}": rates[metric] for metric in ("auc", "balanced_accuracy")}
+    units = min(audit.smaller_side() for audit in audits)
+    return measures | {"audit_units": Measure(units, units, units, measures["auc"].n)}
+
+
 def mean_measure(values: list[np.ndarray], units: list[np.ndarray], draws: int = 1000, seed: int = 0) -> Measure:
     """Mean of per-example values (such as right or wrong) over several models, with a bootstrap interval over units."""
     rng = np.random.default_rng([seed, 7])

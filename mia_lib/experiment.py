@@ -11,7 +11,7 @@ import torch
 from mia_lib.attacks import ATTACKS
 from mia_lib.corpora.base import open_corpus
 from mia_lib.errors import MiaError, UsageError
-from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure
+from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.features.compute import compute_features
 from mia_lib.fragments import Fragments, make_fragments
 from mia_lib.protocols import (
@@ -226,18 +226,12 @@ class Experiment:
 
     def attack_records(self, attack: str, protocol: str) -> pd.DataFrame:
         """All rates of one attack under one protocol, with its two negative controls."""
-        draws, audits = self.settings.bootstrap, self.audits(attack, protocol)
-        measures = evaluate(audits, draws, self.seed)
+        audits = self.audits(attack, protocol)
         controls = {
             "shuffled": [audit.shuffled(self.seed * 1000 + i) for i, audit in enumerate(audits)],
             "unexposed": self.audits(attack, protocol, control=True),
         }
-        for name, control in controls.items():
-            rates = evaluate(control, draws, self.seed)
-            measures |= {f"{metric}_control_{name}": rates[metric] for metric in ("auc", "balanced_accuracy")}
-        units = min(audit.smaller_side() for audit in audits)
-        measures["audit_units"] = Measure(units, units, units, measures["auc"].n)
-        return self.table(protocol, attack, measures)
+        return self.table(protocol, attack, with_controls(audits, controls, self.settings.bootstrap, self.seed))
 
     def table(self, protocol: str, attack: str, measures: dict[str, Measure]) -> pd.DataFrame:
         """Tidy records, one row per measure, with the columns that `results.csv` has."""

@@ -5,16 +5,21 @@ trains none and is the attacker's population. The first models play the target i
 """
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure
+from mia_lib.attacks.base import check_references, masked_mean
+from mia_lib.attacks.lira import deviation
+from mia_lib.evaluation import Audit, Measure, best_threshold, mean_measure, with_controls
 from mia_lib.experiment import Experiment
+from mia_lib.progress import progress
 from mia_lib.protocols import HELD_OUT, POPULATION, TRAIN, Split, audit_units, random_half_splits
 from mia_lib.signals import Signals
 from mia_lib.stack import Stack
+from mia_lib.stages import file_digest
 
 POPULATION_SHARE = 0.1
 PROTOCOL = "utterance"
@@ -27,6 +32,7 @@ class References:
     def __init__(self, experiment: Experiment):
         self.experiment, self.settings = experiment, experiment.settings
         self.count = self.settings.n_references + 1
+        self._fits: dict[tuple, tuple] = {}
 
     @cached_property
     def splits(self) -> list[Split]:
@@ -62,32 +68,47 @@ class References:
         """One audit per target: the attack fitted on the other models, or on the first `count` of them.
 
         The threshold is learnt where some of those models play the target, attacked through the rest. With `control`, the
-        model that trained on the population alone answers in the target's place. options: of the attack.
+        model that trained on the population alone answers in the target's place. options: of the attack. With `count`, the
+        fragments that all or none of so few models trained on are left out.
         """
         audits = []
         for target in self.targets():
             others = [k for k in range(self.count) if k != target][:count]
-            threshold = self._threshold(attack, others, target, options)
-            fitted = self._new(attack, target, options).fit(self.signals(others))
-            victim = self.signals([self.count if control else target], member_of=target)
-            mask, member = victim.audited()
-            rows = np.flatnonzero(mask[0])
-            scores = fitted.score(victim)[0, rows]
-            audits.append(Audit(scores, member, self.units()[rows], threshold, rows))
+            fitted, threshold = self._fitted(attack, target, tuple(others), tuple(options.items()))
+            victim = self.signals([self.count if control else target], target)
+            covered = self._covered(others)
+            mask, _ = victim.audited()
+            rows = np.flatnonzero(mask[0] & covered)
+            audits.append(
+                Audit(fitted.score(victim)[0, rows], victim.member[0, rows] == 1, self.units()[rows], threshold, rows)
+            )
         return audits
 
-    def _new(self, attack: str, target: int, options: dict):
-        return ATTACKS.get(attack)(seed=self.experiment.seed * 1000 + target, **options)
+    def _covered(self, models: list[int]) -> np.ndarray:
+        """Fragments, bool [N], that some but not all of the models trained on."""
+        trained = np.stack([self.splits[k].role == TRAIN for k in models])
+        return trained.any(0) & ~trained.all(0)
 
-    def _threshold(self, attack: str, models: list[int], target: int, options: dict) -> float:
-        scores, members = [], []
-        for k in models[:PRETENDERS]:
-            victim = self.signals([k])
-            mask, member = victim.audited()
-            fitted = self._new(attack, target, options).fit(self.signals([m for m in models if m != k]))
-            scores.append(fitted.score(victim)[mask])
-            members.append(member)
-        return best_threshold(np.concatenate(scores), np.concatenate(members))
+    def _fitted(self, attack: str, target: int, models: tuple[int, ...], options: tuple) -> tuple:
+        """The attack fitted on `models`, and its threshold; each is computed once."""
+        key = (attack, target, models, options)
+        if key not in self._fits:
+            scores, members = [], []
+            for k in models[:PRETENDERS]:
+                rest = [m for m in models if m != k]
+                mask = (self.splits[k].role != POPULATION) & self._covered(rest)
+                scores.append(self._fit(key, rest).score(self.signals([k]))[0, mask])
+                members.append(self.splits[k].role[mask] == TRAIN)
+            threshold = best_threshold(np.concatenate(scores), np.concatenate(members))
+            self._fits[key] = self._fit(key, list(models)), threshold
+        return self._fits[key]
+
+    def _fit(self, key: tuple, models: list[int]):
+        attack, target, _, options = key
+        references = self.signals(models)
+        member = np.where(self._covered(models), references.member, -1)
+        references = Signals(references.logits, references.labels, member, True, references.population)
+        return ATTACKS.get(attack)(seed=self.experiment.seed * 1000 + target, **dict(options)).fit(references)
 
     def accuracy(self, side: str) -> Measure:
         """Accuracy of the targets on their `train` or `held_out` fragments."""
@@ -99,11 +120,50 @@ class References:
         return mean_measure(values, units, self.settings.bootstrap, self.experiment.seed)
 
     def attack_records(self, attack: str) -> pd.DataFrame:
-        """All rates of one attack, with its two negative controls."""
+        """All rates of one attack, with its two negative controls.
+
+        An attack that could also be fitted on shadows of other people gets a name that says that it was not.
+        """
+        name = attack if ATTACKS.get(attack).calibrated else f"{attack}_references"
         experiment, audits = self.experiment, self.audits(attack)
-        measures = evaluate(audits, self.settings.bootstrap, experiment.seed)
-        shuffled = [audit.shuffled(experiment.seed * 1000 + i) for i, audit in enumerate(audits)]
-        for name, control in (("shuffled", shuffled), ("unexposed", self.audits(attack, control=True))):
-            rates = evaluate(control, self.settings.bootstrap, experiment.seed)
-            measures |= {f"{metric}_control_{name}": rates[metric] for metric in ("auc", "balanced_accuracy")}
-        return experiment.table(PROTOCOL, attack, measures)
+        controls = {"unexposed": self.audits(attack, control=True)}
+        controls["shuffled"] = [audit.shuffled(experiment.seed * 1000 + i) for i, audit in enumerate(audits)]
+        return experiment.table(
+            PROTOCOL, attack, with_controls(audits, controls, self.settings.bootstrap, experiment.seed)
+        )
+
+    def records(self) -> pd.DataFrame:
+        """Accuracies of the targets and every attack, as a cached stage."""
+        experiment = self.experiment
+
+        def build(folder: Path, _scratch: Path) -> None:
+            accuracies = {
+                f"{name}_accuracy": self.accuracy(side) for name, side in (("train", "train"), ("test", "held_out"))
+            }
+            tables = [experiment.table(PROTOCOL, "none", accuracies)]
+            with progress("attacks", len(ATTACKS.names()), "attack") as bar:
+                for attack in ATTACKS.names():
+                    tables.append(self.attack_records(attack))
+                    bar.update(1, attack)
+            pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
+
+        attacks = [ATTACKS.get(name).__module__ for name in ATTACKS.names()]
+        code = [f"mia_lib.{name}" for name in ("references", "evaluation", "protocols", "signals", "statistics")]
+        params = {"logits": file_digest(Path(self.stack.logits.filename)), "corpus": experiment.corpus_name}
+        params |= {"profile": experiment.profile, "seed": experiment.seed, "settings": self.settings.asdict()}
+        return pd.read_parquet(experiment.cache.stage("records", params, [*code, *attacks], build) / "records.parquet")
+
+    def exposure(self) -> pd.DataFrame:
+        """How far each audited fragment gives itself away: speaker, row, confidence outside, and exposure.
+
+        Exposure is the mean logit-scaled confidence of the models that trained on the fragment minus that of the others,
+        in standard deviations of the latter, pooled over fragments.
+        """
+        signals = self.signals(list(range(self.count)))
+        inside, outside = check_references(signals)
+        phi = signals.statistics.phi
+        rows = np.flatnonzero(inside.any(0))
+        out = masked_mean(phi, outside)
+        spread = deviation(phi, outside, out, shared=True)
+        table = self.experiment.manifest.iloc[rows][["speaker", "utterance", "gender", "start"]].assign(row=rows)
+        return table.assign(outside=out[rows], exposure=((masked_mean(phi, inside) - out) / spread)[rows])

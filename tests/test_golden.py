@@ -115,7 +115,9 @@ def test_rmia_is_the_references(inputs, mode, a, gamma):
     )  # fmt: skip
     logits = np.concatenate([inputs["target_logits"], inputs["pop_target_logits"]])[None]
     target = Signals(logits, labels[None], np.full((1, len(labels)), -1), True, population)
-    attack = ATTACKS.get("rmia_online" if a is None else "rmia_offline")(gamma=gamma, a=a, temperature=1.0)
+    attack = ATTACKS.get("rmia_online" if a is None else "rmia_offline")(
+        gamma=gamma, a=a, temperature=1.0, population="reserved"
+    )
     assert between(attack.fit(references).score(target)[0, :400], golden, f"{mode}_g{gamma}")
 
 

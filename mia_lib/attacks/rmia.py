@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
+from mia_lib.errors import MiaError
 from mia_lib.signals import Signals
 from mia_lib.statistics import confidence
 
@@ -57,19 +58,19 @@ class RMIA:
         gamma: float = 2.0,
         a: float | None = None,
         temperature: float | None = None,
-        population: str = "auto",
+        population: str = "audit",
     ):
         """a: corrects the offline average. temperature: of the posteriors. None tunes them on the references.
 
-        population: "reserved" fragments that no model trained on, the "audit" set, or "auto": reserved where there are any.
+        population: what fragments are compared with: the "audit" set, or the "reserved" ones (Signals.population).
         """
         self.seed, self.gamma, self.a, self.temperature, self.population = seed, gamma, a, temperature, population
 
     def fit(self, references: Signals) -> "RMIA":
         inside, outside = check_references(references, self.online)
-        self.z = (references.member >= 0).any(0)
-        if references.population is not None and self.population != "audit":
-            self.z = references.population
+        self.z = (references.member >= 0).any(0) if self.population == "audit" else references.population
+        if self.z is None:
+            raise MiaError("RMIA was asked to use a reserved population, but the signals name none")
         self.temperature, self.a = self._tuned(references, inside, outside)
         p = expit(confidence(references.logits, references.labels, self.temperature))
         self.average = average(p, inside, outside, self.a)
@@ -82,30 +83,22 @@ class RMIA:
         choices = [(t, a) for t in temperatures for a in corrections]
         if len(choices) == 1:
             return choices[0]
-        usable = np.flatnonzero(outside.any(0))
-        columns = np.random.default_rng([self.seed, 13]).permutation(usable)[:TUNING_FRAGMENTS]
+        columns = np.random.default_rng([self.seed, 13]).permutation(np.flatnonzero(outside.any(0)))[:TUNING_FRAGMENTS]
         logits, labels = references.logits[:, columns], references.labels[:, columns]
         inside, outside, z = inside[:, columns], outside[:, columns], self.z[columns]
         audited = references.member[:, columns] >= 0
         found = dict.fromkeys(choices, 0.0)
         for temperature in temperatures:
             p = expit(confidence(logits, labels, temperature))
-            for a in corrections:
-                found[temperature, a] = sum(
-                    self._auc(p, inside, outside, z, audited[k], k, a) for k in range(min(TUNERS, len(p)))
-                )
+            for k in range(min(TUNERS, len(p))):
+                others = np.arange(len(p)) != k
+                for a in corrections:
+                    ratio = p[k] / average(p[others], inside[others], outside[others], a)
+                    known = np.isfinite(ratio)  # not so where all others, or none, trained on the fragment
+                    scores = dominated(np.where(known, ratio, 0.0)[None], z & known, self.gamma)[0]
+                    rows = known & audited[k]
+                    found[temperature, a] += roc_auc_score(inside[k][rows], scores[rows])
         return max(found, key=found.get)
-
-    def _auc(
-        self, p: np.ndarray, inside: np.ndarray, outside: np.ndarray, z: np.ndarray, audited: np.ndarray, k: int, a
-    ) -> float:
-        """AUC against reference model k, on the fragments `audited` [N], through the others."""
-        others = np.arange(len(p)) != k
-        ratio = p[k] / average(p[others], inside[others], outside[others], a)
-        known = np.isfinite(ratio)
-        audited = known & audited
-        scores = dominated(np.where(known, ratio, 0.0)[None], z & known, self.gamma)[0]
-        return roc_auc_score(inside[k][audited], scores[audited])
 
     def score(self, target: Signals) -> np.ndarray:
         p = expit(confidence(target.logits, target.labels, self.temperature))
