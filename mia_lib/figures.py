@@ -16,6 +16,12 @@ NAMES = {
     "speaker": "speaker\nwas this person trained on?",
     "paper": "paper\nboth effects mixed",
     "auc": "AUC",
+    "tpr_at_fpr_1e-2": "members found at 1 % false positives",
+    "lira_online": "LiRA, online",
+    "lira_offline": "LiRA, offline",
+    "rmia_online": "RMIA, online",
+    "rmia_offline": "RMIA, offline",
+    "shokri": "Shokri's per speaker",
 }
 MEMBER, OTHER, UNSEEN, FOURTH = (sns.color_palette("colorblind")[i] for i in (3, 0, 2, 1))
 LOW_FPR = np.logspace(-3, 0, 200)
@@ -31,7 +37,8 @@ def style() -> None:
 
 def name(key: str) -> str:
     """The words for a name used in records."""
-    return NAMES.get(key, key.replace("_", " "))
+    stem = key.removesuffix("_references")
+    return NAMES.get(stem, stem.replace("_", " "))
 
 
 def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: int, rate: int = 16_000) -> Figure:
@@ -165,4 +172,46 @@ def main_result(records: pd.DataFrame) -> Figure:
     figure = intervals(part, "auc", "protocol", "kind")
     figure.axes[0].set(xlim=(0.4, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
     figure.axes[0].set_title("Can somebody tell what a voice model was trained on?")
+    return figure
+
+
+def confidences(phi: np.ndarray, inside: np.ndarray, titles: list[str]) -> Figure:
+    """Logit-scaled confidence phi [K, n] of K models in n fragments, by whether the model trained on them: inside [K, n]."""
+    trained = np.where(inside, "trained on it", "did not")
+    table = pd.DataFrame({"phi": phi.ravel(), "model": trained.ravel(), "fragment": np.tile(titles, len(phi))})
+    figure, axis = plt.subplots(figsize=(8, 0.8 + 0.6 * len(titles)))
+    palette = {"trained on it": MEMBER, "did not": OTHER}
+    sns.stripplot(table, x="phi", y="fragment", hue="model", palette=palette, dodge=True, jitter=False, ax=axis)
+    axis.set(xlabel="logit-scaled confidence φ (nats; higher: surer of the right speaker)", ylabel="")
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
+    return figure
+
+
+def against_count(records: pd.DataFrame, metric: str, chance: float) -> Figure:
+    """Values of a metric with their 95 % intervals against the number of reference models (column `models`)."""
+    figure, axis = plt.subplots(figsize=(8, 3.8))
+    for i, (attack, part) in enumerate(records.groupby("attack", sort=False)):
+        x = part["models"] * (1 + 0.02 * i)
+        span = np.abs(part[["low", "high"]].to_numpy().T - part["value"].to_numpy())
+        axis.errorbar(x, part["value"], yerr=span, fmt="o-", capsize=3, label=name(attack))
+    axis.axhline(chance, color="grey", linestyle=":", label="guessing")
+    axis.set_xscale("log", base=2)
+    counts = sorted(set(records["models"]))
+    axis.set_xticks(counts, counts)
+    axis.set(ylim=(0, None), xlabel="reference models", ylabel=f"{name(metric)} (95 % interval)")
+    axis.legend(fontsize=9)
+    return figure
+
+
+def exposure(table: pd.DataFrame) -> Figure:
+    """How far fragments give themselves away against how sure models that never saw them are (References.exposure)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    sns.scatterplot(table, x="outside", y="exposure", ax=left, alpha=0.3, s=12, linewidth=0)
+    left.set(xlabel="φ of models that did not train on it (nats)", ylabel="exposure (standard deviations)")
+    order = table.groupby("speaker", observed=True)["exposure"].median().sort_values().index.astype(str)
+    ranked = table.assign(rank=table["speaker"].astype(str).map({s: i for i, s in enumerate(order)}))
+    sns.lineplot(ranked, x="rank", y="exposure", estimator="median", errorbar=("pi", 80), ax=right)
+    right.set(xlabel="speakers, least to most exposed (line: median, band: middle 80 % of fragments)")
+    for axis in (left, right):
+        axis.axhline(0, color="grey", linestyle=":")
     return figure

@@ -13,7 +13,7 @@ import pandas as pd
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
 from mia_lib.attacks.lira import deviation
-from mia_lib.evaluation import Audit, Measure, best_threshold, mean_measure, with_controls
+from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.experiment import Experiment
 from mia_lib.progress import progress
 from mia_lib.protocols import HELD_OUT, POPULATION, TRAIN, Split, audit_units, random_half_splits
@@ -128,9 +128,8 @@ class References:
         experiment, audits = self.experiment, self.audits(attack)
         controls = {"unexposed": self.audits(attack, control=True)}
         controls["shuffled"] = [audit.shuffled(experiment.seed * 1000 + i) for i, audit in enumerate(audits)]
-        return experiment.table(
-            PROTOCOL, attack, with_controls(audits, controls, self.settings.bootstrap, experiment.seed)
-        )
+        measures = with_controls(audits, controls, self.settings.bootstrap, experiment.seed)
+        return experiment.table(PROTOCOL, name, measures)
 
     def records(self) -> pd.DataFrame:
         """Accuracies of the targets and every attack, as a cached stage."""
@@ -152,6 +151,18 @@ class References:
         params = {"logits": file_digest(Path(self.stack.logits.filename)), "corpus": experiment.corpus_name}
         params |= {"profile": experiment.profile, "seed": experiment.seed, "settings": self.settings.asdict()}
         return pd.read_parquet(experiment.cache.stage("records", params, [*code, *attacks], build) / "records.parquet")
+
+    def against_count(self, attacks: list[str], counts: list[int], metric: str = "tpr_at_fpr_1e-2") -> pd.DataFrame:
+        """Records of one metric for attacks that know fewer reference models, with their number in a column `models`."""
+        tables = []
+        for attack in attacks:
+            for count in counts:
+                measure = evaluate(self.audits(attack, count=count), self.settings.bootstrap, self.experiment.seed)[
+                    metric
+                ]
+                table = self.experiment.table(PROTOCOL, attack, {f"{metric}_{count}_references": measure})
+                tables.append(table.assign(models=count))
+        return pd.concat(tables)
 
     def exposure(self) -> pd.DataFrame:
         """How far each audited fragment gives itself away: speaker, row, confidence outside, and exposure.

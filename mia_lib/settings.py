@@ -28,7 +28,7 @@ class Settings:
     shadow_epochs: int = 50  # of the shadows
     batch_size: int = 32  # fragments in one step of each model
     learning_rate: float = 1e-3  # of Adam
-    schedule: str = "constant"  # or "cosine"
+    schedule: str = "cosine"  # learning rate falls to zero, so that no model ends in a burst of loss; or "constant"
     patience: int = 0  # stop a model after this many epochs without a lower validation loss (0: never)
     bootstrap: int = 1000  # resamples behind each interval
 
@@ -67,7 +67,9 @@ PROFILES: dict[str, dict] = {
         bootstrap=200,
     ),
     "standard": {},
-    "paper": dict(fragment_hop_seconds=3.0, train_fraction=0.8, repeats=1, n_shadows=1, shadow_epochs=15),
+    "paper": dict(
+        schedule="constant", fragment_hop_seconds=3.0, train_fraction=0.8, repeats=1, n_shadows=1, shadow_epochs=15
+    ),
 }
 
 
