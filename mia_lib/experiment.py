@@ -32,8 +32,7 @@ from mia_lib.stack import Stack
 from mia_lib.stages import Cache, file_digest
 from mia_lib.training import TrainedModels
 
-PAPER_ATTACKS = ("gap", "largest_posterior", "top3_network")
-"""The paper's two attacks, and the floor to see them against."""
+PAPER_ATTACKS = ("largest_posterior", "top3_network")
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -244,16 +243,14 @@ class Experiment:
 
         def build(folder: Path, _scratch: Path) -> None:
             tables = [self.attack_records(attack, p) for p in PROTOCOLS for attack in PAPER_ATTACKS]
+            tables.append(self.attack_records("gap", "utterance"))  # the floor; no answer is right for a stranger
             pd.concat([self.utility_records(), *tables]).to_parquet(folder / "records.parquet", index=False)
 
-        attacks = [ATTACKS.get(name).__module__ for name in PAPER_ATTACKS]
+        attacks = [ATTACKS.get(name).__module__ for name in (*PAPER_ATTACKS, "gap")]
         code = [f"mia_lib.{name}" for name in ("experiment", "evaluation", "protocols", "signals", "statistics")]
         params = {"logits": file_digest(Path(self.logits.filename)), "corpus": self.corpus_name}
         params |= {"profile": self.profile, "seed": self.seed, "settings": self.settings.asdict()}
-        return pd.read_parquet(
-            self.cache.stage("records", params, [*(f"mia_lib.{name}" for name in code), *attacks], build)
-            / "records.parquet"
-        )
+        return pd.read_parquet(self.cache.stage("records", params, [*code, *attacks], build) / "records.parquet")
 
     def context(self) -> dict:
         """What `run.json` says of this experiment: device, data, counts."""

@@ -93,7 +93,10 @@ def score_histogram(audit: Audit) -> Figure:
     figure, axis = plt.subplots(figsize=(8, 3.5))
     table = pd.DataFrame({"score": audit.scores, "": np.where(audit.member, "member", "non-member")})
     palette = {"member": MEMBER, "non-member": OTHER}
-    sns.histplot(table, x="score", hue="", palette=palette, bins=40, multiple="dodge", ax=axis)
+    edges = np.union1d(np.linspace(audit.scores.min(), audit.scores.max(), 41), audit.threshold)
+    sns.histplot(
+        table, x="score", hue="", palette=palette, bins=edges[np.isfinite(edges)].tolist(), element="step", ax=axis
+    )
     axis.axvline(audit.threshold, color="black", linestyle="--")
     beside = dict(xycoords=("data", "axes fraction"), textcoords="offset points", va="top", ha="right", fontsize=9)
     white = dict(facecolor="white", edgecolor="none", alpha=0.8)

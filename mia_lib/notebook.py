@@ -142,9 +142,9 @@ def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | No
 
 
 def verdict(measure: Measure, chance: float = 0.5) -> str:
-    """`at chance` when the interval holds chance, else `above chance` or `below chance`."""
+    """`not told from chance` when the interval holds chance, else `above chance` or `below chance`."""
     if measure.low <= chance <= measure.high:
-        return "at chance"
+        return "not told from chance"
     return "above chance" if measure.value > chance else "below chance"
 
 
