@@ -22,6 +22,7 @@ NAMES = {
     "rmia_online": "RMIA, online",
     "rmia_offline": "RMIA, offline",
     "shokri": "Shokri's per speaker",
+    "combined": "all combined",
 }
 MEMBER, OTHER, UNSEEN, FOURTH = (sns.color_palette("colorblind")[i] for i in (3, 0, 2, 1))
 LOW_FPR = np.logspace(-3, 0, 200)
@@ -201,7 +202,7 @@ def against_count(records: pd.DataFrame, metric: str, chance: float) -> Figure:
     axis.set_xscale("log", base=2)
     counts = sorted(set(records["models"]))
     axis.set_xticks(counts, counts)
-    axis.set(ylim=(0, None), xlabel="reference models", ylabel=f"{name(metric)} (95 % interval)")
+    axis.set(ylim=(0, None), xlabel="reference models", ylabel=f"{name(metric)}\n(95 % interval)")
     axis.legend(fontsize=9)
     return figure
 
@@ -214,7 +215,7 @@ def exposure(table: pd.DataFrame) -> Figure:
     order = table.groupby("speaker", observed=True)["exposure"].median().sort_values().index.astype(str)
     ranked = table.assign(rank=table["speaker"].astype(str).map({s: i for i, s in enumerate(order)}))
     sns.lineplot(ranked, x="rank", y="exposure", estimator="median", errorbar=("pi", 80), ax=right)
-    right.set(xlabel="speakers, least to most exposed (line: median, band: middle 80 % of fragments)")
+    right.set(xlabel="speakers, least to most exposed")
     for axis in (left, right):
         axis.axhline(0, color="grey", linestyle=":")
     return figure

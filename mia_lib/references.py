@@ -105,9 +105,7 @@ class References:
 
     def _fit(self, key: tuple, models: list[int]):
         attack, target, _, options = key
-        references = self.signals(models)
-        member = np.where(self._covered(models), references.member, -1)
-        references = Signals(references.logits, references.labels, member, True, references.population)
+        references = self.signals(models).audit_only(self._covered(models))
         return ATTACKS.get(attack)(seed=self.experiment.seed * 1000 + target, **dict(options)).fit(references)
 
     def accuracy(self, side: str) -> Measure:

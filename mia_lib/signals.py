@@ -3,7 +3,7 @@
 Attacks see these arrays only, so a saved array from anybody's model is attacked by the same code as the tutorial's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -84,6 +84,10 @@ class Signals:
     def pick(self, models: np.ndarray | list[int]) -> "Signals":
         """The signals of some of the models."""
         return Signals(self.logits[models], self.labels[models], self.member[models], self.aligned, self.population)
+
+    def audit_only(self, fragments: np.ndarray) -> "Signals":
+        """The same signals with only the fragments of a mask [N] in the audit sets."""
+        return replace(self, member=np.where(fragments, self.member, -1))
 
     def audited(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the audit sets are: mask [K, N], and the membership of those fragments, bool [number audited]."""

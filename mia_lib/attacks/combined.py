@@ -1,0 +1,57 @@
+"""A combined attack: a logistic model on the scores of other attacks, fitted on the reference models alone."""
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mia_lib.attacks import ATTACKS
+from mia_lib.attacks.base import check_references
+from mia_lib.signals import Signals
+
+PARTS = ("entropy", "gap", "lira_online", "loss", "modified_entropy", "rmia_online", "shokri")
+PRETENDERS = 2  # reference models that play the target while the weights are learnt
+
+
+def compress(scores: np.ndarray) -> np.ndarray:
+    """sign(s) log(1 + |s|): keeps the order, tames the tails."""
+    return np.sign(scores) * np.log1p(np.abs(scores))
+
+
+@ATTACKS.register("combined")
+class Combined:
+    """The other attacks' scores weighed by a logistic model, learnt where reference models play the target."""
+
+    calibrated = True
+
+    def __init__(self, seed: int = 0):
+        self.seed = seed
+
+    def fit(self, references: Signals) -> "Combined":
+        inside, outside = check_references(references)
+        x, member = [], []
+        for k in range(min(PRETENDERS, len(inside))):
+            rest = [m for m in range(len(inside)) if m != k]
+            known = inside[rest].any(0) & outside[rest].any(0) & (references.member[k] >= 0)
+            others = references.pick(rest).audit_only(known)
+            x.append(self._scores(self._fitted(others), references.pick([k]))[0, known])
+            member.append(inside[k, known])
+        self.weights = make_pipeline(StandardScaler(), LogisticRegression())
+        self.weights.fit(np.concatenate(x), np.concatenate(member))
+        self.parts = self._fitted(references)
+        return self
+
+    def _fitted(self, references: Signals) -> list:
+        return [ATTACKS.get(name)(seed=self.seed).fit(references) for name in PARTS]
+
+    @staticmethod
+    def _scores(parts: list, target: Signals) -> np.ndarray:
+        """Scores of all parts, [K, N, parts]."""
+        return np.stack([compress(part.score(target)) for part in parts], axis=-1)
+
+    def score(self, target: Signals) -> np.ndarray:
+        x = self._scores(self.parts, target)
+        usable = np.isfinite(x).all(-1)  # elsewhere the references tell nothing of the fragment
+        scores = np.full(x.shape[:2], np.nan)
+        scores[usable] = self.weights.decision_function(x[usable])
+        return scores
