@@ -145,15 +145,16 @@ def random_half_splits(
     """Splits of `models` reference models on the same speakers: each source trains exactly half of them.
 
     With an odd number, each source trains (models - 1)/2 or (models + 1)/2 of them. Within each speaker every model gets
-    half of the sources, to within one. `population_share` of each speaker's sources (at least two are left) are set aside
-    from all models. For attacks that calibrate per fragment (LiRA, RMIA).
+    half of the sources, to within one. With `population_share`, that share of each speaker's sources (at least one, and
+    at least two are left) is set aside from all models. For attacks that calibrate per fragment (LiRA, RMIA).
     """
     rng = np.random.default_rng([seed, 3])
     mine = manifest["speaker"].isin(speakers).to_numpy()
     member: dict[str, np.ndarray] = {}
     for _, sources in manifest[mine].groupby("speaker", observed=True)["source"]:
         names = rng.permutation(sorted(sources.unique()))
-        names = names[min(round(population_share * len(names)), max(len(names) - 2, 0)) :]
+        reserved = max(1, round(population_share * len(names))) if population_share else 0
+        names = names[min(reserved, max(len(names) - 2, 0)) :]
         for pair in np.array_split(names, (len(names) + 1) // 2):
             column = rng.permutation(models) < (models + int(rng.integers(2)) * (models % 2)) // 2
             for name, value in zip(pair, (column, ~column), strict=False):

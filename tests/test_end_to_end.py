@@ -19,11 +19,12 @@ def test_all_notebooks_complete_on_a_voices_tree(tmp_path, capfd):
     assert list(results.columns) == COLUMNS and set(results["corpus"]) == {"voices:devkit", "demo"}
     assert {f"test_accuracy_room_{room}" for room in ("rm1", "rm3")} <= set(results["metric"])
     assert results["value"].notna().all() and (results["low"] <= results["high"]).all()
-    assert len(list(run.glob("0?_*.ipynb"))) == 6 and not list(run.glob("*.failed.ipynb"))
+    assert len(list(run.glob("0?_*.ipynb"))) == 7 and not list(run.glob("*.failed.ipynb"))
     pictures = {p.stem for p in (run / "figures").glob("*.png")}
-    assert {"00_start_here-main_result", "04_membership_attack-roc", "05_far_field_speech-near_far"} <= pictures
+    expected = ("00_start_here-main_result", "04_membership_attack-roc", "05_far_field_speech-near_far")
+    assert {*expected, "06_stronger_attacks-roc"} <= pictures
     assert json.loads((run / "run.json").read_text())["parameters"]["corpus"] == "voices:devkit"
     assert "voices:devkit" in (run / "index.html").read_text()
     capfd.readouterr()
     assert cli.main(command) == 0
-    assert capfd.readouterr().out.count("done before") == 6
+    assert capfd.readouterr().out.count("done before") == 7

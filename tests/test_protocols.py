@@ -59,7 +59,7 @@ def test_each_source_trains_half_of_the_reference_models(manifest, seed, models,
     reserved = splits[0].role == protocols.POPULATION
     assert all((s.role == protocols.POPULATION).tolist() == reserved.tolist() for s in splits)
     assert reserved.any() == (population > 0)
-    mine &= ~reserved
+    mine = mine & ~reserved
     assert set(trained[:, mine].sum(0)) <= {models // 2, (models + 1) // 2} and not trained[:, ~mine].any()
     counts = pd.DataFrame(trained[:, mine].T).groupby(manifest["source"][mine].to_numpy()).nunique()
     assert counts.to_numpy().max() == 1
