@@ -1,6 +1,7 @@
 """One experiment from corpus to records: each step is a cached stage, computed when it is first asked for."""
 
 import json
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.corpora.base import open_corpus
+from mia_lib.defenses.base import make_defense
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.features.compute import compute_features
@@ -23,6 +25,7 @@ from mia_lib.protocols import (
     audit_units,
     lab41_splits,
     membership,
+    set_reference_aside,
     shadow_attack_splits,
 )
 from mia_lib.records import COLUMNS
@@ -32,6 +35,7 @@ from mia_lib.stack import Stack
 from mia_lib.stages import Cache, file_digest
 from mia_lib.training import TrainedModels
 
+DEFENDER_SHARE = 0.4  # of the held-out recordings, for a defense that needs data beside what the model trains on
 PAPER_ATTACKS = ("largest_posterior", "top3_network")
 
 
@@ -65,13 +69,31 @@ class Experiment:
         data_root: str | Path | None = None,
         settings: dict | None = None,
         max_bad: float = 0.05,
+        defense: str = "none",
     ):
         self.corpus_name, self.profile, self.seed, self.max_bad = corpus, profile, seed, max_bad
+        self.defense = defense
         self.settings = resolve(profile, corpus, settings)
         self.device = choose_device(device)
         self.corpus = open_corpus(corpus, data_root or None, seed)
         self.cache = Cache(Path(outputs) / "cache")
         self.shadows = max(2, self.settings.n_shadows)
+
+    def defended(self, defense: str) -> "Experiment":
+        """The same experiment with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`)."""
+        other = copy(self)
+        for name in ("groups", "splits", "stack", "_answers"):
+            other.__dict__.pop(name, None)
+        make_defense(defense)  # refuses unknown names before anything is computed
+        other.defense = defense
+        return other
+
+    def set_aside(self, splits: list[Split]) -> list[Split]:
+        """The splits, with recordings for the defender where the defense needs some."""
+        if not make_defense(self.defense).needs_reference:
+            return splits
+        seed = self.seed * 1000
+        return [set_reference_aside(self.manifest, s, DEFENDER_SHARE, seed + k) for k, s in enumerate(splits)]
 
     @cached_property
     def fragments(self) -> Fragments:
@@ -105,14 +127,15 @@ class Experiment:
     @cached_property
     def splits(self) -> list[Split]:
         """The splits of all models in the order of the stack: target, shadows, next target, ..."""
-        return [split for target, shadows in self.groups for split in (target, *shadows)]
+        return self.set_aside([split for target, shadows in self.groups for split in (target, *shadows)])
 
     @cached_property
     def stack(self) -> Stack:
         """All targets and shadows, trained in one call."""
         s = self.settings
         epochs = [s.epochs, *[s.shadow_epochs] * self.shadows] * s.repeats
-        return Stack(self, self.splits, epochs, np.random.SeedSequence([self.seed, 8]).generate_state(len(self.splits)))
+        seeds = np.random.SeedSequence([self.seed, 8]).generate_state(len(self.splits))
+        return Stack(self, self.splits, epochs, seeds, self.defense)
 
     @property
     def labels(self) -> np.ndarray:
@@ -143,8 +166,18 @@ class Experiment:
         With `split`, the audit set is that of another row of the stack.
         """
         row = model if split is None else split
-        member = membership(self.splits[row], protocol, self.seed * 1000 + row)
-        return Signals(self.logits[model][None], self.labels[model][None], member[None])
+        return self._answers.pick([model]).with_members(self._membership(row, protocol)[None])
+
+    @cached_property
+    def _answers(self) -> Signals:
+        """Signals of all models, with no membership and with their statistics, which all attacks share."""
+        answers = Signals(self.logits, self.labels, np.full(self.labels.shape, -1, np.int8))
+        _ = answers.statistics
+        return answers
+
+    def _membership(self, row: int, protocol: str) -> np.ndarray:
+        """Membership int8 [N] of a row of the stack."""
+        return membership(self.splits[row], protocol, self.seed * 1000 + row)
 
     def units(self, protocol: str) -> np.ndarray:
         """What is drawn as a whole for intervals, of every fragment: source (`utterance`) or speaker; str [N]."""
@@ -152,22 +185,27 @@ class Experiment:
 
     def _shadow_signals(self, target: int, protocol: str, count: int) -> Signals:
         """The signals of the first `count` shadows of a target."""
-        parts = [self.signals(k, protocol) for k in range(target + 1, target + 1 + count)]
-        return Signals(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("logits", "labels", "member")))
+        rows = list(range(target + 1, target + 1 + count))
+        return self._answers.pick(rows).with_members(np.stack([self._membership(k, protocol) for k in rows]))
 
-    def audits(self, attack: str, protocol: str, control: bool = False) -> list[Audit]:
+    def audits(
+        self, attack: str, protocol: str, control: bool = False, shadows: "Experiment | None" = None, **options
+    ) -> list[Audit]:
         """One audit per repeat: the attack fitted on the repeat's shadow signals, applied to its target.
 
         The threshold is the one of the best balanced accuracy on the shadows. With `control`, the last shadow, which has
         trained on none of the target's audit set, stands in for the target, and the attack is fitted without it.
+        shadows: the experiment whose shadow models the attack is fitted on (None: this one); the undefended experiment
+        makes an attack that does not know the defense. options: of the attack.
         """
         audits = []
         for target in self.targets():
-            shadows = self._shadow_signals(target, protocol, self.shadows - 1 if control else self.settings.n_shadows)
+            count = self.shadows - 1 if control else self.settings.n_shadows
+            known = (shadows or self)._shadow_signals(target, protocol, count)
             victim = self.signals(target + self.shadows if control else target, protocol, split=target)
-            fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target).fit(shadows)
-            mask, member = shadows.audited()
-            threshold = best_threshold(fit.score(shadows)[mask], member)
+            fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target, **options).fit(known)
+            mask, member = known.audited()
+            threshold = best_threshold(fit.score(known)[mask], member)
             mask, member = victim.audited()
             rows = np.flatnonzero(mask[0])
             audits.append(Audit(fit.score(victim)[0, rows], member, self.units(protocol)[rows], threshold, rows))
@@ -232,9 +270,9 @@ class Experiment:
         }
         return self.table(protocol, attack, with_controls(audits, controls, self.settings.bootstrap, self.seed))
 
-    def table(self, protocol: str, attack: str, measures: dict[str, Measure]) -> pd.DataFrame:
+    def table(self, protocol: str, attack: str, measures: dict[str, Measure], adaptive: bool = False) -> pd.DataFrame:
         """Tidy records, one row per measure, with the columns that `results.csv` has."""
-        common = [self.corpus_name, self.profile, self.seed, protocol, "none", attack, False]
+        common = [self.corpus_name, self.profile, self.seed, protocol, self.defense, attack, adaptive]
         rows = [[*common, metric, m.value, m.low, m.high, m.n] for metric, m in measures.items()]
         return pd.DataFrame(rows, columns=COLUMNS)
 

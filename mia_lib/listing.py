@@ -6,6 +6,7 @@ import re
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.corpora import CORPORA
+from mia_lib.defenses import DEFENSES
 from mia_lib.errors import MiaError
 from mia_lib.features import FEATURES
 from mia_lib.models import MODELS
@@ -21,6 +22,7 @@ def sections() -> dict[str, dict[str, str]]:
         "features": FEATURES.describe(),
         "models": MODELS.describe(),
         "attacks": ATTACKS.describe(),
+        "defenses": DEFENSES.describe(),
         "protocols": dict(PROTOCOLS),
         "profiles": {name: _changes(values) for name, values in PROFILES.items()},
         "notebooks": _notebooks(),

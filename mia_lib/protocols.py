@@ -12,9 +12,9 @@ import pandas as pd
 
 from mia_lib.errors import MiaError, UsageError
 
-NONE, TRAIN, HELD_OUT, UNSEEN, VALIDATION, POPULATION = range(6)
+NONE, TRAIN, HELD_OUT, UNSEEN, VALIDATION, POPULATION, REFERENCE = range(7)
 """Roles: not used; trained on; other recordings of training speakers; speakers never seen; for early stopping; recordings
-of training speakers that no model trains on or is audited on, for the attacker to compare with."""
+of training speakers that no model trains on or is audited on, for the attacker to compare with; the same for the defender."""
 
 PROTOCOLS = {
     "utterance": "members: training utterances; non-members: other utterances of the same speakers",
@@ -83,6 +83,19 @@ def make_split(
         role[np.flatnonzero(training)[~kept]] = VALIDATION
     role[manifest["speaker"].isin(unseen).to_numpy()] = UNSEEN
     return Split(tuple(sorted(speakers)), role)
+
+
+def set_reference_aside(manifest: pd.DataFrame, split: Split, share: float, seed: int) -> Split:
+    """The split with that share of each speaker's held-out sources as REFERENCE: at least one of two or more.
+
+    For defenses that need data which the model does not train on; these fragments are then not audited.
+    """
+    held_out, role = split.role == HELD_OUT, split.role.copy()
+    counts = manifest[held_out].groupby("speaker", observed=True)["source"].nunique()
+    speakers = counts.index[counts > 1].astype(str).tolist()
+    taken = split_sources(manifest[held_out], speakers, share, np.random.default_rng([seed, 14]))
+    role[np.flatnonzero(held_out)[taken]] = REFERENCE
+    return Split(split.speakers, role)
 
 
 def shadow_attack_splits(

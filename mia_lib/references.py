@@ -41,24 +41,32 @@ class References:
         speakers = sorted(manifest["speaker"].astype(str).unique())
         halves = random_half_splits(manifest, speakers, self.count, self.experiment.seed, POPULATION_SHARE)
         unexposed = np.where(halves[0].role == POPULATION, TRAIN, HELD_OUT).astype(np.int8)
-        return [*halves, Split(halves[0].speakers, unexposed)]
+        return [*self.experiment.set_aside(halves), Split(halves[0].speakers, unexposed)]
 
     @cached_property
     def stack(self) -> Stack:
         """All models, trained in one call."""
         seeds = np.random.SeedSequence([self.experiment.seed, 12]).generate_state(len(self.splits))
-        return Stack(self.experiment, self.splits, [self.settings.epochs] * len(self.splits), seeds)
+        epochs = [self.settings.epochs] * len(self.splits)
+        return Stack(self.experiment, self.splits, epochs, seeds, self.experiment.defense)
 
     def targets(self) -> list[int]:
         """The models that are attacked in turn."""
         return list(range(min(self.settings.repeats, self.count)))
 
-    def signals(self, models: list[int], member_of: int | None = None) -> Signals:
-        """Signals of some of the models; with `member_of`, with the membership of that model instead of their own."""
-        roles = np.stack([self.splits[k if member_of is None else member_of].role for k in models])
+    @cached_property
+    def signals(self) -> Signals:
+        """Signals of the reference models, with their own membership (the negative control's model is left out)."""
+        roles = np.stack([split.role for split in self.splits[: self.count]])
         member = np.select([roles == TRAIN, roles == HELD_OUT], [1, 0], -1).astype(np.int8)
         population = self.splits[0].role == POPULATION
-        return Signals(self.stack.logits[models], self.stack.labels[models], member, True, population)
+        return Signals(self.stack.logits[: self.count], self.stack.labels[: self.count], member, True, population)
+
+    @cached_property
+    def _unexposed(self) -> Signals:
+        """Signals of the model that trained on the population alone; nothing is audited."""
+        nobody = np.full_like(self.signals.member[:1], -1)
+        return Signals(self.stack.logits[self.count :], self.stack.labels[self.count :], nobody, True)
 
     def units(self) -> np.ndarray:
         """What is drawn as a whole for intervals: the source of every fragment, str [N]."""
@@ -75,18 +83,15 @@ class References:
         for target in self.targets():
             others = [k for k in range(self.count) if k != target][:count]
             fitted, threshold = self._fitted(attack, target, tuple(others), tuple(options.items()))
-            victim = self.signals([self.count if control else target], target)
-            covered = self._covered(others)
-            mask, _ = victim.audited()
-            rows = np.flatnonzero(mask[0] & covered)
-            audits.append(
-                Audit(fitted.score(victim)[0, rows], victim.member[0, rows] == 1, self.units()[rows], threshold, rows)
-            )
+            scores = fitted.score(self._unexposed if control else self.signals.pick([target]))[0]
+            member = self.signals.member[target]
+            rows = np.flatnonzero((member >= 0) & self._covered(others))
+            audits.append(Audit(scores[rows], member[rows] == 1, self.units()[rows], threshold, rows))
         return audits
 
     def _covered(self, models: list[int]) -> np.ndarray:
         """Fragments, bool [N], that some but not all of the models trained on."""
-        trained = np.stack([self.splits[k].role == TRAIN for k in models])
+        trained = self.signals.member[models] == 1
         return trained.any(0) & ~trained.all(0)
 
     def _fitted(self, attack: str, target: int, models: tuple[int, ...], options: tuple) -> tuple:
@@ -96,17 +101,18 @@ class References:
             scores, members = [], []
             for k in models[:PRETENDERS]:
                 rest = [m for m in models if m != k]
-                mask = (self.splits[k].role != POPULATION) & self._covered(rest)
-                scores.append(self._fit(key, rest).score(self.signals([k]))[0, mask])
-                members.append(self.splits[k].role[mask] == TRAIN)
+                mask = (self.signals.member[k] >= 0) & self._covered(rest)
+                scores.append(self._fit(key, rest).score(self.signals.pick([k]))[0, mask])
+                members.append(self.signals.member[k, mask] == 1)
             threshold = best_threshold(np.concatenate(scores), np.concatenate(members))
             self._fits[key] = self._fit(key, list(models)), threshold
         return self._fits[key]
 
     def _fit(self, key: tuple, models: list[int]):
         attack, target, _, options = key
-        references = self.signals(models).audit_only(self._covered(models))
-        return ATTACKS.get(attack)(seed=self.experiment.seed * 1000 + target, **dict(options)).fit(references)
+        used = np.isin(np.arange(self.count), models)[:, None] & self._covered(models)
+        seed = self.experiment.seed * 1000 + target
+        return ATTACKS.get(attack)(seed=seed, **dict(options)).fit(self.signals.audit_only(used))
 
     def accuracy(self, side: str) -> Measure:
         """Accuracy of the targets on their `train` or `held_out` fragments."""
@@ -168,9 +174,8 @@ class References:
         Exposure is the mean logit-scaled confidence of the models that trained on the fragment minus that of the others,
         in standard deviations of the latter, pooled over fragments.
         """
-        signals = self.signals(list(range(self.count)))
-        inside, outside = check_references(signals)
-        phi = signals.statistics.phi
+        inside, outside = check_references(self.signals)
+        phi = self.signals.statistics.phi
         rows = np.flatnonzero(inside.any(0))
         out = masked_mean(phi, outside)
         spread = deviation(phi, outside, out, shared=True)

@@ -3,7 +3,7 @@
 Attacks see these arrays only, so a saved array from anybody's model is attacked by the same code as the tutorial's.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,16 @@ from mia_lib.statistics import Statistics, statistics
 CHUNK_VALUES = 8_000_000  # feature values in one query, over all models: 32 MB in, a few hundred MB inside
 
 
+def _check_logits(logits: np.ndarray) -> None:
+    """Raise MiaError unless every fragment of logits [K, N, C] has a finite one and none is NaN or +inf."""
+    for rows in logits:
+        largest = rows.max(-1, initial=-np.inf)  # NaN where any is
+        if np.isnan(largest).any() or np.isposinf(largest).any():
+            raise MiaError("logits hold values that are not numbers (NaN or infinite)")
+        if np.isneginf(largest).any():
+            raise MiaError("some fragments have no finite logit")
+
+
 @dataclass(frozen=True)
 class Signals:
     """Answers of K models on N fragments, and what is known of those fragments.
@@ -25,7 +35,11 @@ class Signals:
     its speaker is none of the model's. member: int8 [K, N], 1 member, 0 non-member, -1 not in that model's audit set.
     aligned: the models know the same speakers, and a column is the same fragment for all of them and for the target: what
     attacks need that compare a fragment with itself. population: bool [N], fragments that no model trained on and that
-    the attacker knows as such; None if there are none.
+    the attacker knows as such.
+
+    What not everybody has, None without it: person, int64 [N], whose voice the attacker takes a fragment to be; inputs,
+    float [N, D], a description of each fragment that does not depend on any model; copies, float [Q, K, N, C], answers
+    to Q altered versions of each fragment; internals, float [K, N, W], what only the owner of a model can read.
     Raises MiaError when shapes disagree or values are not what they should be.
     """
 
@@ -34,27 +48,38 @@ class Signals:
     member: np.ndarray
     aligned: bool = False
     population: np.ndarray | None = None
+    person: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+    copies: np.ndarray | None = None
+    internals: np.ndarray | None = None
 
     def __post_init__(self):
         if self.logits.ndim != 3:
             raise MiaError(f"logits must have the axes models, fragments, classes, not the shape {self.logits.shape}")
-        for name in ("labels", "member"):
-            if getattr(self, name).shape != self.logits.shape[:2]:
-                raise MiaError(
-                    f"{name} must have the shape {self.logits.shape[:2]} of the logits' models and fragments, "
-                    f"not {getattr(self, name).shape}"
-                )
-        if np.isnan(self.logits).any() or np.isposinf(self.logits).any():
-            raise MiaError("logits hold values that are not numbers (NaN or infinite)")
-        if np.isneginf(self.logits).all(-1).any():
-            raise MiaError("some fragments have no finite logit")
+        shape = self.logits.shape[:2]
+        for name, wanted, found in (
+            ("labels", shape, self.labels.shape),
+            ("member", shape, self.member.shape),
+            ("population", shape[1:], shape[1:] if self.population is None else self.population.shape),
+            ("person", shape[1:], shape[1:] if self.person is None else self.person.shape),
+            ("inputs", shape[1:], shape[1:] if self.inputs is None else self.inputs.shape[:1]),
+            ("copies", self.logits.shape, self.logits.shape if self.copies is None else self.copies.shape[1:]),
+            ("internals", shape, shape if self.internals is None else self.internals.shape[:2]),
+        ):
+            if wanted != found:
+                raise MiaError(f"{name} must have the shape {wanted}, as the logits have, not {found}")
+        for values in (self.logits, *([] if self.copies is None else self.copies)):
+            _check_logits(values)
+        for name, extra in (("inputs", self.inputs), ("internals", self.internals)):
+            if extra is not None and not np.isfinite(extra).all():
+                raise MiaError(f"{name} hold values that are not finite numbers")
         if not np.isin(self.member, (-1, 0, 1)).all():
             raise MiaError("member must hold 1 (member), 0 (non-member) and -1 (not audited) only")
         if self.labels.min(initial=-1) < -1 or self.labels.max(initial=-1) >= self.logits.shape[2]:
             raise MiaError(f"labels must lie between -1 and {self.logits.shape[2] - 1}")
         if self.population is not None:
-            if self.population.shape != self.logits.shape[1:2] or self.population.dtype != bool:
-                raise MiaError(f"population must be a mask of {self.logits.shape[1]} fragments")
+            if self.population.dtype != bool:
+                raise MiaError("population must be a mask of true and false")
             if (self.member[:, self.population] >= 0).any():
                 raise MiaError("fragments of the population must not be audited (their member must be -1)")
 
@@ -81,13 +106,44 @@ class Signals:
         np.exp(z, out=z)
         return z / z.sum(-1, keepdims=True)
 
-    def pick(self, models: np.ndarray | list[int]) -> "Signals":
+    def pick(self, models: list[int]) -> "Signals":
         """The signals of some of the models."""
-        return Signals(self.logits[models], self.labels[models], self.member[models], self.aligned, self.population)
+        return self._part(np.s_[models, :])
 
-    def audit_only(self, fragments: np.ndarray) -> "Signals":
-        """The same signals with only the fragments of a mask [N] in the audit sets."""
-        return replace(self, member=np.where(fragments, self.member, -1))
+    def columns(self, fragments: np.ndarray) -> "Signals":
+        """The signals on some of the fragments, given by their numbers or a mask [N]."""
+        return self._part(np.s_[:, fragments])
+
+    def _part(self, index: tuple) -> "Signals":
+        parts = dict(logits=self.logits[index], labels=self.labels[index], member=self.member[index])
+        for name in ("population", "person", "inputs"):
+            parts[name] = None if getattr(self, name) is None else getattr(self, name)[index[1]]
+        parts["copies"] = None if self.copies is None else self.copies[:, *index]
+        parts["internals"] = None if self.internals is None else self.internals[index]
+        return self._sharing(self.statistics.part(index) if "statistics" in self.__dict__ else None, **parts)
+
+    def audit_only(self, audit: np.ndarray) -> "Signals":
+        """The same signals with only part of the audit sets: `audit` is a mask that broadcasts to [K, N].
+
+        A model whose audit set is empty is not used by any attack: it can play the target that the others attack.
+        """
+        return self.with_members(np.where(audit, self.member, -1).astype(self.member.dtype))
+
+    def with_members(self, member: np.ndarray) -> "Signals":
+        """The same answers under another membership, int8 [K, N]."""
+        return self._sharing(self.__dict__.get("statistics"), member=member)
+
+    def without(self, model: int) -> "Signals":
+        """The same signals, with nothing known of one model's membership: it is left to be attacked."""
+        return self.audit_only((np.arange(len(self.logits)) != model)[:, None])
+
+    def _sharing(self, statistics: Statistics | None, **changes) -> "Signals":
+        """A changed copy made of parts that were checked before, with their statistics if those are known."""
+        new = object.__new__(Signals)
+        new.__dict__.update({f.name: getattr(self, f.name) for f in fields(self)} | changes)
+        if statistics is not None:
+            new.__dict__["statistics"] = statistics
+        return new
 
     def audited(self) -> tuple[np.ndarray, np.ndarray]:
         """Where the audit sets are: mask [K, N], and the membership of those fragments, bool [number audited]."""

@@ -9,23 +9,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mia_lib.defenses.base import Answers, defense_modules, make_defense
 from mia_lib.models import MODELS
-from mia_lib.protocols import VALIDATION, Split
+from mia_lib.protocols import REFERENCE, VALIDATION, Split
 from mia_lib.signals import query_models
-from mia_lib.training import TrainedModels, TrainingConfig, train_models
+from mia_lib.training import Job, TrainedModels, TrainingConfig
 
 if TYPE_CHECKING:
     from mia_lib.experiment import Experiment
 
+CODE = ["mia_lib.signals", "mia_lib.models.layers"]
+
 
 class Stack:
-    """One model per split, trained in one call on an experiment's features.
+    """One model per split, trained in one call on an experiment's features, behind one defense.
 
-    epochs: of each model. seeds: of each model; its weights and the order of its batches follow from it.
+    epochs: of each model. seeds: of each model; its weights and the order of its batches follow from it. defense: a name.
     """
 
-    def __init__(self, experiment: "Experiment", splits: Sequence[Split], epochs: Sequence[int], seeds: Sequence[int]):
+    def __init__(
+        self,
+        experiment: "Experiment",
+        splits: Sequence[Split],
+        epochs: Sequence[int],
+        seeds: Sequence[int],
+        defense: str = "none",
+    ):
         s = experiment.settings
+        self.defense, self.defense_name = make_defense(defense), defense
         self.experiment, self.splits, self.seeds = experiment, list(splits), [int(seed) for seed in seeds]
         self.config = TrainingConfig(s.model, tuple(epochs), s.batch_size, s.learning_rate, s.schedule, s.patience)
 
@@ -34,44 +45,78 @@ class Stack:
         """Class of every fragment for every model, int64 [models, N]; -1 where its speaker is none of the classes."""
         return np.stack([split.labels(self.experiment.manifest) for split in self.splits])
 
+    def job(self, checkpoint: Path | None = None) -> Job:
+        """What the models are trained on; where only some have reference fragments, the others' are those they train on."""
+        experiment, sides = self.experiment, {}
+        for name, role in (("validation", VALIDATION), ("reference", REFERENCE)):
+            rows = [np.flatnonzero(split.role == role) for split in self.splits]
+            known = [own if len(own) else split.train() for own, split in zip(rows, self.splits, strict=True)]
+            sides[name] = known if any(map(len, rows)) else None
+        return Job(
+            experiment.features,
+            self.labels,
+            [split.train() for split in self.splits],
+            self.config,
+            self.seeds,
+            test=[split.held_out() for split in self.splits],
+            device=experiment.device,
+            checkpoint=checkpoint,
+            **sides,
+        )
+
     @cached_property
     def models(self) -> TrainedModels:
         """All models, trained in one call."""
         experiment, device = self.experiment, self.experiment.device
 
         def build(folder: Path, scratch: Path) -> None:
-            validation = None
-            if self.config.patience:
-                validation = [np.flatnonzero(split.role == VALIDATION) for split in self.splits]
-            train_models(
-                experiment.features,
-                self.labels,
-                [split.train() for split in self.splits],
-                self.config,
-                self.seeds,
-                test=[split.held_out() for split in self.splits],
-                validation=validation,
-                device=device,
-                checkpoint=scratch / "checkpoint.safetensors",
-            ).save(folder)
+            self.defense.train(self.job(scratch / "checkpoint.safetensors")).save(folder)
 
         parts = hashlib.sha256()
         for split in self.splits:
             parts.update(split.role.tobytes() + "\0".join(split.speakers).encode())
         params = dict(config=self.config.__dict__, seeds=self.seeds, features=experiment.feature_params())
         params |= dict(splits=parts.hexdigest(), device=device.type, threads=torch.get_num_threads())
-        code = ["mia_lib.training", "mia_lib.models.layers", MODELS.get(self.config.model).__module__]
+        code = ["mia_lib.training", "mia_lib.objectives", "mia_lib.models.layers"]
+        code.append(MODELS.get(self.config.model).__module__)
+        if self.defense.trains:
+            params |= dict(defense=self.defense_name)
+            code += defense_modules(self.defense_name)
         return TrainedModels.load(experiment.cache.stage("models", params, code, build), device)
 
     @cached_property
-    def logits(self) -> np.ndarray:
-        """Answers of every model to every fragment, float32 [models, N, classes], memory-mapped."""
+    def own_logits(self) -> np.ndarray:
+        """What the models themselves say of every fragment, float32 [models, N, classes], memory-mapped."""
         experiment, models = self.experiment, self.models
 
         def build(folder: Path, _scratch: Path) -> None:
             np.save(folder / "logits.npy", query_models(models.network, experiment.features, experiment.device))
 
-        weights = {name: tensor.double().sum().item() for name, tensor in models.network.state_dict().items()}
-        params = {"features": experiment.feature_params(), "weights": weights, "config": models.config.__dict__}
-        folder = experiment.cache.stage("logits", params, ["mia_lib.signals", "mia_lib.models.layers"], build)
+        folder = experiment.cache.stage("logits", self._model_params(), CODE, build)
         return np.load(folder / "logits.npy", mmap_mode="r")
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """What is given out for every fragment, float32 [models, N, classes], memory-mapped."""
+        if not self.defense.alters:
+            return self.own_logits
+
+        def build(folder: Path, _scratch: Path) -> None:
+            np.save(folder / "logits.npy", self.answer(self.own_logits))
+
+        params = self._model_params() | dict(defense=self.defense_name, seeds=self.seeds)
+        code = [*CODE, *defense_modules(self.defense_name)]
+        return np.load(self.experiment.cache.stage("answers", params, code, build) / "logits.npy", mmap_mode="r")
+
+    def answer(self, logits: np.ndarray) -> np.ndarray:
+        """What is given out when the models themselves say `logits` [models, n, classes]."""
+        if not self.defense.alters:
+            return logits
+        answers = Answers(logits, self.job(), self.models, self.own_logits)
+        return self.defense.answer(answers).astype(np.float32)
+
+    def _model_params(self) -> dict:
+        """Decides what the models say: the key of all stages that query them."""
+        weights = {name: tensor.double().sum().item() for name, tensor in self.models.network.state_dict().items()}
+        features = self.experiment.feature_params()
+        return {"features": features, "weights": weights, "config": self.models.config.__dict__}

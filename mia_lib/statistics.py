@@ -1,6 +1,6 @@
 """What attacks read off a model's answer: confidences and uncertainties, exact also where a posterior rounds to 1."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -16,6 +16,10 @@ class Statistics:
     modified_entropy: np.ndarray  # -(1 - p_y) log p_y - sum over i != y of p_i log(1 - p_i) (Song and Mittal 2021)
     correct: np.ndarray  # 1 where the largest logit is the true class's, else 0
     top: np.ndarray  # [K, N, 3] the largest posteriors, descending (0 where there are fewer classes)
+
+    def part(self, index: tuple) -> "Statistics":
+        """Those of some of the models or fragments: `index` into [K, N]."""
+        return Statistics(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 def statistics(logits: np.ndarray, labels: np.ndarray) -> Statistics:

@@ -8,7 +8,7 @@ aside while the rest of the stack goes on.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
 from mia_lib.models.layers import StackedNetwork
+from mia_lib.objectives import Batch, Objective
 from mia_lib.progress import progress
 from mia_lib.stages import digest
 
@@ -41,23 +42,22 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What a loss may need beside logits and labels; all tensors have the leading axes [models, batch]."""
+class Job:
+    """Everything that one call of `train_models` trains on; see there. `reference` is for defenses: fragments of each
+    model's own speakers that are neither trained on nor audited."""
 
-    network: StackedNetwork
-    features: Tensor  # [models, batch, frames, bins]
-    indices: Tensor  # int64 [models, batch]: which fragments
-    progress: Tensor  # [models]: share of each model's training that is done
-
-
-Loss = Callable[[Tensor, Tensor, Batch], Tensor]
-"""(logits [models, batch, classes], labels [models, batch], batch) -> one loss per model [models]."""
-
-
-def cross_entropy(logits: Tensor, labels: Tensor, batch: Batch | None = None) -> Tensor:
-    """Mean cross-entropy of each model in nats: [models, batch, classes], [models, batch] -> [models]."""
-    del batch
-    return -torch.log_softmax(logits, -1).gather(-1, labels[..., None]).squeeze(-1).mean(1)
+    features: Tensor
+    labels: np.ndarray
+    train: Sequence[np.ndarray]
+    config: TrainingConfig
+    seeds: Sequence[int]
+    test: Sequence[np.ndarray] | None = None
+    validation: Sequence[np.ndarray] | None = None
+    reference: Sequence[np.ndarray] | None = None
+    device: str | torch.device = "cpu"
+    dtype: torch.dtype = torch.float32
+    checkpoint: Path | None = None
+    label: str = "train"
 
 
 @dataclass
@@ -147,43 +147,50 @@ def train_models(
     config: TrainingConfig,
     seeds: Sequence[int],
     *,
-    test: Sequence[np.ndarray] | None = None,
-    validation: Sequence[np.ndarray] | None = None,
-    loss: Loss = cross_entropy,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-    checkpoint: Path | None = None,
-    label: str = "train",
+    objective: Objective | None = None,
+    **options,
 ) -> TrainedModels:
     """Train one model per index set, all at once.
 
     features: [N, frames, bins] on any device. labels: int64 [models, N], class of each fragment for each model, -1 where
     it has none. train: fragments of each model. seeds: one per model; weights and batch order follow from it.
-    test: fragments whose accuracy is followed in the history, which nothing else depends on. validation: needed with
-    `patience`, fragments whose loss decides when a model stops (its best weights are kept). loss: see `Loss`.
-    checkpoint: a file to resume from, written every 20 s.
+    objective: what is minimised (None: cross-entropy). options: the other fields of `Job`, of which test is a list of
+    fragments whose accuracy is followed in the history, which nothing else depends on; validation, needed with
+    `patience`, of fragments whose loss decides when a model stops (its best weights are kept); checkpoint, a file to
+    resume from, written every 20 s.
 
     Raises MiaError when a model has no fragments, an unlabelled one, or a loss that is not finite.
     """
-    if config.patience and validation is None:
+    return train_job(Job(features, labels, train, config, seeds, **options), objective or Objective())
+
+
+def train_job(job: Job, objective: Objective) -> TrainedModels:
+    """`train_models` on a `Job`."""
+    if job.config.patience and job.validation is None:
         raise UsageError("early stopping (patience > 0) needs validation fragments")
-    for k, index in enumerate(train):
-        if len(index) < 2 or labels[k][index].min() < 0:
+    for k, index in enumerate(job.train):
+        if len(index) < 2 or job.labels[k][index].min() < 0:
             raise MiaError(f"model {k} needs at least two training fragments, each with a label")
     with torch.random.fork_rng(devices=[]):
-        run = _Run(features, labels, train, config, seeds, test, validation, loss, device, dtype)
-        return run.train(checkpoint, label)
+        run = _Run(job, objective)
+        return run.train(job.checkpoint, job.label)
 
 
 class _Run:
     """State of one call of `train_models`."""
 
-    def __init__(self, features, labels, train, config, seeds, test, validation, loss, device, dtype):
+    def __init__(self, job: Job, objective: Objective):
         torch.set_flush_denormal(True)  # squared gradients of settled models become denormal, several times slower
-        self.config, self.loss, self.device, self.dtype = config, loss, torch.device(device), dtype
-        self.features = features.to(self.device)
-        self.labels = torch.as_tensor(labels).to(self.device)
-        self.test, self.validation = test, validation
+        self.config, self.objective, self.device, self.dtype = (
+            job.config,
+            objective,
+            torch.device(job.device),
+            job.dtype,
+        )
+        self.features = job.features.to(self.device)
+        self.labels = torch.as_tensor(job.labels).to(self.device)
+        self.test, self.validation, self.seeds = job.test, job.validation, [int(seed) for seed in job.seeds]
+        labels, train, config, seeds = job.labels, job.train, job.config, self.seeds
         models = len(train)
         epochs = [config.epochs] * models if isinstance(config.epochs, int) else list(config.epochs)
         sizes = np.array([len(index) for index in train])
@@ -195,9 +202,9 @@ class _Run:
         ]
         self.schedule = torch.from_numpy(np.stack(schedule, axis=1)).to(self.device)  # [steps, models, batch]
         classes = [int(row.max()) + 1 for row in labels]
-        network = MODELS.get(config.model)(*features.shape[1:], classes).to(dtype)
-        network.initialise(list(seeds))
-        mean, scale = feature_statistics(features, train)
+        network = MODELS.get(config.model)(*job.features.shape[1:], classes).to(self.dtype)
+        network.initialise(seeds)
+        mean, scale = feature_statistics(job.features, train)
         network.mean.copy_(mean)
         network.scale.copy_(scale)
         self.network = network.to(self.device).train()
@@ -207,7 +214,8 @@ class _Run:
         self.best_weights: dict[int, dict[str, Tensor]] = {}
         self.waited = np.zeros(models, dtype=int)
         self.history: list[dict] = []
-        self.fingerprint = digest([asdict(config), list(map(int, seeds)), [digest(i.tolist()) for i in train]])
+        self.fingerprint = digest([asdict(config), seeds, [digest(i.tolist()) for i in train]])
+        self.objective.begin(job, self.network)
 
     def rates(self, step: int) -> Tensor:
         """Learning rate of each model at `step` of its own steps."""
@@ -249,14 +257,13 @@ class _Run:
         indices = self.schedule[step].long()
         features = self.features[indices].to(self.dtype)
         labels = self.labels.gather(1, indices)
-        logits = self.network(features)
         done = torch.as_tensor(np.minimum(step / self.steps, 1.0), dtype=self.dtype).to(self.device)
-        losses = self.loss(logits, labels, Batch(self.network, features, indices, done))
+        epoch = torch.as_tensor(step // self.steps_per_epoch).long().to(self.device)
         self.network.zero_grad(set_to_none=True)
-        losses.sum().backward()
+        batch = Batch(indices, epoch, done, step, self.seeds)
+        losses, logits = self.objective.backward(self.network, features, labels, batch)
         self.adam.step(self.rates(step))
-        hits = (logits.detach().argmax(-1) == labels).float().mean(1)
-        return losses.detach().float(), hits
+        return losses.float(), (logits.argmax(-1) == labels).float().mean(1)
 
     def _record(self, step: int, losses: Tensor, accuracy: Tensor) -> str:
         """Note the epoch in the history, stop models whose validation loss no longer falls; returns a progress note."""
@@ -327,6 +334,7 @@ class _Run:
         tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
         tensors |= {f"adam.mean.{i}": t for i, t in enumerate(self.adam.mean)}
         tensors |= {f"adam.square.{i}": t for i, t in enumerate(self.adam.square)}
+        tensors |= {f"objective.{n}": t for n, t in self.objective.tensors().items()}
         for group, kept in (("finished", self.finished), ("best", self.best_weights)):
             tensors |= {f"{group}.{k}.{n}": t for k, weights in kept.items() for n, t in weights.items()}
         about = dict(step=step, seconds=seconds, history=self.history, fingerprint=self.fingerprint)
@@ -352,6 +360,7 @@ class _Run:
             m.copy_(tensors[f"adam.mean.{i}"])
             v.copy_(tensors[f"adam.square.{i}"])
         self.adam.steps = about["step"]
+        self.objective.restore({n[10:]: t for n, t in tensors.items() if n.startswith("objective.")})
         for group, kept in (("finished", self.finished), ("best", self.best_weights)):
             for name, tensor in tensors.items():
                 if name.startswith(f"{group}."):

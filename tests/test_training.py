@@ -6,7 +6,8 @@ import torch
 
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
-from mia_lib.training import StackedAdam, TrainingConfig, batch_schedule, cross_entropy, train_models
+from mia_lib.objectives import Objective
+from mia_lib.training import StackedAdam, TrainingConfig, batch_schedule, train_models
 
 SIZES, CLASSES = (40, 55, 47), (4, 6, 5)
 
@@ -62,17 +63,15 @@ def test_batches_have_one_size_and_pass_through_all_fragments():
 def test_a_killed_run_resumes_to_the_same_end(tmp_path, monkeypatch):
     monkeypatch.setattr("mia_lib.training.CHECKPOINT_SECONDS", 0.0)
     config, path = TrainingConfig(epochs=4, batch_size=8), tmp_path / "checkpoint.safetensors"
-    calls = 0
 
-    def killed(logits, labels, batch):
-        nonlocal calls
-        calls += 1
-        if calls > 15:
-            raise KeyboardInterrupt
-        return cross_entropy(logits, labels)
+    class Killed(Objective):
+        def losses(self, network, features, labels, batch):
+            if batch.step == 15:
+                raise KeyboardInterrupt
+            return super().losses(network, features, labels, batch)
 
     with pytest.raises(KeyboardInterrupt):
-        run(None, config, checkpoint=path, loss=killed)
+        run(None, config, checkpoint=path, objective=Killed())
     assert path.exists()
     whole, resumed = run(None, config), run(None, config, checkpoint=path)
     torch.testing.assert_close(resumed.network.hidden.weight, whole.network.hidden.weight, rtol=1e-6, atol=1e-8)

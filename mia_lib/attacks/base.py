@@ -36,8 +36,8 @@ def check_shadows(shadows: Signals) -> None:
 def check_references(references: Signals, both_sides: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Masks [K, N] of the reference models that did, and did not, train on each fragment; the population is always out.
 
-    Raises MiaError unless the signals are aligned and every audited fragment is outside at least one model and, with
-    `both_sides`, inside at least one.
+    Models with an empty audit set are neither: they are not used. Raises MiaError unless the signals are aligned and every
+    audited fragment is outside at least one model and, with `both_sides`, inside at least one.
     """
     if not references.aligned:
         raise MiaError("this attack needs reference models that know the target's speakers (aligned signals)")
@@ -52,7 +52,7 @@ def check_references(references: Signals, both_sides: bool = True) -> tuple[np.n
                 "reference model: train more reference models, or leave these fragments out (member = -1)"
             )
     if references.population is not None:
-        outside = outside | references.population
+        outside = outside | (references.population & (references.member >= 0).any(1, keepdims=True))
     return inside, outside
 
 

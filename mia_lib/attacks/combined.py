@@ -30,10 +30,10 @@ class Combined:
     def fit(self, references: Signals) -> "Combined":
         inside, outside = check_references(references)
         x, member = [], []
-        for k in range(min(PRETENDERS, len(inside))):
-            rest = [m for m in range(len(inside)) if m != k]
+        for k in np.flatnonzero((references.member >= 0).any(1))[:PRETENDERS]:
+            rest = np.arange(len(inside)) != k
             known = inside[rest].any(0) & outside[rest].any(0) & (references.member[k] >= 0)
-            others = references.pick(rest).audit_only(known)
+            others = references.without(k).audit_only(known)
             x.append(self._scores(self._fitted(others), references.pick([k]))[0, known])
             member.append(inside[k, known])
         self.weights = make_pipeline(StandardScaler(), LogisticRegression())

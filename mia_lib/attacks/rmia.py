@@ -90,7 +90,7 @@ class RMIA:
         found = dict.fromkeys(choices, 0.0)
         for temperature in temperatures:
             p = expit(confidence(logits, labels, temperature))
-            for k in range(min(TUNERS, len(p))):
+            for k in np.flatnonzero(audited.any(1))[:TUNERS]:
                 others = np.arange(len(p)) != k
                 for a in corrections:
                     ratio = p[k] / average(p[others], inside[others], outside[others], a)

@@ -1,0 +1,104 @@
+"""What every defense looks like: it changes how a stack is trained, or what its models answer, or both.
+
+A defense has a name, and one number that says how strong it is: `relaxloss:0.5`. Several act together as
+`label_smoothing:0.2+top_k:3`: one of them may change the training, and their changes of answers follow each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mia_lib.defenses import DEFENSES
+from mia_lib.errors import UsageError
+from mia_lib.objectives import Objective
+from mia_lib.training import Job, TrainedModels, train_job
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What an output defense works on: the models' own answers to some fragments, and what their owner knows."""
+
+    logits: np.ndarray  # float32 [models, n, classes], -inf for classes that a model does not have
+    job: Job  # what the models were trained on: features, labels, train, reference ...
+    models: TrainedModels
+    own: np.ndarray | None = None  # the undefended logits [models, N, classes] of every fragment of the job
+
+
+class Defense:
+    """No defense: trained by cross-entropy, every posterior given out."""
+
+    strengths: tuple[float, ...] = ()
+    """Values of `strength` worth sweeping, weakest first."""
+    default: float | None = None
+    """The strength used when none is given."""
+    trains = False
+    """Whether the models differ from undefended ones."""
+    alters = False
+    """Whether the answers differ from what the models say."""
+    keeps_argmax = True
+    """Whether the answered speaker is always the one that the model would have said."""
+    needs_reference = False
+    """Whether `Job.reference` is used."""
+
+    def __init__(self, strength: float | None = None):
+        self.strength = self.default if strength is None else strength
+
+    def objective(self, job: Job) -> Objective:
+        """What training minimises."""
+        return Objective()
+
+    def train(self, job: Job) -> TrainedModels:
+        """Train the defended models of a stack, one per entry of `job.train`."""
+        return train_job(job, self.objective(job))
+
+    def answer(self, answers: Answers) -> np.ndarray:
+        """The logits that are given out, float32 [models, n, classes]; log posteriors where posteriors are changed.
+
+        Every fragment is answered by itself: an answer does not depend on which others are asked about.
+        """
+        return answers.logits
+
+
+class Together(Defense):
+    """Several defenses at once."""
+
+    def __init__(self, parts: Sequence[Defense]):
+        super().__init__()
+        self.parts = list(parts)
+        if sum(part.trains for part in parts) > 1:
+            raise UsageError("only one defense of a combination may change the training")
+        self.trains, self.alters = any(p.trains for p in parts), any(p.alters for p in parts)
+        self.keeps_argmax = all(p.keeps_argmax for p in parts)
+        self.needs_reference = any(p.needs_reference for p in parts)
+
+    def train(self, job: Job) -> TrainedModels:
+        return next((part for part in self.parts if part.trains), Defense()).train(job)
+
+    def answer(self, answers: Answers) -> np.ndarray:
+        for part in self.parts:
+            answers = Answers(part.answer(answers), answers.job, answers.models, answers.own)
+        return answers.logits
+
+
+def make_defense(name: str) -> Defense:
+    """The defense that a name such as `top_k:3` or `relaxloss:0.5+top_k:1` describes; `none` is the absence of one.
+
+    Raises UsageError for unknown names and strengths that are not numbers.
+    """
+    if name == "none":
+        return Defense()
+    parts = []
+    for word in name.split("+"):
+        kind, colon, strength = word.strip().partition(":")
+        try:
+            parts.append(DEFENSES.get(kind)(float(strength) if colon else None))
+        except ValueError:
+            raise UsageError(f"the strength of defense {kind!r} must be a number, not {strength!r}") from None
+    return parts[0] if len(parts) == 1 else Together(parts)
+
+
+def defense_modules(name: str) -> list[str]:
+    """Dotted names of the modules whose code decides what a defense does (for the keys of cached stages)."""
+    kinds = [] if name == "none" else [word.strip().partition(":")[0] for word in name.split("+")]
+    return ["mia_lib.defenses.base", *sorted({DEFENSES.get(kind).__module__ for kind in kinds})]

@@ -1,0 +1,106 @@
+"""A defense judged: what it costs, what it stops, and what it only hides from an attacker who does not know it."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mia_lib.defenses.base import defense_modules, make_defense
+from mia_lib.evaluation import Measure, evaluate, mean_measure
+from mia_lib.experiment import PAPER_ATTACKS, Experiment
+from mia_lib.progress import progress
+from mia_lib.protocols import PROTOCOLS
+from mia_lib.references import References
+from mia_lib.stages import file_digest
+
+ADAPTIVE = ("lira_online", "rmia_online")
+BINS = 15  # of the expected calibration error
+
+
+def calibration_gaps(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
+    """Per example [n], the gap between accuracy and mean confidence of its bin; its mean is the expected calibration error.
+
+    confidence: the largest posterior, in BINS bins of equal width (Guo et al., ICML 2017). correct: 0 or 1.
+    """
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    count = np.maximum(np.bincount(place, minlength=BINS), 1)
+    gap = np.bincount(place, correct, BINS) / count - np.bincount(place, confidence, BINS) / count
+    return np.abs(gap)[place]
+
+
+class Judgement:
+    """One defense on one experiment, beside the undefended models."""
+
+    def __init__(self, undefended: Experiment, defense: str):
+        self.undefended, self.defense = undefended, defense
+        self.experiment = undefended.defended(defense)
+
+    @cached_property
+    def references(self) -> References:
+        """Reference models behind the same defense."""
+        return References(self.experiment)
+
+    def utility(self) -> pd.DataFrame:
+        """Accuracies, expected calibration error and training time, the last also as a ratio to the undefended models."""
+        e = self.experiment
+        measures = {"train_accuracy": e.accuracy("train"), "test_accuracy": e.accuracy("held_out")}
+        gaps, units = [], []
+        for k in e.targets():
+            rows = e.splits[k].held_out()
+            p = e.signals(k, "utterance").posteriors()[0, rows]
+            gaps.append(calibration_gaps(p.max(-1), (p.argmax(-1) == e.labels[k][rows]).astype(float)))
+            units.append(e.units("utterance")[rows])
+        measures["calibration_error"] = mean_measure(gaps, units, e.settings.bootstrap, e.seed)
+        seconds, before = e.models.seconds, self.undefended.models.seconds
+        for name, value in (("train_seconds", seconds), ("train_seconds_ratio", seconds / before)):
+            measures[name] = Measure(value, value, value, len(e.splits))
+        return e.table("", "none", measures)
+
+    def attacked(self, attack: str, protocol: str, adaptive: bool) -> pd.DataFrame:
+        """All rates of an attack whose shadow models are behind the same defense (adaptive), or undefended."""
+        e, shadows = self.experiment, None if adaptive else self.undefended
+        measures = evaluate(e.audits(attack, protocol, shadows=shadows), e.settings.bootstrap, e.seed)
+        return e.table(protocol, attack, measures, adaptive)
+
+    def records(self) -> pd.DataFrame:
+        """Utility, the paper's attacks with and without knowledge of the defense under every protocol; a cached stage."""
+
+        def build(folder: Path, _scratch: Path) -> None:
+            tables = [self.utility()]
+            choices = [(a, p, adaptive) for a in PAPER_ATTACKS for p in PROTOCOLS for adaptive in (False, True)]
+            with progress(f"attacks on {self.defense}", len(choices), "attack") as bar:
+                for choice in choices:
+                    tables.append(self.attacked(*choice))
+                    bar.update(1)
+            pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
+
+        return self._stage(build, self.experiment)
+
+    def calibrated(self) -> pd.DataFrame:
+        """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""
+
+        def build(folder: Path, _scratch: Path) -> None:
+            tables = [self.references.attack_records(attack).assign(adaptive=True) for attack in ADAPTIVE]
+            pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
+
+        return self._stage(build, self.references)
+
+    def _stage(self, build, models: Experiment | References) -> pd.DataFrame:
+        e = self.experiment
+        code = [
+            f"mia_lib.{m}" for m in ("judgement", "experiment", "references", "evaluation", "signals", "statistics")
+        ]
+        params = dict(logits=file_digest(Path(models.stack.logits.filename)), corpus=e.corpus_name, profile=e.profile)
+        params |= dict(seed=e.seed, settings=e.settings.asdict(), defense=self.defense, of=type(models).__name__)
+        params |= dict(undefended=file_digest(Path(self.undefended.logits.filename)))
+        code += defense_modules(self.defense)
+        return pd.read_parquet(e.cache.stage("records", params, code, build) / "records.parquet")
+
+
+def keeps_every_answer(undefended: Experiment, defense: str) -> bool:
+    """Whether the defended targets name the same speakers as the undefended ones, on every fragment."""
+    if make_defense(defense).trains:
+        return False
+    defended = undefended.defended(defense)
+    return all((defended.logits[k].argmax(-1) == undefended.logits[k].argmax(-1)).all() for k in undefended.targets())

@@ -1,0 +1,73 @@
+"""What a stack of models minimises: the hook through which defenses act on training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from mia_lib.models.layers import StackedNetwork
+
+if TYPE_CHECKING:
+    from mia_lib.training import Job
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective may need beside features and labels."""
+
+    indices: Tensor  # int64 [models, batch]: which fragments
+    epoch: Tensor  # int64 [models]: passes over its fragments that each model has completed
+    progress: Tensor  # float [models]: share of each model's training that is done
+    step: int
+    seeds: Sequence[int]  # of the models
+
+    def random(self, *shape: int, purpose: int = 0) -> Tensor:
+        """Uniform numbers [models, *shape] in [0, 1) on the device of `indices`, drawn for each model by itself.
+
+        The same seed, step and purpose give the same numbers, whatever else is in the stack and after a resumed kill.
+        """
+        rows = []
+        for seed in self.seeds:
+            generator = torch.Generator().manual_seed((seed * 1_000_003 + self.step * 1009 + purpose) % 2**63)
+            rows.append(torch.rand(shape, generator=generator))
+        return torch.stack(rows).to(self.indices.device)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each example in nats: [models, batch, classes], [models, batch] -> [models, batch]."""
+    return -torch.log_softmax(logits, -1).gather(-1, labels[..., None]).squeeze(-1)
+
+
+class Objective:
+    """Mean cross-entropy of each model; a defense changes what it must.
+
+    One object serves one call of `train_models`: `begin`, then `backward` at every step.
+    """
+
+    def begin(self, job: "Job", network: StackedNetwork) -> None:
+        """Called once before training starts, with everything on its device."""
+
+    def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """One loss per model [models], and the logits [models, batch, classes] whose accuracy is followed.
+
+        features: [models, batch, frames, bins], not yet normalised. labels: int64 [models, batch].
+        """
+        logits = network(features)
+        return cross_entropy(logits, labels).mean(1), logits
+
+    def backward(
+        self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Set the gradients of the network's parameters; returns detached losses [models] and logits."""
+        losses, logits = self.losses(network, features, labels, batch)
+        losses.sum().backward()
+        return losses.detach(), logits.detach()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """State of the objective's own that a checkpoint must keep."""
+        return {}
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take back what `tensors` gave."""
