@@ -98,15 +98,20 @@ class References:
         """The attack fitted on `models`, and its threshold; each is computed once."""
         key = (attack, target, models, options)
         if key not in self._fits:
-            scores, members = [], []
-            for k in models[:PRETENDERS]:
-                rest = [m for m in models if m != k]
-                mask = (self.signals.member[k] >= 0) & self._covered(rest)
-                scores.append(self._fit(key, rest).score(self.signals.pick([k]))[0, mask])
-                members.append(self.signals.member[k, mask] == 1)
-            threshold = best_threshold(np.concatenate(scores), np.concatenate(members))
-            self._fits[key] = self._fit(key, list(models)), threshold
+            fitted = self._fit(key, list(models))
+            threshold = getattr(fitted, "threshold", None)
+            self._fits[key] = fitted, self._threshold(key, models) if threshold is None else threshold
         return self._fits[key]
+
+    def _threshold(self, key: tuple, models: tuple[int, ...]) -> float:
+        """The threshold of the best balanced accuracy where some of `models` play the target, attacked through the rest."""
+        scores, members = [], []
+        for k in models[:PRETENDERS]:
+            rest = [m for m in models if m != k]
+            mask = (self.signals.member[k] >= 0) & self._covered(rest)
+            scores.append(self._fit(key, rest).score(self.signals.pick([k]))[0, mask])
+            members.append(self.signals.member[k, mask] == 1)
+        return best_threshold(np.concatenate(scores), np.concatenate(members))
 
     def _fit(self, key: tuple, models: list[int]):
         attack, target, _, options = key

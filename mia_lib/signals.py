@@ -12,7 +12,7 @@ import torch
 from mia_lib.errors import MiaError
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.progress import progress
-from mia_lib.statistics import Statistics, statistics
+from mia_lib.statistics import Statistics, confidence, statistics
 
 CHUNK_VALUES = 8_000_000  # feature values in one query, over all models: 32 MB in, a few hundred MB inside
 
@@ -99,6 +99,13 @@ class Signals:
         """Confidence, loss, entropies and top posteriors of every model and fragment, computed once."""
         return statistics(self.logits, self.labels)
 
+    def confidence(self, temperature: float) -> np.ndarray:
+        """Logit-scaled confidence of the logits divided by a temperature, float64 [K, N]; computed once for each."""
+        known = self.__dict__.setdefault("_confidences", {})
+        if temperature not in known:
+            known[temperature] = confidence(self.logits, self.labels, temperature)
+        return known[temperature]
+
     def posteriors(self) -> np.ndarray:
         """Softmax of the logits, float64 [K, N, C]."""
         z = self.logits.astype(np.float64)
@@ -120,7 +127,11 @@ class Signals:
             parts[name] = None if getattr(self, name) is None else getattr(self, name)[index[1]]
         parts["copies"] = None if self.copies is None else self.copies[:, *index]
         parts["internals"] = None if self.internals is None else self.internals[index]
-        return self._sharing(self.statistics.part(index) if "statistics" in self.__dict__ else None, **parts)
+        new = self._changed(**parts)
+        if "statistics" in self.__dict__:
+            new.__dict__["statistics"] = self.statistics.part(index)
+        new.__dict__["_confidences"] = {t: phi[index] for t, phi in self.__dict__.get("_confidences", {}).items()}
+        return new
 
     def audit_only(self, audit: np.ndarray) -> "Signals":
         """The same signals with only part of the audit sets: `audit` is a mask that broadcasts to [K, N].
@@ -131,18 +142,20 @@ class Signals:
 
     def with_members(self, member: np.ndarray) -> "Signals":
         """The same answers under another membership, int8 [K, N]."""
-        return self._sharing(self.__dict__.get("statistics"), member=member)
+        new = self._changed(member=member)
+        new.__dict__["_confidences"] = self.__dict__.setdefault("_confidences", {})
+        if "statistics" in self.__dict__:
+            new.__dict__["statistics"] = self.statistics
+        return new
 
     def without(self, model: int) -> "Signals":
         """The same signals, with nothing known of one model's membership: it is left to be attacked."""
         return self.audit_only((np.arange(len(self.logits)) != model)[:, None])
 
-    def _sharing(self, statistics: Statistics | None, **changes) -> "Signals":
-        """A changed copy made of parts that were checked before, with their statistics if those are known."""
+    def _changed(self, **changes) -> "Signals":
+        """A copy with other parts, made of what was checked before."""
         new = object.__new__(Signals)
         new.__dict__.update({f.name: getattr(self, f.name) for f in fields(self)} | changes)
-        if statistics is not None:
-            new.__dict__["statistics"] = statistics
         return new
 
     def audited(self) -> tuple[np.ndarray, np.ndarray]:

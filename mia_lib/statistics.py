@@ -37,28 +37,45 @@ def confidence(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0)
     """Logit-scaled confidence phi of logits [K, N, C] divided by a temperature, float64 [K, N]; labels as above."""
     rows = []
     for model, label in zip(logits, labels, strict=True):
-        z, y = torch.from_numpy(np.array(model)).double() / temperature, torch.from_numpy(np.array(label))
+        z, y = torch.from_numpy(np.array(model)).double(), torch.from_numpy(np.array(label))
         y = torch.where(y >= 0, y, z.argmax(1))[:, None]
-        rows.append((z.gather(1, y) - torch.logsumexp(z.scatter(1, y, -torch.inf), 1, keepdim=True))[:, 0])
+        rows.append(_log_odds(z.div_(temperature), y))
     return torch.stack(rows).numpy()
 
 
+def _log_odds(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """z_y - logsumexp of the other logits, [N] from z [N, C] and y [N, 1]; exact for any distance between them."""
+    return (z.gather(1, y) - torch.logsumexp(z.scatter(1, y, -torch.inf), 1, keepdim=True))[:, 0]
+
+
 def _of_one_model(z: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    predicted = z.argmax(1)
+    """One exponential per value serves all; what would cancel is summed without the term that makes it cancel."""
+    largest, best = z.max(1, keepdim=True)
     known = labels >= 0
-    y = torch.where(known, labels, predicted)[:, None]
-    total = torch.logsumexp(z, 1, keepdim=True)
-    log_p = z - total
-    p = log_p.exp()
-    z_y = z.gather(1, y)
-    others = torch.logsumexp(z.scatter(1, y, -torch.inf), 1, keepdim=True)  # log of the sum over the other classes
-    entropy = torch.special.entr(p).sum(1)
-    doubt = torch.log1p(-p)  # log(1 - p), which loses its digits only for the largest p
-    best = predicted[:, None]
-    doubt.scatter_(1, best, torch.logsumexp(z.scatter(1, best, -torch.inf), 1, keepdim=True) - total)
-    wrong = torch.where(p > 0, p * doubt, 0.0).scatter(1, y, 0.0).sum(1)
-    modified = -(others - total).exp()[:, 0] * log_p.gather(1, y)[:, 0] - wrong
+    y = torch.where(known[:, None], labels[:, None], best)
+    below = z - largest  # [N, C] from here on relative to the largest logit
+    e = below.exp()
+    rest = e.scatter(1, best, 0.0).sum(1, keepdim=True)  # all but the largest, whose own exponential is 1
+    total = torch.log1p(rest)
+    others = e.scatter(1, y, 0.0).sum(1, keepdim=True)
+    below_y = below.gather(1, y)
+    loss = (total - below_y)[:, 0]
+    phi = below_y[:, 0] - others.log()[:, 0]
+    lost = others[:, 0] < 1e-290  # too far below the largest logit for the exponentials above
+    phi[lost] = _log_odds(z[lost], y[lost])
+    p = e.div_(1 + rest)
+    entropy = total[:, 0] - (p * below).nan_to_num_(0.0).sum(1)  # a class of logit -inf adds nothing
     top = p.topk(min(3, p.shape[1]), dim=1).values
     top = torch.nn.functional.pad(top, (0, 3 - top.shape[1]))
-    correct = (known & (z_y[:, 0] >= z.amax(1)) & (predicted == y[:, 0])).double()
-    return (z_y - others)[:, 0], -log_p.gather(1, y)[:, 0], entropy, modified, correct, top
+    doubt = torch.log1p(-p)  # log(1 - p), which loses its digits only for the largest p
+    doubt.scatter_(1, best, rest.log() - total)
+    wrong = doubt.mul_(p).nan_to_num_(0.0, neginf=0.0).scatter_(1, y, 0.0).sum(1)
+    modified = (others / (1 + rest))[:, 0] * loss - wrong
+    correct = (known & (best[:, 0] == y[:, 0])).double()
+    return *map(_settled, (phi, loss, entropy, modified)), correct, _settled(top)
+
+
+def _settled(x: torch.Tensor) -> torch.Tensor:
+    """x without its last bits, in which sums of the same numbers in another order differ: equal answers score the same."""
+    mantissa, exponent = torch.frexp(x)
+    return torch.ldexp(torch.round(mantissa * 2.0**44) / 2.0**44, exponent)

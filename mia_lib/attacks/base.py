@@ -12,10 +12,12 @@ class Attack(Protocol):
     """A membership inference attack: `fit` on shadow signals, then `score` a target.
 
     `calibrated` attacks compare a fragment with itself in models that did and did not train on it: they need shadows
-    with `Signals.aligned`, called reference models.
+    with `Signals.aligned`, called reference models. An attack that learns a threshold of its own (accept score >= t) leaves
+    it in `threshold`; for the others whoever fits them learns one.
     """
 
     calibrated: bool
+    threshold: float | None
 
     def __init__(self, seed: int = 0): ...
 

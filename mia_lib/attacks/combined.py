@@ -7,6 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references
+from mia_lib.evaluation import best_threshold
 from mia_lib.signals import Signals
 
 PARTS = ("entropy", "gap", "lira_online", "loss", "modified_entropy", "rmia_online", "shokri")
@@ -37,7 +38,9 @@ class Combined:
             x.append(self._scores(self._fitted(others), references.pick([k]))[0, known])
             member.append(inside[k, known])
         self.weights = make_pipeline(StandardScaler(), LogisticRegression())
-        self.weights.fit(np.concatenate(x), np.concatenate(member))
+        x, member = np.concatenate(x), np.concatenate(member)
+        self.weights.fit(x, member)
+        self.threshold = best_threshold(self.weights.decision_function(x), member)
         self.parts = self._fitted(references)
         return self
 

@@ -13,11 +13,10 @@ from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
 from mia_lib.errors import MiaError
 from mia_lib.signals import Signals
-from mia_lib.statistics import confidence
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0)
 CORRECTIONS = tuple(np.linspace(0, 1, 6))  # values of the offline attack's a that are tried
-TUNERS, TUNING_FRAGMENTS = 3, 4000  # reference models that play the target while these are tuned, on so many fragments
+TUNERS, TUNING_FRAGMENTS = 3, 3000  # reference models that play the target while these are tuned, on so many fragments
 
 
 def average(p: np.ndarray, inside: np.ndarray, outside: np.ndarray, a: float | None) -> np.ndarray:
@@ -72,7 +71,7 @@ class RMIA:
         if self.z is None:
             raise MiaError("RMIA was asked to use a reserved population, but the signals name none")
         self.temperature, self.a = self._tuned(references, inside, outside)
-        p = expit(confidence(references.logits, references.labels, self.temperature))
+        p = expit(references.confidence(self.temperature))
         self.average = average(p, inside, outside, self.a)
         return self
 
@@ -83,13 +82,16 @@ class RMIA:
         choices = [(t, a) for t in temperatures for a in corrections]
         if len(choices) == 1:
             return choices[0]
-        columns = np.random.default_rng([self.seed, 13]).permutation(np.flatnonzero(outside.any(0)))[:TUNING_FRAGMENTS]
-        logits, labels = references.logits[:, columns], references.labels[:, columns]
-        inside, outside, z = inside[:, columns], outside[:, columns], self.z[columns]
-        audited = references.member[:, columns] >= 0
+        z = self.z
+        if len(z) > TUNING_FRAGMENTS:
+            columns = np.random.default_rng([self.seed, 13]).permutation(np.flatnonzero(outside.any(0)))
+            columns = columns[:TUNING_FRAGMENTS]
+            references = references.columns(columns)
+            inside, outside, z = inside[:, columns], outside[:, columns], z[columns]
+        audited = references.member >= 0
         found = dict.fromkeys(choices, 0.0)
         for temperature in temperatures:
-            p = expit(confidence(logits, labels, temperature))
+            p = expit(references.confidence(temperature))
             for k in np.flatnonzero(audited.any(1))[:TUNERS]:
                 others = np.arange(len(p)) != k
                 for a in corrections:
@@ -101,7 +103,7 @@ class RMIA:
         return max(found, key=found.get)
 
     def score(self, target: Signals) -> np.ndarray:
-        p = expit(confidence(target.logits, target.labels, self.temperature))
+        p = expit(target.confidence(self.temperature))
         return dominated(p / self.average, self.z, self.gamma)
 
 
