@@ -47,18 +47,22 @@ def _of_one_model(z: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, 
     predicted = z.argmax(1)
     known = labels >= 0
     y = torch.where(known, labels, predicted)[:, None]
-    total = torch.logsumexp(z, 1, keepdim=True)
+    ordered = z.sort(
+        1, descending=True
+    ).values  # sums over it don't depend, in their last bits, on which class is where
+    total = torch.logsumexp(ordered, 1, keepdim=True)
     log_p = z - total
     p = log_p.exp()
     z_y = z.gather(1, y)
     others = torch.logsumexp(z.scatter(1, y, -torch.inf), 1, keepdim=True)  # log of the sum over the other classes
-    entropy = torch.special.entr(p).sum(1)
+    in_order = (ordered - total).exp()
+    entropy = torch.special.entr(in_order).sum(1)
     doubt = torch.log1p(-p)  # log(1 - p), which loses its digits only for the largest p
     best = predicted[:, None]
     doubt.scatter_(1, best, torch.logsumexp(z.scatter(1, best, -torch.inf), 1, keepdim=True) - total)
     wrong = torch.where(p > 0, p * doubt, 0.0).scatter(1, y, 0.0).sum(1)
     modified = -(others - total).exp()[:, 0] * log_p.gather(1, y)[:, 0] - wrong
-    top = p.topk(min(3, p.shape[1]), dim=1).values
+    top = in_order[:, :3]
     top = torch.nn.functional.pad(top, (0, 3 - top.shape[1]))
     correct = (known & (z_y[:, 0] >= z.amax(1)) & (predicted == y[:, 0])).double()
     return (z_y - others)[:, 0], -log_p.gather(1, y)[:, 0], entropy, modified, correct, top
