@@ -31,7 +31,7 @@ class OutputDefense(Defense):
                 raise UsageError(f"there is no strength to set, but {strength:g} was given")
             low, high = self.bounds
             if not (low <= strength <= high and math.isfinite(strength)) or (self.whole and strength % 1):
-                span = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
+                span = f"of at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
                 kind = "whole number" if self.whole else "number"
                 raise UsageError(f"the strength must be a {kind} {span}, not {strength:g}")
         super().__init__(strength)
