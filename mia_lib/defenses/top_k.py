@@ -33,8 +33,9 @@ def spread(log_p: np.ndarray, k: int) -> np.ndarray:
     """
     kept = largest(log_p, k)
     others = ~kept & np.isfinite(log_p)
+    count = np.maximum(others.sum(-1, keepdims=True), 1)
     with np.errstate(divide="ignore"):
-        share = np.log(np.exp(log_p).sum(-1, keepdims=True, where=others)) - np.log(others.sum(-1, keepdims=True))
+        share = np.log(np.exp(log_p).sum(-1, keepdims=True, where=others) / count)
     return np.where(others, share, log_p)
 
 
