@@ -167,6 +167,16 @@ def test_noise_of_a_class_that_is_absent_is_none_and_probabilities_are_of_the_re
         np.testing.assert_allclose(v, probability, rtol=1e-9)
 
 
+def test_noise_turns_the_classifier_also_where_it_changes_the_order_of_the_other_speakers():
+    given, *_ = world()
+    flat = np.random.default_rng(1).standard_normal(given.logits.shape) * np.where(np.arange(N) % 2, 1.0, 0.3)[:, None]
+    z = np.where(np.isinf(given.logits), -np.inf, flat).astype(np.float32)
+    g = fit_classifiers(z, given.job.train, given.job.reference, given.job.seeds)
+    noisy, before, after = noisy_log_posteriors(g, z[:, :200])
+    assert (np.sort(noisy[0], -1) != noisy[0][np.arange(200)[:, None], np.argsort(z[0, :200], -1)]).any()
+    assert ((before - 0.5) * (after - 0.5) <= 0).mean() > 0.95
+
+
 def test_without_reference_fragments_it_is_refused_in_one_sentence():
     given, *_ = world()
     assert make_defense("memguard").needs_reference
