@@ -104,7 +104,8 @@ class Stack:
         def build(folder: Path, _scratch: Path) -> None:
             np.save(folder / "logits.npy", self.answer(self.own_logits))
 
-        params = self._model_params() | dict(defense=self.defense_name, seeds=self.seeds)
+        roles = hashlib.sha256(b"".join(split.role.tobytes() for split in self.splits)).hexdigest()
+        params = self._model_params() | dict(defense=self.defense_name, seeds=self.seeds, roles=roles)
         code = [*CODE, *defense_modules(self.defense_name)]
         return np.load(self.experiment.cache.stage("answers", params, code, build) / "logits.npy", mmap_mode="r")
 

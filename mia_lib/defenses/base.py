@@ -40,6 +40,8 @@ class Defense:
     """Whether the answered speaker is always the one that the model would have said."""
     needs_reference = False
     """Whether `Job.reference` is used."""
+    code: tuple[str, ...] = ()
+    """Dotted names of further modules whose code decides what the defense does, beside its own and its bases'."""
 
     def __init__(self, strength: float | None = None):
         self.strength = self.default if strength is None else strength
@@ -91,14 +93,19 @@ def make_defense(name: str) -> Defense:
     parts = []
     for word in name.split("+"):
         kind, colon, strength = word.strip().partition(":")
+        defense = DEFENSES.get(kind)
         try:
-            parts.append(DEFENSES.get(kind)(float(strength) if colon else None))
+            parts.append(defense(float(strength) if colon else None))
         except ValueError:
             raise UsageError(f"the strength of defense {kind!r} must be a number, not {strength!r}") from None
+        except UsageError as error:
+            raise UsageError(f"defense {kind!r}: {error}") from None
     return parts[0] if len(parts) == 1 else Together(parts)
 
 
 def defense_modules(name: str) -> list[str]:
-    """Dotted names of the modules whose code decides what a defense does (for the keys of cached stages)."""
-    kinds = [] if name == "none" else [word.strip().partition(":")[0] for word in name.split("+")]
-    return ["mia_lib.defenses.base", *sorted({DEFENSES.get(kind).__module__ for kind in kinds})]
+    """Dotted names of the modules whose code decides what a defense does, its bases' too (for keys of cached stages)."""
+    kinds = [DEFENSES.get(word.strip().partition(":")[0]) for word in name.split("+")] if name != "none" else []
+    modules = {base.__module__ for kind in kinds for base in kind.__mro__[:-1]}
+    modules |= {module for kind in kinds for module in kind.code}
+    return sorted({"mia_lib.defenses.base", *modules})
