@@ -4,6 +4,7 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -13,15 +14,21 @@ from mia_lib.defenses.base import Together, make_defense
 from mia_lib.defenses.hamp import ALPHA, hamp_loss, soft_labels, top_target
 from mia_lib.defenses.label_smoothing import Smoothed
 from mia_lib.defenses.mixup import Mixed, larger_shares
-from mia_lib.defenses.relaxloss import flattened_targets, relaxed_loss
+from mia_lib.defenses.relaxloss import Relaxed, flattened_targets, relaxed_loss
 from mia_lib.defenses.spec_augment import Masked, runs
 from mia_lib.defenses.weight_decay import Decayed
 from mia_lib.errors import UsageError
+from mia_lib.features.compute import compute_features, extract
+from mia_lib.fragments import Fragments
 from mia_lib.models import MODELS
 from mia_lib.models.layers import Dropout
 from mia_lib.objectives import Batch, Objective, cross_entropy, soft_cross_entropy
+from mia_lib.protocols import HELD_OUT, TRAIN, Split
+from mia_lib.settings import Settings
+from mia_lib.stack import Stack
+from mia_lib.stages import Cache
 from mia_lib.training import Job, TrainingConfig, train_job
-from mia_lib.variants import AlteredAudio, add_noise, amplify, reverberate, shift
+from mia_lib.variants import COPIES, AlteredAudio, add_noise, amplify, reverberate, shift
 
 IDLE = dict.fromkeys(("weight_decay", "dropout", "label_smoothing", "mixup", "augmentation", "spec_augment",
                       "relaxloss", "hamp"), 0.0) | {"early_stopping": 1.0}  # fmt: skip
@@ -101,6 +108,13 @@ def test_relaxloss_by_hand():
     first = 0.5 * math.log(2) + 0.5 * math.log(4)
     second = -0.45 * math.log(0.1) - 0.45 * math.log(0.8) - 0.1 * math.log(0.1)
     np.testing.assert_allclose(relaxed_loss(logits, labels, alpha, odd), [(first + second) / 2, loss])
+
+
+@pytest.mark.parametrize("epoch, odd", [(0, False), (1, True), (2, False)])
+def test_relaxloss_starts_with_an_even_epoch(epoch, odd):
+    alpha = torch.tensor([9.0], dtype=torch.float64)
+    losses, _ = Relaxed(alpha).losses(lambda _: LOGITS, None, LABELS, batch(epoch=epoch))
+    assert losses.item() == relaxed_loss(LOGITS, LABELS, alpha, torch.tensor([odd])).item()
 
 
 def test_relaxlosss_epochs_are_those_of_each_model():
@@ -255,6 +269,21 @@ def test_altered_copies_differ_from_each_other_and_repeat():
     assert not np.array_equal(first, AlteredAudio(audio, 2, 8, SAMPLE_RATE)[0:10])
     for i in range(5):
         assert np.abs(first[i] - audio[i]).max() > 100 and np.abs(first[i] - first[5 + i]).max() > 100
+
+
+def test_only_a_defense_that_wants_altered_copies_gets_them_and_each_at_its_place(tmp_path):
+    audio = (3000 * np.random.default_rng(0).standard_normal((6, 16_000))).astype(np.int16)
+    manifest = pd.DataFrame({"speaker": list("ababab")})
+    fragments, cache, device = Fragments(audio, manifest, {}, "six"), Cache(tmp_path), torch.device("cpu")
+    common = dict(fragments=fragments, manifest=manifest, cache=cache, device=device, seed=3, settings=Settings())
+    experiment = SimpleNamespace(features=compute_features("mfcc", fragments, 512, cache), **common)
+    split = Split(("a", "b"), np.array([TRAIN, TRAIN, TRAIN, TRAIN, HELD_OUT, HELD_OUT], np.int8))
+    variants = Stack(experiment, [split], [1], [0], "augmentation").job().variants
+    assert variants.shape == (COPIES, *experiment.features.shape)
+    altered = AlteredAudio(audio, COPIES, 3, SAMPLE_RATE)
+    expected = torch.cat([features for _, features in extract("mfcc", altered, 512)])
+    torch.testing.assert_close(variants.flatten(0, 1), expected)
+    assert Stack(experiment, [split], [1], [0], "mixup").job().variants is None
 
 
 def test_augmentation_trains_on_the_copies_of_the_right_fragments():
