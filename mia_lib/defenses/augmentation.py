@@ -39,7 +39,7 @@ class Augmentation(Defense):
     """
 
     strengths = (0.25, 0.5, 0.75, 1.0)
-    default = 0.75
+    default = 1.0
     bounds = (0.0, 1.0)
     trains = True
     needs_variants = True

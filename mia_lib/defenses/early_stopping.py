@@ -18,7 +18,7 @@ class EarlyStopping(Defense):
     """
 
     strengths = (0.8, 0.5, 0.3, 0.2, 0.1)
-    default = 0.3
+    default = 0.5
     bounds = (0.01, 1.0)
     trains = True
 

@@ -1,4 +1,4 @@
-"""Weight decay: L2 regularisation, with which the paper's authors compare their defenses."""
+"""Weight decay: L2 regularisation, the simplest way to keep a model from fitting its training set too closely."""
 
 import torch
 from torch import Tensor
@@ -37,8 +37,8 @@ class WeightDecay(Defense):
     a defender who uses the paper's tools gets.
     """
 
-    strengths = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1)
-    default = 1e-2
+    strengths = (1e-3, 1e-2, 3e-2, 1e-1)
+    default = 3e-2
     bounds = (0.0, float("inf"))
     trains = True
 
