@@ -40,6 +40,15 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -torch.log_softmax(logits, -1).gather(-1, labels[..., None]).squeeze(-1)
 
 
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """-sum_c t_c log p_c of each example in nats, with targets [models, batch, classes] -> [models, batch].
+
+    Classes that a model does not have (logit -inf) do not count, whatever their target.
+    """
+    log_posteriors = torch.log_softmax(logits, -1).masked_fill(torch.isneginf(logits), 0)
+    return -(targets * log_posteriors).sum(-1)
+
+
 class Objective:
     """Mean cross-entropy of each model; a defense changes what it must.
 

@@ -14,6 +14,7 @@ from mia_lib.models import MODELS
 from mia_lib.protocols import REFERENCE, VALIDATION, Split
 from mia_lib.signals import query_models
 from mia_lib.training import Job, TrainedModels, TrainingConfig
+from mia_lib.variants import variant_features
 
 if TYPE_CHECKING:
     from mia_lib.experiment import Experiment
@@ -52,6 +53,9 @@ class Stack:
             rows = [np.flatnonzero(split.role == role) for split in self.splits]
             known = [own if len(own) else split.train() for own, split in zip(rows, self.splits, strict=True)]
             sides[name] = known if any(map(len, rows)) else None
+        if self.defense.needs_variants:
+            s, device, seed = experiment.settings, experiment.device, experiment.seed
+            sides["variants"] = variant_features(s.feature, experiment.fragments, s.hop, experiment.cache, device, seed)
         return Job(
             experiment.features,
             self.labels,
@@ -82,6 +86,8 @@ class Stack:
         if self.defense.trains:
             params |= dict(defense=self.defense_name)
             code += defense_modules(self.defense_name)
+        if self.defense.needs_variants:
+            code.append("mia_lib.variants")
         return TrainedModels.load(experiment.cache.stage("models", params, code, build), device)
 
     @cached_property

@@ -43,8 +43,9 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that one call of `train_models` trains on; see there. `reference` is for defenses: fragments of each
-    model's own speakers that are neither trained on nor audited."""
+    """Everything that one call of `train_models` trains on; see there. Two fields are for defenses: `reference`, fragments
+    of each model's own speakers that are neither trained on nor audited, and `variants`, the features [copies, N, frames,
+    bins] of altered copies of all fragments."""
 
     features: Tensor
     labels: np.ndarray
@@ -54,6 +55,7 @@ class Job:
     test: Sequence[np.ndarray] | None = None
     validation: Sequence[np.ndarray] | None = None
     reference: Sequence[np.ndarray] | None = None
+    variants: Tensor | None = None
     device: str | torch.device = "cpu"
     dtype: torch.dtype = torch.float32
     checkpoint: Path | None = None

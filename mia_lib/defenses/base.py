@@ -4,10 +4,12 @@ A defense has a name, and one number that says how strong it is: `relaxloss:0.5`
 `label_smoothing:0.2+top_k:3`: one of them may change the training, and their changes of answers follow each other.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.errors import UsageError
@@ -32,6 +34,8 @@ class Defense:
     """Values of `strength` worth sweeping, weakest first."""
     default: float | None = None
     """The strength used when none is given."""
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    """The smallest and the largest strength that make sense."""
     trains = False
     """Whether the models differ from undefended ones."""
     alters = False
@@ -42,9 +46,27 @@ class Defense:
     """Whether `Job.reference` is used."""
     code: tuple[str, ...] = ()
     """Dotted names of further modules whose code decides what the defense does, beside its own and its bases'."""
+    needs_variants = False
+    """Whether `Job.variants` is used."""
 
-    def __init__(self, strength: float | None = None):
+    def __init__(self, strength: float | Sequence[float] | None = None):
+        """strength: one number, or one for each model of the job, so that a whole sweep is trained as one stack.
+
+        Raises UsageError for a strength outside `bounds`.
+        """
         self.strength = self.default if strength is None else strength
+        low, high = self.bounds
+        for value in [] if self.strength is None else np.atleast_1d(self.strength).tolist():
+            if not (low <= value <= high and math.isfinite(value)):
+                span = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
+                raise UsageError(f"the strength must be a number {span}, not {value:g}")
+
+    def strength_of(self, job: Job) -> torch.Tensor:
+        """The strength of each model of a job: [models], of its dtype and on its device."""
+        values, models = np.atleast_1d(np.asarray(self.strength, dtype=np.float64)), len(job.train)
+        if values.shape not in ((1,), (models,)):
+            raise UsageError(f"{models} models need one strength, or one each, not {len(values)}")
+        return torch.as_tensor(np.broadcast_to(values, models).copy(), dtype=job.dtype, device=job.device)
 
     def objective(self, job: Job) -> Objective:
         """What training minimises."""
@@ -73,6 +95,7 @@ class Together(Defense):
         self.trains, self.alters = any(p.trains for p in parts), any(p.alters for p in parts)
         self.keeps_argmax = all(p.keeps_argmax for p in parts)
         self.needs_reference = any(p.needs_reference for p in parts)
+        self.needs_variants = any(p.needs_variants for p in parts)
 
     def train(self, job: Job) -> TrainedModels:
         return next((part for part in self.parts if part.trains), Defense()).train(job)

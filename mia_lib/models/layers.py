@@ -91,6 +91,26 @@ class BatchNorm(nn.Module):
         return y.view(-1, models, channels).transpose(0, 1).reshape(x.shape)
 
 
+class Dropout(nn.Module):
+    """Sets a share of the values to zero while training, and scales up the others (Srivastava et al., JMLR 2014).
+
+    `rate` [models] is 0 unless a defense sets it, and `draws`, uniform numbers [models, batch, width], are given anew for
+    each step: without them, as in evaluation mode, nothing is dropped.
+    """
+
+    def __init__(self, models: int, width: int):
+        super().__init__()
+        self.width = width
+        self.draws: Tensor | None = None
+        self.register_buffer("rate", torch.zeros(models), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.draws is None or not self.training:
+            return x
+        rate = self.rate[:, None, None]
+        return x * (self.draws >= rate) / (1 - rate)
+
+
 def max_pool(x: Tensor, size: int) -> Tensor:
     """Maximum over `size` neighbours along the length of [models, batch, length, channels]; a remainder is dropped."""
     models, batch, length, channels = x.shape

@@ -7,7 +7,7 @@ from torch.nn.functional import relu
 
 from mia_lib.errors import MiaError
 from mia_lib.models import MODELS
-from mia_lib.models.layers import BatchNorm, Conv1d, Linear, StackedNetwork, max_pool
+from mia_lib.models.layers import BatchNorm, Conv1d, Dropout, Linear, StackedNetwork, max_pool
 
 HIDDEN, POOL = 512, 4
 
@@ -29,13 +29,14 @@ class ThreeBlocks(StackedNetwork):
                 f"a fragment of {needed} positions is too short for three poolings by {POOL}: "
                 "use a longer fragment_seconds or a smaller hop"
             )
+        self.drop_input, self.drop_hidden = Dropout(models, length * channels[-1]), Dropout(models, HIDDEN)
         self.hidden = Linear(models, length * channels[-1], HIDDEN)
         self.output = Linear(models, HIDDEN, max(classes), classes)
 
     def convolve(self, x: Tensor) -> Tensor:
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             x = relu(max_pool(norm(convolution(x)), POOL))  # the maximum and ReLU commute: pool first, it is cheaper
-        return self.output(relu(self.hidden(x.flatten(2))))
+        return self.output(self.drop_hidden(relu(self.hidden(self.drop_input(x.flatten(2))))))
 
 
 @MODELS.register("paper_mfcc")

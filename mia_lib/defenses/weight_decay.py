@@ -1,0 +1,46 @@
+"""Weight decay: L2 regularisation, the simplest way to keep a model from fitting its training set too closely."""
+
+import torch
+from torch import Tensor
+
+from mia_lib.defenses import DEFENSES
+from mia_lib.defenses.base import Defense
+from mia_lib.models.layers import StackedNetwork
+from mia_lib.objectives import Batch, Objective
+from mia_lib.training import Job
+
+
+class Decayed(Objective):
+    """Cross-entropy plus strength / 2 times the sum of all squared parameters of each model.
+
+    The penalty enters by its gradient, strength times the parameter; the losses that are followed do not hold it.
+    """
+
+    def __init__(self, strength: Tensor):
+        self.strength = strength
+
+    def backward(
+        self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        result = super().backward(network, features, labels, batch)
+        with torch.no_grad():
+            for p in network.parameters():
+                p.grad.addcmul_(p, self.strength.view(-1, *[1] * (p.ndim - 1)))
+        return result
+
+
+@DEFENSES.register("weight_decay")
+class WeightDecay(Defense):
+    """L2 penalty on all parameters, part of the loss as in `torch.optim.Adam(weight_decay=strength)`.
+
+    Part of the loss, not decoupled as in AdamW: it is what `weight_decay` of PyTorch's optimisers means, and so what
+    a defender who uses the paper's tools gets.
+    """
+
+    strengths = (1e-3, 1e-2, 3e-2, 1e-1)
+    default = 3e-2
+    bounds = (0.0, float("inf"))
+    trains = True
+
+    def objective(self, job: Job) -> Objective:
+        return Decayed(self.strength_of(job))
