@@ -87,9 +87,10 @@ class TrainedModels:
         if isinstance(config["epochs"], list):
             config["epochs"] = tuple(config["epochs"])
         config = TrainingConfig(**config)
-        network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"])
         with safe_open(folder / "models.safetensors", "pt") as file:
-            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"]).to(weights["mean"].dtype)
+        network.load_state_dict(weights)
         history = pd.read_parquet(folder / "history.parquet")
         return cls(network.to(device).eval(), config, history, about["seconds"])
 
