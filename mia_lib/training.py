@@ -44,7 +44,8 @@ class TrainingConfig:
 @dataclass(frozen=True)
 class Job:
     """Everything that one call of `train_models` trains on; see there. `reference` is for defenses: fragments of each
-    model's own speakers that are neither trained on nor audited."""
+    model's own speakers that are neither trained on nor audited. `groups`, int64 [N]: fragments with the same number were
+    cut from one source and must stay on one side wherever a defense divides them (None: each stands for itself)."""
 
     features: Tensor
     labels: np.ndarray
@@ -54,6 +55,7 @@ class Job:
     test: Sequence[np.ndarray] | None = None
     validation: Sequence[np.ndarray] | None = None
     reference: Sequence[np.ndarray] | None = None
+    groups: np.ndarray | None = None
     device: str | torch.device = "cpu"
     dtype: torch.dtype = torch.float32
     checkpoint: Path | None = None
