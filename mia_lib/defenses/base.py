@@ -99,6 +99,7 @@ def make_defense(name: str) -> Defense:
 
 
 def defense_modules(name: str) -> list[str]:
-    """Dotted names of the modules whose code decides what a defense does (for the keys of cached stages)."""
+    """Dotted names of the modules whose code decides what a defense does, its bases' too (for keys of cached stages)."""
     kinds = [] if name == "none" else [word.strip().partition(":")[0] for word in name.split("+")]
-    return ["mia_lib.defenses.base", *sorted({DEFENSES.get(kind).__module__ for kind in kinds})]
+    modules = {base.__module__ for kind in kinds for base in DEFENSES.get(kind).__mro__[:-1]}
+    return sorted({"mia_lib.defenses.base", *modules})
