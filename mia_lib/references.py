@@ -90,9 +90,9 @@ class References:
         return audits
 
     def _covered(self, models: list[int]) -> np.ndarray:
-        """Fragments, bool [N], that some but not all of the models trained on."""
-        trained = self.signals.member[models] == 1
-        return trained.any(0) & ~trained.all(0)
+        """Fragments, bool [N], that at least one of the models trained on and at least one is audited on as a non-member."""
+        member = self.signals.member[models]
+        return (member == 1).any(0) & (member == 0).any(0)
 
     def _fitted(self, attack: str, target: int, models: tuple[int, ...], options: tuple) -> tuple:
         """The attack fitted on `models`, and its threshold; each is computed once."""
