@@ -63,6 +63,7 @@ class Stack:
             self.config,
             self.seeds,
             test=[split.held_out() for split in self.splits],
+            groups=experiment.manifest["source"].astype("category").cat.codes.to_numpy(np.int64),
             device=experiment.device,
             checkpoint=checkpoint,
             **sides,

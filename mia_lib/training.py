@@ -43,9 +43,11 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that one call of `train_models` trains on; see there. Two fields are for defenses: `reference`, fragments
-    of each model's own speakers that are neither trained on nor audited, and `variants`, the features [copies, N, frames,
-    bins] of altered copies of all fragments."""
+    """Everything that one call of `train_models` trains on; see there. Three fields are for defenses: `reference`,
+    fragments of each model's own speakers that are neither trained on nor audited; `variants`, the features [copies, N,
+    frames, bins] of altered copies of all fragments; and `groups`, int64 [N]: fragments with the same number were cut from
+    one source and must stay on one side wherever a defense divides them (None: each stands for itself).
+    """
 
     features: Tensor
     labels: np.ndarray
@@ -56,6 +58,7 @@ class Job:
     validation: Sequence[np.ndarray] | None = None
     reference: Sequence[np.ndarray] | None = None
     variants: Tensor | None = None
+    groups: np.ndarray | None = None
     device: str | torch.device = "cpu"
     dtype: torch.dtype = torch.float32
     checkpoint: Path | None = None
@@ -89,9 +92,10 @@ class TrainedModels:
         if isinstance(config["epochs"], list):
             config["epochs"] = tuple(config["epochs"])
         config = TrainingConfig(**config)
-        network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"])
         with safe_open(folder / "models.safetensors", "pt") as file:
-            network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"]).to(weights["mean"].dtype)
+        network.load_state_dict(weights)
         history = pd.read_parquet(folder / "history.parquet")
         return cls(network.to(device).eval(), config, history, about["seconds"])
 
