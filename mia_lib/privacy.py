@@ -57,6 +57,7 @@ def epsilon(rate: float, noise: float, steps: int, delta: float) -> float:
     return max(0.0, float(converted.min()))
 
 
+@lru_cache(maxsize=4096)
 def noise_multiplier(target: float, rate: float, steps: int, delta: float) -> float:
     """The smallest noise, to within 0.1 %, with which `epsilon` is at most `target`; 0 for an infinite target.
 
