@@ -144,8 +144,8 @@ class AdversarialObjective(Objective):
 class AdversarialRegularisation(Defense):
     """Trained against an attacker of its own, on data it does not train on (Nasr et al. 2018); strength: lambda."""
 
-    strengths = (1.0, 3.0, 6.0, 10.0)
-    default = 3.0
+    strengths = (0.3, 1.0, 3.0, 6.0)
+    default = 1.0
     trains = True
     needs_reference = True
 
