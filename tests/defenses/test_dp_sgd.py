@@ -86,7 +86,7 @@ def test_what_fills_up_a_batch_changes_nothing_and_chunks_add_up(monkeypatch):
     losses, logits = objective.backward(network, x, labels, batch(indices))
     first = {name: p.grad.clone() for name, p in network.named_parameters()}
     assert logits.shape == (2, 5, 6)
-    x[0, 3:], x[1, 1:] = torch.nan, 100.0
+    x[0, 3:], x[1, 1:] = 100.0, torch.nan
     monkeypatch.setattr(dp_sgd, "GRADIENT_VALUES", 1)
     again, _ = objective.backward(network, x, labels, batch(indices))
     torch.testing.assert_close(again, losses)
@@ -148,6 +148,7 @@ def test_each_fragment_is_in_each_step_with_the_same_chance_independently():
     for axes, trials in (((0, 1), 10_000), ((0, 2), 4000)):  # by fragment, by step
         deviation = (rate * (1 - rate) / trials) ** 0.5
         assert np.abs(taken.mean(axes) - rate).max() < 4.5 * deviation
+    assert abs(taken.mean() - rate) < 4.5 * (rate * (1 - rate) / taken.size) ** 0.5
     sizes = taken.sum(2)
     assert sizes.var() == pytest.approx(20 * rate * (1 - rate), rel=0.05)  # binomial: not 0 as for fixed batches
     for shifted in (np.roll(taken, 1, axis=2), np.roll(taken, 1, axis=1)):  # the neighbour, and the step before
