@@ -1,7 +1,7 @@
 """Adversarial training on the features (Madry et al., ICLR 2018): every batch is replaced by its worst neighbours.
 
-It is meant against small changes of the input, not against membership inference, and is known to help the latter (Song,
-Shokri and Mittal, CCS 2019): a model that is robust around its members treats them differently.
+It is meant against small changes of the input, not against membership inference, and on images was found to help the
+latter (Song, Shokri and Mittal, CCS 2019): a model that is robust around its members treats them differently.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ class PGDObjective(Objective):
 
 @DEFENSES.register("pgd")
 class PGD(Defense):
-    """Adversarial training against changed features (Madry et al. 2018), which leaks more; strength: radius in deviations."""
+    """Adversarial training against small changes of the features (Madry et al. 2018); strength: radius in deviations."""
 
     strengths = (0.02, 0.05, 0.1, 0.2)
     default = 0.1
