@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class Batch:
     """What an objective may need beside features and labels."""
 
-    indices: Tensor  # int64 [models, batch]: which fragments
+    indices: Tensor  # int64 [models, batch]: which fragments; -1 where a schedule of the objective's own drew none
     epoch: Tensor  # int64 [models]: passes over its fragments that each model has completed
     progress: Tensor  # float [models]: share of each model's training that is done
     step: int
@@ -28,11 +29,22 @@ class Batch:
 
         The same seed, step and purpose give the same numbers, whatever else is in the stack and after a resumed kill.
         """
-        rows = []
-        for seed in self.seeds:
-            generator = torch.Generator().manual_seed((seed * 1_000_003 + self.step * 1009 + purpose) % 2**63)
-            rows.append(torch.rand(shape, generator=generator))
+        rows = [torch.rand(shape, generator=generator) for generator in self.generators(purpose)]
         return torch.stack(rows).to(self.indices.device)
+
+    def generators(self, purpose: int = 0) -> list[torch.Generator]:
+        """A generator of each model's own, on the CPU, for draws of another kind or of a shape that differs by model."""
+        return [
+            torch.Generator().manual_seed((seed * 1_000_003 + self.step * 1009 + purpose) % 2**63)
+            for seed in self.seeds
+        ]
+
+
+def batch_schedule(indices: np.ndarray, steps: int, batch_size: int, seed: int) -> np.ndarray:
+    """Fragments of every step of one model, int32 [steps, batch]: shuffled passes, one after the other, cut evenly."""
+    passes = -(-steps * batch_size // len(indices))
+    stream = np.concatenate([np.random.default_rng([seed, e]).permutation(indices) for e in range(passes)])
+    return stream[: steps * batch_size].astype(np.int32).reshape(steps, batch_size)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -54,6 +66,13 @@ class Objective:
 
     One object serves one call of `train_models`: `begin`, then `backward` at every step.
     """
+
+    def schedule(self, indices: np.ndarray, steps: int, batch_size: int, seed: int) -> np.ndarray:
+        """Fragments of every step of one model, int32 [steps, any width]; -1 fills what a step does not use.
+
+        Called before `begin`.
+        """
+        return batch_schedule(indices, steps, batch_size, seed)
 
     def begin(self, job: "Job", network: StackedNetwork) -> None:
         """Called once before training starts, with everything on its device."""

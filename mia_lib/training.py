@@ -39,6 +39,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     schedule: str = "constant"  # or "cosine": to zero over each model's own steps
     patience: int = 0  # epochs without a lower validation loss after which a model stops (0: never)
+    norm: str = "batch"  # how the network normalises, a name in `layers.NORMS`; "group" mixes no examples
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class TrainedModels:
         config = TrainingConfig(**config)
         with safe_open(folder / "models.safetensors", "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"]).to(weights["mean"].dtype)
+        network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"], config.norm)
+        network = network.to(weights["mean"].dtype)
         network.load_state_dict(weights)
         history = pd.read_parquet(folder / "history.parquet")
         return cls(network.to(device).eval(), config, history, about["seconds"])
@@ -116,11 +118,17 @@ def feature_statistics(features: Tensor, indices: Sequence[np.ndarray]) -> tuple
     return torch.stack(means), torch.stack(scales)
 
 
-def batch_schedule(indices: np.ndarray, steps: int, batch_size: int, seed: int) -> np.ndarray:
-    """Fragments of every step of one model, int32 [steps, batch]: shuffled passes, one after the other, cut evenly."""
-    passes = -(-steps * batch_size // len(indices))
-    stream = np.concatenate([np.random.default_rng([seed, e]).permutation(indices) for e in range(passes)])
-    return stream[: steps * batch_size].astype(np.int32).reshape(steps, batch_size)
+def own_steps(config: TrainingConfig, train: Sequence[np.ndarray]) -> np.ndarray:
+    """Steps after which each model has passed `epochs` times over its fragments, int64 [models]."""
+    epochs = [config.epochs] * len(train) if isinstance(config.epochs, int) else list(config.epochs)
+    return -(-np.array(epochs) * np.array([len(index) for index in train]) // config.batch_size)
+
+
+def _side_by_side(schedules: Sequence[np.ndarray]) -> np.ndarray:
+    """Schedules [steps, own width] of all models as one, int32 [steps, models, width]; places without a draw are -1."""
+    width = max(schedule.shape[1] for schedule in schedules)
+    padded = [np.pad(s, ((0, 0), (0, width - s.shape[1])), constant_values=-1) for s in schedules]
+    return np.stack(padded, axis=1)
 
 
 class StackedAdam:
@@ -198,17 +206,15 @@ class _Run:
         self.test, self.validation, self.seeds = job.test, job.validation, [int(seed) for seed in job.seeds]
         labels, train, config, seeds = job.labels, job.train, job.config, self.seeds
         models = len(train)
-        epochs = [config.epochs] * models if isinstance(config.epochs, int) else list(config.epochs)
         sizes = np.array([len(index) for index in train])
-        self.steps = -(-np.array(epochs) * sizes // config.batch_size)
+        self.steps = own_steps(config, train)
         self.epoch_steps = max(1, round(float(np.mean(sizes)) / config.batch_size))
         self.steps_per_epoch = sizes / config.batch_size
-        schedule = [
-            batch_schedule(i, int(self.steps.max()), config.batch_size, s) for i, s in zip(train, seeds, strict=True)
-        ]
-        self.schedule = torch.from_numpy(np.stack(schedule, axis=1)).to(self.device)  # [steps, models, batch]
+        steps, size = int(self.steps.max()), config.batch_size
+        schedules = [objective.schedule(i, steps, size, s) for i, s in zip(train, seeds, strict=True)]
+        self.schedule = torch.from_numpy(_side_by_side(schedules)).to(self.device)  # [steps, models, batch]
         classes = [int(row.max()) + 1 for row in labels]
-        network = MODELS.get(config.model)(*job.features.shape[1:], classes).to(self.dtype)
+        network = MODELS.get(config.model)(*job.features.shape[1:], classes, config.norm).to(self.dtype)
         network.initialise(seeds)
         mean, scale = feature_statistics(job.features, train)
         network.mean.copy_(mean)
@@ -261,15 +267,17 @@ class _Run:
 
     def _step(self, step: int) -> tuple[Tensor, Tensor]:
         indices = self.schedule[step].long()
-        features = self.features[indices].to(self.dtype)
-        labels = self.labels.gather(1, indices)
+        drawn, known = indices >= 0, indices.clamp_min(0)
+        features = self.features[known].to(self.dtype)
+        labels = self.labels.gather(1, known).masked_fill(~drawn, 0)
         done = torch.as_tensor(np.minimum(step / self.steps, 1.0), dtype=self.dtype).to(self.device)
         epoch = torch.as_tensor(step // self.steps_per_epoch).long().to(self.device)
         self.network.zero_grad(set_to_none=True)
         batch = Batch(indices, epoch, done, step, self.seeds)
         losses, logits = self.objective.backward(self.network, features, labels, batch)
         self.adam.step(self.rates(step))
-        return losses.float(), (logits.argmax(-1) == labels).float().mean(1)
+        hits = ((logits.argmax(-1) == labels) & drawn).sum(1)
+        return losses.float(), hits / drawn.sum(1).clamp_min(1)
 
     def _record(self, step: int, losses: Tensor, accuracy: Tensor) -> str:
         """Note the epoch in the history, stop models whose validation loss no longer falls; returns a progress note."""

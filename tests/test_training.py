@@ -6,8 +6,8 @@ import torch
 
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
-from mia_lib.objectives import Objective
-from mia_lib.training import StackedAdam, TrainingConfig, batch_schedule, train_models
+from mia_lib.objectives import Objective, batch_schedule
+from mia_lib.training import StackedAdam, TrainingConfig, train_models
 
 SIZES, CLASSES = (40, 55, 47), (4, 6, 5)
 

@@ -1,7 +1,7 @@
 """Layers for K models at once: every tensor carries a leading model axis, and K = 1 is not a special case.
 
 Activations are [models, batch, length, channels]. A convolution is a copy of its windows and one batched matrix
-product; normalisation sees models × channels as so many channels. Each model is initialised from a generator of its
+product; batch normalisation sees models × channels as so many channels. Each model is initialised from a generator of its
 own, in the order of its layers, so that it starts the same whatever else is in the stack.
 """
 
@@ -10,6 +10,10 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mia_lib.errors import UsageError
+
+GROUPS, GROUP_CHANNELS = 8, 4
 
 
 def uniform(weight: Tensor, generators: list[torch.Generator], bound: float, sizes: list[int] | None = None) -> None:
@@ -23,7 +27,7 @@ def uniform(weight: Tensor, generators: list[torch.Generator], bound: float, siz
 
 
 class Conv1d(nn.Module):
-    """Convolution over the length. No bias: a batch normalisation follows, which would remove it."""
+    """Convolution over the length. No bias: a normalisation follows, which has one."""
 
     def __init__(self, models: int, inputs: int, outputs: int, kernel: int, padding: int = 0, dilation: int = 1):
         super().__init__()
@@ -111,6 +115,37 @@ class Dropout(nn.Module):
         return x * (self.draws >= rate) / (1 - rate)
 
 
+class GroupNorm(nn.Module):
+    """Group normalisation (Wu and He 2018) of the last axis: each example by itself, over its length and groups of channels.
+
+    At most GROUPS groups, of at least GROUP_CHANNELS channels each: with fewer, an example without a length would lose
+    what its channels say. Nothing is shared between the examples of a batch, in training or later.
+    """
+
+    def __init__(self, models: int, channels: int, eps: float = 1e-5):
+        super().__init__()
+        most = max(1, min(GROUPS, channels // GROUP_CHANNELS))
+        self.groups = next(g for g in range(most, 0, -1) if channels % g == 0)
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(models, channels))
+        self.bias = nn.Parameter(torch.zeros(models, channels))
+
+    def initialise(self, generators: list[torch.Generator]) -> None:
+        del generators  # nothing is drawn
+        self.weight.data.fill_(1)
+        self.bias.data.fill_(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        models, batch, *_, channels = x.shape
+        grouped = x.reshape(models, batch, -1, self.groups, channels // self.groups)
+        variance, mean = torch.var_mean(grouped, dim=(2, 4), keepdim=True, correction=0)
+        y = ((grouped - mean) * torch.rsqrt(variance + self.eps)).reshape(models, -1, channels)
+        return torch.addcmul(self.bias[:, None], y, self.weight[:, None]).reshape(x.shape)
+
+
+NORMS = {"batch": BatchNorm, "group": GroupNorm}
+
+
 def max_pool(x: Tensor, size: int) -> Tensor:
     """Maximum over `size` neighbours along the length of [models, batch, length, channels]; a remainder is dropped."""
     models, batch, length, channels = x.shape
@@ -128,11 +163,15 @@ class StackedNetwork(nn.Module):
     """Base of all architectures: normalises the features, runs `body`, and masks classes that a model does not have.
 
     A subclass sets its layers in `build(models, frames, bins, classes)`, `classes` being one number per model, and maps
-    normalised features [models, batch, frames, bins] to logits [models, batch, max(classes)] in `body`.
+    normalised features [models, batch, frames, bins] to logits [models, batch, max(classes)] in `body`. Its layers of
+    normalisation come from `normalisation`, so that they can be exchanged for ones that mix no examples.
     """
 
-    def __init__(self, frames: int, bins: int, classes: list[int]):
+    def __init__(self, frames: int, bins: int, classes: list[int], norm: str = "batch"):
         super().__init__()
+        if norm not in NORMS:
+            raise UsageError(f"unknown normalisation {norm!r}: choose one of {', '.join(NORMS)}")
+        self.normalisation = NORMS[norm]  # called with (models, channels)
         self.frames, self.bins, self.classes = frames, bins, list(classes)
         models, largest = len(classes), max(classes)
         self.register_buffer("mean", torch.zeros(models, bins))

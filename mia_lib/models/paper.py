@@ -7,7 +7,7 @@ from torch.nn.functional import relu
 
 from mia_lib.errors import MiaError
 from mia_lib.models import MODELS
-from mia_lib.models.layers import BatchNorm, Conv1d, Dropout, Linear, StackedNetwork, max_pool
+from mia_lib.models.layers import Conv1d, Dropout, Linear, StackedNetwork, max_pool
 
 HIDDEN, POOL = 512, 4
 
@@ -22,7 +22,7 @@ class ThreeBlocks(StackedNetwork):
         needed = length
         for inputs, outputs in pairwise(channels):
             self.convolutions.append(Conv1d(models, inputs, outputs, self.kernel, padding=1))
-            self.norms.append(BatchNorm(models, outputs))
+            self.norms.append(self.normalisation(models, outputs))
             length = (length + 2 - self.kernel + 1) // POOL
         if length < 1:
             raise MiaError(

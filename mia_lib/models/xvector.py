@@ -5,7 +5,7 @@ from torch.nn.functional import relu
 
 from mia_lib.errors import MiaError
 from mia_lib.models import MODELS
-from mia_lib.models.layers import BatchNorm, Conv1d, Dropout, Linear, StackedNetwork, statistics_pool
+from mia_lib.models.layers import Conv1d, Dropout, Linear, StackedNetwork, statistics_pool
 
 WIDTH, EMBEDDING = 128, 256
 CONTEXT = ((5, 1), (3, 2), (3, 3), (1, 1))  # kernel and dilation of each layer: 15 frames of context in all
@@ -24,10 +24,10 @@ class XVector(StackedNetwork):
         self.delays, self.norms = nn.ModuleList(), nn.ModuleList()
         for i, (kernel, dilation) in enumerate(CONTEXT):
             self.delays.append(Conv1d(models, WIDTH if i else bins, WIDTH, kernel, dilation=dilation))
-            self.norms.append(BatchNorm(models, WIDTH))
+            self.norms.append(self.normalisation(models, WIDTH))
         self.drop_input, self.drop_hidden = Dropout(models, 2 * WIDTH), Dropout(models, EMBEDDING)
         self.embedding = Linear(models, 2 * WIDTH, EMBEDDING)
-        self.embedding_norm = BatchNorm(models, EMBEDDING)
+        self.embedding_norm = self.normalisation(models, EMBEDDING)
         self.output = Linear(models, EMBEDDING, max(classes), classes)
 
     def body(self, x: Tensor) -> Tensor:

@@ -1,0 +1,180 @@
+"""Differentially private training (Abadi et al., CCS 2016): clipped gradients of single fragments, summed, plus noise.
+
+What is promised: for each model by itself, (epsilon, delta) with delta = 1 / (2 n), n being its number of training
+fragments, for its weights after all of its steps (and all weights on the way), against whoever does not know the seed.
+The unit is the fragment: for a recording or a person with g fragments the promise is only that of group privacy, g
+epsilon with a delta of (1 + e^epsilon + ... + e^((g-1) epsilon)) delta. Counted as public: n, the batch size, the number
+of steps, the speakers. Not covered: the training history (losses and accuracies of members), and the reference fragments,
+whose statistics normalise the features in place of the members' own; they are used without noise. Where a stack has no
+reference fragments for a model, it is given its training fragments instead, and the promise does not hold for that model.
+The random numbers are a pseudo-random generator's in floating point: enough to measure with, not to publish under.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import pad
+
+from mia_lib.defenses import DEFENSES
+from mia_lib.defenses.base import Defense
+from mia_lib.defenses.strength import checked, per_model
+from mia_lib.errors import MiaError, UsageError
+from mia_lib.models.layers import StackedNetwork
+from mia_lib.objectives import Batch, Objective, cross_entropy
+from mia_lib.privacy import noise_multiplier
+from mia_lib.training import Job, TrainedModels, feature_statistics, own_steps, train_job
+
+GRADIENT_VALUES = 2**26  # of single fragments held at once, over all models: 256 MB
+STREAM = 16  # tells the draws of a schedule from others with the same seed
+
+
+def sampling_rate(batch_size: int, fragments: int) -> float:
+    """Chance that one fragment is in one step, so that `batch_size` are expected (all of them where there are fewer)."""
+    return min(1.0, batch_size / fragments)
+
+
+def poisson_schedule(indices: np.ndarray, steps: int, rate: float, seed: int) -> np.ndarray:
+    """Each fragment in each step with chance `rate`, independently: int32 [steps, largest draw], filled up with -1.
+
+    The gaps between successes of independent trials are geometric: the trials of all steps are one stream.
+    """
+    rng, n, ends = np.random.default_rng([seed, STREAM]), len(indices), [np.array([-1])]
+    while ends[-1][-1] < steps * n:
+        ends.append(ends[-1][-1] + np.cumsum(rng.geometric(rate, 1 + round(steps * n * rate))))
+    trials = np.concatenate(ends[1:])
+    step, which = np.divmod(trials[trials < steps * n], n)
+    counts = np.bincount(step, minlength=steps)
+    schedule = np.full((steps, counts.max(initial=1)), -1, dtype=np.int32)
+    schedule[step, np.arange(len(step)) - (np.cumsum(counts) - counts)[step]] = indices[which]
+    return schedule
+
+
+def fragment_gradients(network: StackedNetwork, features: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Gradients of every single fragment's loss, each [batch, *parameter], and the logits [models, batch, classes].
+
+    features: [models, batch, frames, bins]. labels: int64 [models, batch]. The parameters of a model have the gradient of
+    its own fragment only, for the losses of the models are added up and share nothing.
+    """
+    buffers = dict(network.named_buffers())
+
+    def loss(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        logits = functional_call(network, (parameters, buffers), (x[:, None],))
+        return cross_entropy(logits, y[:, None]).sum(), logits[:, 0]
+
+    parameters = {name: p.detach() for name, p in network.named_parameters()}
+    gradients, logits = vmap(grad(loss, has_aux=True), in_dims=(None, 1, 1))(parameters, features, labels)
+    return gradients, logits.transpose(0, 1)
+
+
+def clipped_sum(gradients: dict[str, Tensor], clip: float, drawn: Tensor) -> dict[str, Tensor]:
+    """Sum over the batch of gradients, each scaled to a norm of at most `clip`: [batch, models, ...] -> [models, ...].
+
+    The norm is over all parameters of one model. drawn: bool [models, batch], which fragments count.
+    """
+    norms = sum(g.flatten(2).square().sum(-1) for g in gradients.values()).sqrt()
+    factor = drawn.T * (clip / norms.clamp_min(clip))
+    return {name: torch.einsum("bk,bk...->k...", factor, g) for name, g in gradients.items()}
+
+
+def gaussian(network: StackedNetwork, deviation: Tensor, generators: list[torch.Generator]) -> dict[str, Tensor]:
+    """Normal numbers for every parameter, those of model k with deviation[k] and from generator k.
+
+    Classes that a model does not have get none, so that a model draws the same whatever else is in the stack.
+    """
+    noise = {}
+    for prefix, layer in network.named_modules():
+        sizes = getattr(layer, "sizes", None)
+        for name, parameter in layer.named_parameters(prefix, recurse=False):
+            values = torch.zeros(parameter.shape, dtype=parameter.dtype)
+            for k in np.flatnonzero(deviation.cpu()):
+                part = values[k] if sizes is None else values[k, ..., : sizes[k]]
+                part.copy_(
+                    torch.randn(part.shape, generator=generators[k], dtype=parameter.dtype) * deviation[k].item()
+                )
+            noise[name] = values.to(parameter.device)
+    return noise
+
+
+class PrivateObjective(Objective):
+    """Cross-entropy, by noisy sums of clipped gradients on Poisson samples. `noise` [models] is per unit of `clip`."""
+
+    def __init__(self, epsilon: np.ndarray, clip: float):
+        self.epsilon, self.clip = epsilon, clip
+
+    def schedule(self, indices: np.ndarray, steps: int, batch_size: int, seed: int) -> np.ndarray:
+        return poisson_schedule(indices, steps, sampling_rate(batch_size, len(indices)), seed)
+
+    def begin(self, job: Job, network: StackedNetwork) -> None:
+        if job.config.norm != "group":
+            raise UsageError("dp_sgd needs a network that mixes no fragments: train it with norm='group'")
+        if job.reference is None:
+            raise MiaError("dp_sgd needs reference fragments, whose statistics normalise the features")
+        for buffer, value in zip(
+            (network.mean, network.scale), feature_statistics(job.features, job.reference), strict=True
+        ):
+            buffer.copy_(value)
+        sizes = [len(rows) for rows in job.train]
+        rates = [sampling_rate(job.config.batch_size, n) for n in sizes]
+        targets, steps = per_model("dp_sgd", self.epsilon, len(sizes)), own_steps(job.config, job.train)
+        noise = [
+            noise_multiplier(float(target), rate, int(count), 1 / (2 * n))
+            for target, rate, count, n in zip(targets, rates, steps, sizes, strict=True)
+        ]
+        device, dtype = network.mean.device, network.mean.dtype
+        self.noise = torch.tensor(noise).to(device, dtype)
+        self.expected = torch.tensor([q * n for q, n in zip(rates, sizes, strict=True)]).to(device, dtype)
+
+    def backward(
+        self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        drawn = batch.indices >= 0
+        width = max(1, int(drawn.sum(1).max()))  # draws stand first in their row
+        features = features[:, :width].masked_fill(~drawn[:, :width, None, None], 0)
+        sums, logits = self._sums(network, features, labels[:, :width], drawn[:, :width])
+        noise = gaussian(network, self.noise * self.clip, batch.generators())
+        for name, parameter in network.named_parameters():
+            share = self.expected.view(-1, *[1] * (parameter.ndim - 1))
+            parameter.grad = (sums[name] + noise[name]) / share
+        losses = cross_entropy(logits, labels[:, :width]).masked_fill(~drawn[:, :width], 0).sum(1)
+        return losses / drawn.sum(1).clamp_min(1), pad(logits, (0, 0, 0, drawn.shape[1] - width))
+
+    def _sums(self, network: StackedNetwork, features: Tensor, labels: Tensor, drawn: Tensor):
+        """Clipped sums over the batch, and its logits, a few fragments at a time."""
+        size = max(1, GRADIENT_VALUES // sum(p.numel() for p in network.parameters()))
+        sums, logits = {}, []
+        for x, y, mask in zip(*(t.split(size, 1) for t in (features, labels, drawn)), strict=True):
+            gradients, answers = fragment_gradients(network, x, y)
+            part = clipped_sum(gradients, self.clip, mask)
+            sums = {name: sums[name] + value if sums else value for name, value in part.items()}
+            logits.append(answers)
+        return sums, torch.cat(logits, 1)
+
+
+@DEFENSES.register("dp_sgd")
+class DPSGD(Defense):
+    """Differentially private training (Abadi et al. 2016); strength: epsilon at delta 1/(2n), inf: no noise."""
+
+    strengths = (float("inf"), 100.0, 32.0, 16.0, 8.0, 4.0, 1.0)
+    default = 8.0
+    trains = True
+    needs_reference = True
+
+    def __init__(self, strength: float | Sequence[float] | None = None, clip: float = 1.0):
+        super().__init__(strength)
+        tiny = np.finfo(float).tiny
+        self.epsilon = checked("dp_sgd", self.strength, tiny, "an epsilon above 0 (inf: clipping only)", finite=False)
+        if not 0 < clip < float("inf"):
+            raise UsageError(f"the clipping norm must be above 0, not {clip}")
+        self.clip = clip
+
+    def objective(self, job: Job) -> Objective:
+        return PrivateObjective(self.epsilon, self.clip)
+
+    def train(self, job: Job) -> TrainedModels:
+        """With networks that normalise each fragment by itself."""
+        job = replace(job, config=replace(job.config, norm="group"))
+        return train_job(job, self.objective(job))
