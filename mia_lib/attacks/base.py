@@ -12,10 +12,12 @@ class Attack(Protocol):
     """A membership inference attack: `fit` on shadow signals, then `score` a target.
 
     `calibrated` attacks compare a fragment with itself in models that did and did not train on it: they need shadows
-    with `Signals.aligned`, called reference models.
+    with `Signals.aligned`, called reference models. `needs` names what an attack sees beside logits, as fields of Signals
+    ("copies"): such attacks are run on `query_fragments` of the fragments. Attacks that need nothing leave it out.
     """
 
     calibrated: bool
+    needs: tuple[str, ...] = ()
 
     def __init__(self, seed: int = 0): ...
 
