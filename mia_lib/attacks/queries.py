@@ -1,6 +1,7 @@
 """Several queries of each fragment: an attack fitted for the fragment itself and for each altered copy, scores averaged.
 
 LiRA with several queries is the published one (Carlini et al. 2022, section on multiple queries: the mean over crops).
+RMIA is tuned for each query by itself: answers to altered copies are less saturated, and ask for another temperature.
 """
 
 from dataclasses import replace
@@ -47,15 +48,9 @@ class Queries:
 
     def fit(self, references: Signals) -> "Queries":
         check_budget(references, self.budget)
-        first = self.single(seed=self.seed, **self.options).fit(references)
-        options = self.options | self._settled(first)
-        later = [self.single(seed=self.seed, **options).fit(query(references, q)) for q in range(1, self.budget)]
-        self.fitted = [first, *later]
+        queries = [query(references, q) for q in range(self.budget)]
+        self.fitted = [self.single(seed=self.seed, **self.options).fit(each) for each in queries]
         return self
-
-    def _settled(self, first) -> dict:
-        """Options that the attack on the fragments themselves has tuned, and that those on the copies take over."""
-        return {}
 
     def score(self, target: Signals) -> np.ndarray:
         check_budget(target, self.budget)
@@ -82,12 +77,9 @@ class RMIAQueries(Queries):
 
     single = RMIA
 
-    def _settled(self, first: RMIA) -> dict:
-        return dict(temperature=first.temperature, a=first.a)
-
 
 @ATTACKS.register("rmia_offline_queries")
-class OfflineRMIAQueries(RMIAQueries):
+class OfflineRMIAQueries(Queries):
     """Offline RMIA asking several times: the mean over a fragment and its mildly altered copies."""
 
     single = OfflineRMIA
