@@ -12,6 +12,7 @@ import torch
 from mia_lib.attacks import ATTACKS
 from mia_lib.corpora.base import open_corpus
 from mia_lib.defenses.base import make_defense
+from mia_lib.detail import detailed_signals, needs_of, whole_recordings
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.features.compute import compute_features
@@ -82,7 +83,7 @@ class Experiment:
     def defended(self, defense: str) -> "Experiment":
         """The same experiment with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`)."""
         other = copy(self)
-        for name in ("groups", "splits", "stack", "_answers"):
+        for name in ("groups", "splits", "stack", "_answers", "_details"):
             other.__dict__.pop(name, None)
         make_defense(defense)  # refuses unknown names before anything is computed
         other.defense = defense
@@ -160,13 +161,44 @@ class Experiment:
         """What decides the features: part of the key of every stage computed from them."""
         return {"fragments": self.fragments.key, "feature": self.settings.feature, "hop": self.settings.hop}
 
-    def signals(self, model: int, protocol: str, split: int | None = None) -> Signals:
+    def signals(self, model: int, protocol: str, split: int | None = None, needs: tuple[str, ...] = ()) -> Signals:
         """What a model of the stack answers, with its membership under `protocol`.
 
-        With `split`, the audit set is that of another row of the stack.
+        With `split`, the audit set is that of another row of the stack. needs: extras, which are there on
+        `fragments_for(needs)` only.
         """
         row = model if split is None else split
-        return self._answers.pick([model]).with_members(self._membership(row, protocol)[None])
+        member = self._membership(row, protocol)[self.fragments_for(needs)]
+        return self._answers_with(needs).pick([model]).with_members(member[None])
+
+    def fragments_for(self, needs: tuple[str, ...]) -> np.ndarray:
+        """Which fragments an attack is run on that needs these extras, int64 [n]: all of them if it needs none."""
+        return self._detailed_rows if needs else np.arange(len(self.manifest))
+
+    @cached_property
+    def _detailed_rows(self) -> np.ndarray:
+        """About `query_fragments` fragments, in whole recordings, that play a part for a target or a shadow model.
+
+        The same behind any defense: what is set aside for the defender is not looked at.
+        """
+        roles = np.stack([split.role for target, shadows in self.groups for split in (target, *shadows)])
+        audited = np.isin(roles, (TRAIN, HELD_OUT, UNSEEN)).any(0)
+        sources = np.where(audited, self.manifest["source"].astype(str), "")
+        return whole_recordings(sources, self.settings.query_fragments, self.seed)
+
+    @cached_property
+    def _details(self) -> dict[tuple, Signals]:
+        return {}
+
+    def _answers_with(self, needs: tuple[str, ...]) -> Signals:
+        """Signals of all models with the extras that `needs` names, on `fragments_for(needs)`; no membership."""
+        if not needs:
+            return self._answers
+        if needs not in self._details:
+            rows = self._detailed_rows
+            nobody = np.full((len(self.splits), len(rows)), -1, np.int8)
+            self._details[needs] = detailed_signals(self.stack, rows, needs, nobody)
+        return self._details[needs]
 
     @cached_property
     def _answers(self) -> Signals:
@@ -183,10 +215,11 @@ class Experiment:
         """What is drawn as a whole for intervals, of every fragment: source (`utterance`) or speaker; str [N]."""
         return audit_units(self.manifest, protocol)
 
-    def _shadow_signals(self, target: int, protocol: str, count: int) -> Signals:
-        """The signals of the first `count` shadows of a target."""
+    def _shadow_signals(self, target: int, protocol: str, count: int, needs: tuple[str, ...] = ()) -> Signals:
+        """The signals of the first `count` shadows of a target, with the extras that `needs` names."""
         rows = list(range(target + 1, target + 1 + count))
-        return self._answers.pick(rows).with_members(np.stack([self._membership(k, protocol) for k in rows]))
+        member = np.stack([self._membership(k, protocol) for k in rows])[:, self.fragments_for(needs)]
+        return self._answers_with(needs).pick(rows).with_members(member)
 
     def audits(
         self, attack: str, protocol: str, control: bool = False, shadows: "Experiment | None" = None, **options
@@ -198,17 +231,17 @@ class Experiment:
         shadows: the experiment whose shadow models the attack is fitted on (None: this one); the undefended experiment
         makes an attack that does not know the defense. options: of the attack.
         """
-        audits = []
+        audits, needs = [], needs_of(attack)
         for target in self.targets():
             count = self.shadows - 1 if control else self.settings.n_shadows
-            known = (shadows or self)._shadow_signals(target, protocol, count)
-            victim = self.signals(target + self.shadows if control else target, protocol, split=target)
+            known = (shadows or self)._shadow_signals(target, protocol, count, needs)
+            victim = self.signals(target + self.shadows if control else target, protocol, target, needs)
             fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target, **options).fit(known)
             mask, member = known.audited()
             threshold = best_threshold(fit.score(known)[mask], member)
             mask, member = victim.audited()
-            rows = np.flatnonzero(mask[0])
-            audits.append(Audit(fit.score(victim)[0, rows], member, self.units(protocol)[rows], threshold, rows))
+            rows = self.fragments_for(needs)[mask[0]]
+            audits.append(Audit(fit.score(victim)[mask], member, self.units(protocol)[rows], threshold, rows))
         return audits
 
     def accuracy(self, side: str, models: list[int] | None = None, mask: np.ndarray | None = None) -> Measure:
@@ -225,13 +258,16 @@ class Experiment:
     def accepted(self, attack: str, protocol: str) -> dict[str, Measure]:
         """Share of fragments of each role that an attack under `protocol` calls members, whoever they are."""
         shares: dict[str, list] = {"train": [], "held_out": [], "unseen": []}
+        needs = needs_of(attack)
+        fragments = self.fragments_for(needs)
         for target, audit in zip(self.targets(), self.audits(attack, protocol), strict=True):
-            shadows = self._shadow_signals(target, protocol, self.settings.n_shadows)
+            shadows = self._shadow_signals(target, protocol, self.settings.n_shadows, needs)
             fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target).fit(shadows)
-            scores = fit.score(self.signals(target, protocol))[0]
+            scores = fit.score(self.signals(target, protocol, needs=needs))[0]
             for code, role in ((TRAIN, "train"), (HELD_OUT, "held_out"), (UNSEEN, "unseen")):
-                rows = self.splits[target].role == code
-                shares[role].append(((scores[rows] >= audit.threshold).astype(float), self.units("speaker")[rows]))
+                rows = self.splits[target].role[fragments] == code
+                units = self.units("speaker")[fragments[rows]]
+                shares[role].append(((scores[rows] >= audit.threshold).astype(float), units))
         return {
             role: mean_measure(*map(list, zip(*pairs, strict=True)), self.settings.bootstrap, self.seed)
             for role, pairs in shares.items()

@@ -13,6 +13,7 @@ import pandas as pd
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
 from mia_lib.attacks.lira import deviation
+from mia_lib.detail import EXTRAS, detailed_signals, needs_of, whole_recordings
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.experiment import Experiment
 from mia_lib.progress import progress
@@ -33,6 +34,7 @@ class References:
         self.experiment, self.settings = experiment, experiment.settings
         self.count = self.settings.n_references + 1
         self._fits: dict[tuple, tuple] = {}
+        self._details: dict[tuple, tuple] = {}
 
     @cached_property
     def splits(self) -> list[Split]:
@@ -68,6 +70,34 @@ class References:
         nobody = np.full_like(self.signals.member[:1], -1)
         return Signals(self.stack.logits[self.count :], self.stack.labels[self.count :], nobody, True)
 
+    @cached_property
+    def detailed_rows(self) -> np.ndarray:
+        """The fragments of whole recordings on which attacks run that see more than logits, int64 [n]."""
+        sources = self.experiment.manifest["source"].astype(str).to_numpy()
+        return whole_recordings(sources, self.settings.query_fragments, self.experiment.seed)
+
+    def detailed_signals(self, needs: tuple[str, ...] = tuple(EXTRAS)) -> Signals:
+        """`signals` on `detailed_rows`, with the extras that `needs` names."""
+        return self._detailed(needs)[0]
+
+    def _detailed(self, needs: tuple[str, ...]) -> tuple[Signals, Signals, np.ndarray]:
+        """The references' signals, the unexposed model's, and which fragments they are of; assembled once."""
+        if needs not in self._details:
+            rows = self.detailed_rows
+            member = np.concatenate([self.signals.member, self._unexposed.member])[:, rows]
+            options = dict(aligned=True, population=self.signals.population[rows])
+            everything = detailed_signals(self.stack, rows, needs, member, **options)
+            references = everything.pick(list(range(self.count)))
+            self._details[needs] = references, everything.pick([self.count]), rows
+        return self._details[needs]
+
+    def _seen_by(self, attack: str) -> tuple[Signals, Signals, np.ndarray]:
+        """What an attack works on: the references' signals, the unexposed model's, and which fragments they are of."""
+        needs = needs_of(attack)
+        if needs:
+            return self._detailed(needs)
+        return self.signals, self._unexposed, np.arange(self.signals.member.shape[1])
+
     def units(self) -> np.ndarray:
         """What is drawn as a whole for intervals: the source of every fragment, str [N]."""
         return audit_units(self.experiment.manifest, PROTOCOL)
@@ -79,19 +109,22 @@ class References:
         model that trained on the population alone answers in the target's place. options: of the attack. With `count`, the
         fragments that all or none of so few models trained on are left out.
         """
+        signals, unexposed, fragments = self._seen_by(attack)
         audits = []
         for target in self.targets():
             others = [k for k in range(self.count) if k != target][:count]
             fitted, threshold = self._fitted(attack, target, tuple(others), tuple(options.items()))
-            scores = fitted.score(self._unexposed if control else self.signals.pick([target]))[0]
-            member = self.signals.member[target]
-            rows = np.flatnonzero((member >= 0) & self._covered(others))
-            audits.append(Audit(scores[rows], member[rows] == 1, self.units()[rows], threshold, rows))
+            scores = fitted.score(unexposed if control else signals.pick([target]))[0]
+            member = signals.member[target]
+            kept = np.flatnonzero((member >= 0) & self._covered(signals, others))
+            rows = fragments[kept]
+            audits.append(Audit(scores[kept], member[kept] == 1, self.units()[rows], threshold, rows))
         return audits
 
-    def _covered(self, models: list[int]) -> np.ndarray:
+    @staticmethod
+    def _covered(signals: Signals, models: list[int]) -> np.ndarray:
         """Fragments, bool [N], that some of the models trained on and some are audited on without it."""
-        member = self.signals.member[models]
+        member = signals.member[models]
         return (member == 1).any(0) & (member == 0).any(0)
 
     def _fitted(self, attack: str, target: int, models: tuple[int, ...], options: tuple) -> tuple:
@@ -105,19 +138,21 @@ class References:
 
     def _threshold(self, key: tuple, models: tuple[int, ...]) -> float:
         """The threshold of the best balanced accuracy where some of `models` play the target, attacked through the rest."""
+        signals, _, _ = self._seen_by(key[0])
         scores, members = [], []
         for k in models[:PRETENDERS]:
             rest = [m for m in models if m != k]
-            mask = (self.signals.member[k] >= 0) & self._covered(rest)
-            scores.append(self._fit(key, rest).score(self.signals.pick([k]))[0, mask])
-            members.append(self.signals.member[k, mask] == 1)
+            mask = (signals.member[k] >= 0) & self._covered(signals, rest)
+            scores.append(self._fit(key, rest).score(signals.pick([k]))[0, mask])
+            members.append(signals.member[k, mask] == 1)
         return best_threshold(np.concatenate(scores), np.concatenate(members))
 
     def _fit(self, key: tuple, models: list[int]):
         attack, target, _, options = key
-        used = np.isin(np.arange(self.count), models)[:, None] & self._covered(models)
+        signals, _, _ = self._seen_by(attack)
+        used = np.isin(np.arange(self.count), models)[:, None] & self._covered(signals, models)
         seed = self.experiment.seed * 1000 + target
-        return ATTACKS.get(attack)(seed=seed, **dict(options)).fit(self.signals.audit_only(used))
+        return ATTACKS.get(attack)(seed=seed, **dict(options)).fit(signals.audit_only(used))
 
     def accuracy(self, side: str) -> Measure:
         """Accuracy of the targets on their `train` or `held_out` fragments."""
@@ -156,7 +191,8 @@ class References:
             pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
 
         attacks = [ATTACKS.get(name).__module__ for name in ATTACKS.names()]
-        code = [f"mia_lib.{name}" for name in ("references", "evaluation", "protocols", "signals", "statistics")]
+        modules = ("references", "detail", "perturbations", "evaluation", "protocols", "signals", "statistics")
+        code = [f"mia_lib.{name}" for name in modules]
         params = {"logits": file_digest(Path(self.stack.logits.filename)), "corpus": experiment.corpus_name}
         params |= {"profile": experiment.profile, "seed": experiment.seed, "settings": self.settings.asdict()}
         return pd.read_parquet(experiment.cache.stage("records", params, [*code, *attacks], build) / "records.parquet")
@@ -171,6 +207,19 @@ class References:
                 ]
                 table = self.experiment.table(PROTOCOL, attack, {f"{metric}_{count}_references": measure})
                 tables.append(table.assign(models=count))
+        return pd.concat(tables)
+
+    def against_budget(self, attacks: list[str], budgets: list[int]) -> pd.DataFrame:
+        """Records of attacks that ask `budget` times about each fragment, with that number in a column `queries`.
+
+        The attacks must have an option `budget`, which counts the clean query. Metrics: AUC, and TPR at 1 % FPR.
+        """
+        tables = []
+        for attack in attacks:
+            for budget in budgets:
+                measures = evaluate(self.audits(attack, budget=budget), self.settings.bootstrap, self.experiment.seed)
+                chosen = {f"{metric}_{budget}_queries": measures[metric] for metric in ("auc", "tpr_at_fpr_1e-2")}
+                tables.append(self.experiment.table(PROTOCOL, attack, chosen).assign(queries=budget))
         return pd.concat(tables)
 
     def exposure(self) -> pd.DataFrame:

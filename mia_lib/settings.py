@@ -24,6 +24,7 @@ class Settings:
     repeats: int = 3  # independent speaker splits, each with a target and shadows; all trained in one stack
     n_shadows: int = 4  # shadow models per target
     n_references: int = 16  # reference models on the target's speakers, for attacks that calibrate per fragment
+    query_fragments: int = 1000  # about so many, in whole recordings, for attacks that ask several times about each
     epochs: int = 50  # of the target and the reference models
     shadow_epochs: int = 50  # of the shadows
     batch_size: int = 32  # fragments in one step of each model
@@ -47,6 +48,7 @@ MINIMUM = {
     "repeats": 1,
     "n_shadows": 1,
     "n_references": 3,
+    "query_fragments": 20,
     "epochs": 1,
     "shadow_epochs": 1,
     "batch_size": 2,
@@ -62,6 +64,7 @@ PROFILES: dict[str, dict] = {
         repeats=1,
         n_shadows=2,
         n_references=4,
+        query_fragments=200,
         epochs=12,
         shadow_epochs=12,
         bootstrap=200,

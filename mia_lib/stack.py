@@ -1,4 +1,4 @@
-"""Models trained together on given splits, and their answers to every fragment: two cached stages."""
+"""Models trained together on given splits, and their answers to every fragment and to altered versions: cached stages."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,8 +11,10 @@ import torch
 
 from mia_lib.defenses.base import Answers, defense_modules, make_defense
 from mia_lib.models import MODELS
+from mia_lib.perturbations import perturbed_features
 from mia_lib.protocols import REFERENCE, VALIDATION, Split
 from mia_lib.signals import query_models
+from mia_lib.stages import digest
 from mia_lib.training import Job, TrainedModels, TrainingConfig
 from mia_lib.variants import variant_features
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from mia_lib.experiment import Experiment
 
 CODE = ["mia_lib.signals", "mia_lib.models.layers"]
+COPIES_CODE = [*CODE, "mia_lib.perturbations", "mia_lib.corpora.synthesis.rooms"]
 
 
 class Stack:
@@ -122,6 +125,39 @@ class Stack:
             return logits
         answers = Answers(logits, self.job(), self.models, self.own_logits)
         return self.defense.answer(answers).astype(np.float32)
+
+    def copies(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """What is given out for altered versions of chosen fragments, float32 [count, models, n, classes], memory-mapped.
+
+        rows: int64 [n], which fragments. count: how many of `mia_lib.perturbations.PERTURBATIONS`, in their order.
+        """
+        if not self.defense.alters:
+            return self._own_copies(rows, count)
+
+        def build(folder: Path, _scratch: Path) -> None:
+            np.save(folder / "logits.npy", np.stack([self.answer(own) for own in self._own_copies(rows, count)]))
+
+        params = self._copies_params(rows, count) | dict(defense=self.defense_name, seeds=self.seeds)
+        code = [*COPIES_CODE, *defense_modules(self.defense_name)]
+        folder = self.experiment.cache.stage("copies-answers", params, code, build)
+        return np.load(folder / "logits.npy", mmap_mode="r")
+
+    def _own_copies(self, rows: np.ndarray, count: int) -> np.ndarray:
+        """What the models themselves say of altered versions; the features of these are shared by all stacks."""
+        e, models = self.experiment, self.models
+
+        def build(folder: Path, _scratch: Path) -> None:
+            s = e.settings
+            features = perturbed_features(s.feature, e.fragments, rows, count, s.hop, e.cache, e.device, e.seed)
+            answers = [query_models(models.network, version, e.device) for version in features]
+            np.save(folder / "logits.npy", np.stack(answers))
+
+        folder = e.cache.stage("copies-logits", self._copies_params(rows, count), COPIES_CODE, build)
+        return np.load(folder / "logits.npy", mmap_mode="r")
+
+    def _copies_params(self, rows: np.ndarray, count: int) -> dict:
+        chosen = dict(rows=digest(rows.tolist()), count=count, seed=self.experiment.seed)
+        return self._model_params() | {"copies": chosen}
 
     def _model_params(self) -> dict:
         """Decides what the models say: the key of all stages that query them."""

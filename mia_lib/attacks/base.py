@@ -13,11 +13,13 @@ class Attack(Protocol):
 
     `calibrated` attacks compare a fragment with itself in models that did and did not train on it: they need shadows
     with `Signals.aligned`, called reference models. An attack that learns a threshold of its own (accept score >= t) leaves
-    it in `threshold`; for the others whoever fits them learns one.
+    it in `threshold`; for the others whoever fits them learns one. `needs` names what an attack sees beside logits, as fields
+    of Signals ("copies"): those that are costly to have are given on `query_fragments` of the fragments only.
     """
 
     calibrated: bool
     threshold: float | None
+    needs: tuple[str, ...] = ()
 
     def __init__(self, seed: int = 0): ...
 

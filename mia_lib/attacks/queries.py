@@ -1,0 +1,85 @@
+"""Several queries of each fragment: an attack fitted for the fragment itself and for each altered copy, scores averaged.
+
+LiRA with several queries is the published one (Carlini et al. 2022, section on multiple queries: the mean over crops).
+RMIA is tuned for each query by itself: answers to altered copies are less saturated, and ask for another temperature.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from mia_lib.attacks import ATTACKS
+from mia_lib.attacks.lira import LiRA, OfflineLiRA
+from mia_lib.attacks.rmia import RMIA, OfflineRMIA
+from mia_lib.errors import MiaError
+from mia_lib.perturbations import MILD
+from mia_lib.signals import Signals
+
+
+def check_budget(signals: Signals, budget: int) -> None:
+    """Raise MiaError unless the signals hold the answers to `budget` queries of each fragment, the clean one included."""
+    if budget < 1:
+        raise MiaError(f"an attack needs at least one query of each fragment, not {budget}")
+    if budget > 1 and signals.copies is None:
+        raise MiaError(
+            "this attack asks about altered copies of each fragment: the signals must hold the answers (copies)"
+        )
+    if budget > 1 and budget > 1 + len(signals.copies):
+        raise MiaError(
+            f"the signals hold answers to {1 + len(signals.copies)} queries of each fragment, not to {budget}"
+        )
+
+
+def query(signals: Signals, number: int) -> Signals:
+    """The signals of one query: 0 is the fragment itself, q > 0 its q-th altered copy."""
+    return signals if number == 0 else replace(signals, logits=signals.copies[number - 1], copies=None)
+
+
+class Queries:
+    """Base of attacks that apply another one, `single`, to each query of a fragment."""
+
+    calibrated = True
+    needs = ("copies",)
+    single: type
+
+    def __init__(self, seed: int = 0, budget: int = 1 + MILD, **options):
+        """budget: queries of each fragment, the clean one included. options: of the attack applied to each."""
+        self.seed, self.budget, self.options = seed, budget, options
+
+    def fit(self, references: Signals) -> "Queries":
+        check_budget(references, self.budget)
+        queries = [query(references, q) for q in range(self.budget)]
+        self.fitted = [self.single(seed=self.seed, **self.options).fit(each) for each in queries]
+        return self
+
+    def score(self, target: Signals) -> np.ndarray:
+        check_budget(target, self.budget)
+        return np.mean([attack.score(query(target, q)) for q, attack in enumerate(self.fitted)], axis=0)
+
+
+@ATTACKS.register("lira_online_queries")
+class LiRAQueries(Queries):
+    """LiRA asking several times: the mean likelihood ratio over a fragment and its mildly altered copies."""
+
+    single = LiRA
+
+
+@ATTACKS.register("lira_offline_queries")
+class OfflineLiRAQueries(Queries):
+    """Offline LiRA asking several times: the mean over a fragment and its mildly altered copies."""
+
+    single = OfflineLiRA
+
+
+@ATTACKS.register("rmia_online_queries")
+class RMIAQueries(Queries):
+    """RMIA asking several times: the mean share dominated by a fragment and by its mildly altered copies."""
+
+    single = RMIA
+
+
+@ATTACKS.register("rmia_offline_queries")
+class OfflineRMIAQueries(Queries):
+    """Offline RMIA asking several times: the mean over a fragment and its mildly altered copies."""
+
+    single = OfflineRMIA
