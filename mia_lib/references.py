@@ -15,11 +15,14 @@ from mia_lib.attacks.base import check_references, masked_mean
 from mia_lib.attacks.lira import deviation
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.experiment import Experiment
+from mia_lib.internals import read_internals
+from mia_lib.models import MODELS
 from mia_lib.progress import progress
 from mia_lib.protocols import HELD_OUT, POPULATION, TRAIN, Split, audit_units, random_half_splits
+from mia_lib.quick import summary_vectors
 from mia_lib.signals import Signals
 from mia_lib.stack import Stack
-from mia_lib.stages import file_digest
+from mia_lib.stages import digest, file_digest
 
 POPULATION_SHARE = 0.1
 PROTOCOL = "utterance"
@@ -67,6 +70,23 @@ class References:
         """Signals of the model that trained on the population alone; nothing is audited."""
         nobody = np.full_like(self.signals.member[:1], -1)
         return Signals(self.stack.logits[self.count :], self.stack.labels[self.count :], nobody, True)
+
+    def _inputs(self, rows: np.ndarray) -> np.ndarray:
+        """What some of the fragments are like, whatever a model says: mean and deviation over time, float64 [n, D]."""
+        return summary_vectors(self.experiment.features[rows].cpu()).astype(np.float64)
+
+    def _internals(self, rows: np.ndarray) -> np.ndarray:
+        """What their owner reads in all models (the unexposed one is last) for some fragments, float64 [models, n, W]."""
+        stack, experiment = self.stack, self.experiment
+        labels = stack.labels[:, rows]
+
+        def build(folder: Path, _scratch: Path) -> None:
+            network, features = stack.models.network, experiment.features[rows]
+            np.save(folder / "internals.npy", read_internals(network, features, labels, experiment.device))
+
+        params = stack._model_params() | dict(rows=digest(rows.tolist()), labels=digest(labels.tolist()))
+        code = ["mia_lib.internals", "mia_lib.models.layers", MODELS.get(stack.config.model).__module__]
+        return np.load(experiment.cache.stage("internals", params, code, build) / "internals.npy", allow_pickle=False)
 
     def units(self) -> np.ndarray:
         """What is drawn as a whole for intervals: the source of every fragment, str [N]."""
