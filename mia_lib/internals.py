@@ -21,7 +21,7 @@ INTERNALS = ("log_gradient_norm", "log_output_gradient_norm", "hidden_norm", "cl
 parameters; log of its norm over the last layer's; norm of the last hidden activations h; cosine of h and the weight vector of
 the fragment's class."""
 
-CHUNK_VALUES = 25_000_000  # gradients held at once, over fragments, models and parameters: 100 MB, and a few times that inside
+CHUNK_VALUES = 25_000_000  # gradients held at once, of all parameters of all models: 100 MB, a few times that inside
 SMALLEST_NORM = 1e-12
 
 
@@ -77,7 +77,7 @@ def _phi(z: Tensor, y: Tensor) -> Tensor:
 
 
 def _numbers(norm: Tensor, z: Tensor, y: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
-    """INTERNALS [n, K, W] from the norm of phi's gradient [n, K], logits, classes, hidden activations, last weights [K, H, C].
+    """INTERNALS [n, K, W] from the norm of phi's gradient [n, K], what `_confidence` returns, last weights [K, H, C].
 
     The last layer's gradient is the outer product of (h, 1) and p - e_y, and phi's that of (h, 1) and e_y - q, with q the
     posteriors among the other classes.

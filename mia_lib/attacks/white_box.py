@@ -16,7 +16,7 @@ from mia_lib.signals import Signals
 
 
 def one_internal(signals: Signals, name: str) -> np.ndarray:
-    """One of the INTERNALS of every model and fragment, float64 [K, N]; raises MiaError where the signals do not hold them."""
+    """One of the INTERNALS of every model and fragment, float64 [K, N]; raises MiaError where the signals hold none."""
     if signals.internals is None:
         raise MiaError("this attack reads inside the model, but the signals hold no internals (see read_internals)")
     if signals.internals.shape[2] != len(INTERNALS):
