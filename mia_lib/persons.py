@@ -41,5 +41,5 @@ def enrol(manifest: pd.DataFrame, split: Split, enrolment: int, seed: int) -> np
     sources = auditable_sources(manifest, split)
     sources = sources.iloc[np.random.default_rng([seed, 15]).permutation(len(sources))]
     chosen = sources[(sources["count"] >= enrolment) & (sources.groupby("speaker").cumcount() < enrolment)]
-    rows = np.isin(split.role, (HELD_OUT, UNSEEN)) & manifest["source"].astype(str).isin(chosen["source"]).to_numpy()
+    rows = manifest["source"].astype(str).isin(chosen["source"]).to_numpy()  # a source plays one part only
     return np.where(rows, split.role == HELD_OUT, -1).astype(np.int8)
