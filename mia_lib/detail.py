@@ -9,13 +9,29 @@ import numpy as np
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.perturbations import PERTURBATIONS
+from mia_lib.quick import summary_vectors
 from mia_lib.signals import Signals
 from mia_lib.stack import Stack
 
+
+def _inputs(stack: Stack, rows: np.ndarray) -> np.ndarray:
+    """What fragments are like, whatever a model says: mean and deviation of their features over time, float64 [n, D]."""
+    return summary_vectors(stack.experiment.features[rows].cpu()).astype(np.float64)
+
+
 EXTRAS: dict[str, Callable[[Stack, np.ndarray], np.ndarray]] = {
     "copies": lambda stack, rows: stack.copies(rows, len(PERTURBATIONS)),
+    "inputs": _inputs,
+    "internals": lambda stack, rows: stack.internals(rows),
 }
 """Name of a field of Signals -> its values for all models of a stack on the fragments `rows`, int64 [n]."""
+CHEAP = {"inputs"}
+"""Extras that are had for every fragment."""
+
+
+def fragment_attacks() -> list[str]:
+    """Names of the attacks that score single fragments, as opposed to persons."""
+    return [name for name in ATTACKS.names() if "person" not in needs_of(name)]
 
 
 def needs_of(attack: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pandas as pd
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
 from mia_lib.attacks.lira import deviation
-from mia_lib.detail import EXTRAS, detailed_signals, needs_of, whole_recordings
+from mia_lib.detail import CHEAP, EXTRAS, detailed_signals, fragment_attacks, needs_of, whole_recordings
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.experiment import Experiment
 from mia_lib.progress import progress
@@ -83,7 +83,7 @@ class References:
     def _detailed(self, needs: tuple[str, ...]) -> tuple[Signals, Signals, np.ndarray]:
         """The references' signals, the unexposed model's, and which fragments they are of; assembled once."""
         if needs not in self._details:
-            rows = self.detailed_rows
+            rows = np.arange(self.signals.member.shape[1]) if CHEAP.issuperset(needs) else self.detailed_rows
             member = np.concatenate([self.signals.member, self._unexposed.member])[:, rows]
             options = dict(aligned=True, population=self.signals.population[rows])
             everything = detailed_signals(self.stack, rows, needs, member, **options)
@@ -177,25 +177,25 @@ class References:
 
     def records(self) -> pd.DataFrame:
         """Accuracies of the targets and every attack, as a cached stage."""
-        experiment = self.experiment
+        experiment, attacks = self.experiment, fragment_attacks()
 
         def build(folder: Path, _scratch: Path) -> None:
             accuracies = {
                 f"{name}_accuracy": self.accuracy(side) for name, side in (("train", "train"), ("test", "held_out"))
             }
             tables = [experiment.table(PROTOCOL, "none", accuracies)]
-            with progress("attacks", len(ATTACKS.names()), "attack") as bar:
-                for attack in ATTACKS.names():
+            with progress("attacks", len(attacks), "attack") as bar:
+                for attack in attacks:
                     tables.append(self.attack_records(attack))
                     bar.update(1, attack)
             pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
 
-        attacks = [ATTACKS.get(name).__module__ for name in ATTACKS.names()]
+        modules = [ATTACKS.get(name).__module__ for name in attacks]
         modules = ("references", "detail", "perturbations", "evaluation", "protocols", "signals", "statistics")
         code = [f"mia_lib.{name}" for name in modules]
         params = {"logits": file_digest(Path(self.stack.logits.filename)), "corpus": experiment.corpus_name}
         params |= {"profile": experiment.profile, "seed": experiment.seed, "settings": self.settings.asdict()}
-        return pd.read_parquet(experiment.cache.stage("records", params, [*code, *attacks], build) / "records.parquet")
+        return pd.read_parquet(experiment.cache.stage("records", params, [*code, *modules], build) / "records.parquet")
 
     def against_count(self, attacks: list[str], counts: list[int], metric: str = "tpr_at_fpr_1e-2") -> pd.DataFrame:
         """Records of one metric for attacks that know fewer reference models, with their number in a column `models`."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mia_lib.defenses.base import Answers, defense_modules, make_defense
+from mia_lib.internals import read_internals
 from mia_lib.models import MODELS
 from mia_lib.perturbations import perturbed_features
 from mia_lib.protocols import REFERENCE, VALIDATION, Split
@@ -154,6 +155,17 @@ class Stack:
 
         folder = e.cache.stage("copies-logits", self._copies_params(rows, count), COPIES_CODE, build)
         return np.load(folder / "logits.npy", mmap_mode="r")
+
+    def internals(self, rows: np.ndarray) -> np.ndarray:
+        """What their owner reads inside all models for chosen fragments, float64 [models, n, W] (`read_internals`)."""
+        e, labels = self.experiment, self.labels[:, rows]
+
+        def build(folder: Path, _scratch: Path) -> None:
+            np.save(folder / "internals.npy", read_internals(self.models.network, e.features[rows], labels, e.device))
+
+        params = self._model_params() | dict(rows=digest(rows.tolist()), labels=digest(labels.tolist()))
+        code = ["mia_lib.internals", "mia_lib.models.layers", MODELS.get(self.config.model).__module__]
+        return np.load(e.cache.stage("internals", params, code, build) / "internals.npy", allow_pickle=False)
 
     def _copies_params(self, rows: np.ndarray, count: int) -> dict:
         chosen = dict(rows=digest(rows.tolist()), count=count, seed=self.experiment.seed)

@@ -6,7 +6,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.attacks.base import check_references
+from mia_lib.attacks.base import Attack, check_references
 from mia_lib.evaluation import best_threshold
 from mia_lib.signals import Signals
 
@@ -19,16 +19,19 @@ def compress(scores: np.ndarray) -> np.ndarray:
     return np.sign(scores) * np.log1p(np.abs(scores))
 
 
-@ATTACKS.register("combined")
-class Combined:
-    """The other attacks' scores weighed by a logistic model, learnt where reference models play the target."""
+class Combination:
+    """Base of attacks that weigh the scores of several parts by a logistic model, learnt where references play the target."""
 
     calibrated = True
 
     def __init__(self, seed: int = 0):
         self.seed = seed
 
-    def fit(self, references: Signals) -> "Combined":
+    def build_parts(self) -> list[Attack]:
+        """The attacks that are combined, not yet fitted."""
+        raise NotImplementedError
+
+    def fit(self, references: Signals) -> "Combination":
         inside, outside = check_references(references)
         x, member = [], []
         for k in np.flatnonzero((references.member >= 0).any(1))[:PRETENDERS]:
@@ -44,11 +47,11 @@ class Combined:
         self.parts = self._fitted(references)
         return self
 
-    def _fitted(self, references: Signals) -> list:
-        return [ATTACKS.get(name)(seed=self.seed).fit(references) for name in PARTS]
+    def _fitted(self, references: Signals) -> list[Attack]:
+        return [part.fit(references) for part in self.build_parts()]
 
     @staticmethod
-    def _scores(parts: list, target: Signals) -> np.ndarray:
+    def _scores(parts: list[Attack], target: Signals) -> np.ndarray:
         """Scores of all parts, [K, N, parts]."""
         return np.stack([compress(part.score(target)) for part in parts], axis=-1)
 
@@ -58,3 +61,11 @@ class Combined:
         scores = np.full(x.shape[:2], np.nan)
         scores[usable] = self.weights.decision_function(x[usable])
         return scores
+
+
+@ATTACKS.register("combined")
+class Combined(Combination):
+    """The other attacks' scores weighed by a logistic model, learnt where reference models play the target."""
+
+    def build_parts(self) -> list[Attack]:
+        return [ATTACKS.get(name)(seed=self.seed) for name in PARTS]

@@ -35,9 +35,13 @@ class LiRA:
         del seed  # nothing is drawn
         self.variance, self.sides = variance, sides
 
+    def values(self, signals: Signals) -> np.ndarray:
+        """The number of each model and fragment whose ratio is taken, float64 [K, N]: the logit-scaled confidence."""
+        return signals.statistics.phi
+
     def fit(self, references: Signals) -> "LiRA":
         inside, outside = check_references(references, self.online)
-        phi = references.statistics.phi
+        phi = self.values(references)
         shared = self.variance == "shared" or (self.variance == "auto" and len(phi) < SHARED_BELOW)
         self.sides_fitted = []
         for mask in (inside, outside) if self.online else (outside,):
@@ -46,7 +50,7 @@ class LiRA:
         return self
 
     def score(self, target: Signals) -> np.ndarray:
-        phi = target.statistics.phi
+        phi = self.values(target)
         out = self.sides_fitted[-1]
         if self.online:
             return norm.logpdf(phi, *self.sides_fitted[0]) - norm.logpdf(phi, *out)

@@ -1,0 +1,93 @@
+"""What only the owner of a model can read off it for a fragment: gradients and hidden activations, of K models at once.
+
+The cross-entropy is log(1 + exp(-phi)), with phi the logit-scaled confidence, so its gradient is that of phi times
+-sigmoid(-phi). The factor's logarithm is exact where a posterior rounds to 1 and the gradient itself would round to 0.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import logsigmoid
+
+from mia_lib.errors import MiaError
+from mia_lib.models.layers import StackedNetwork
+from mia_lib.progress import progress
+
+INTERNALS = ("log_gradient_norm", "log_output_gradient_norm", "hidden_norm", "class_cosine")
+"""The numbers that are read, with the gradient that of the cross-entropy in evaluation mode: log of its norm over all
+parameters; log of its norm over the last layer's; norm of the last hidden activations h; cosine of h and the weight vector of
+the fragment's class."""
+
+CHUNK_VALUES = 25_000_000  # gradients held at once, of all parameters of all models: 100 MB, a few times that inside
+SMALLEST_NORM = 1e-12
+
+
+def read_internals(
+    network: StackedNetwork, features: Tensor, labels: np.ndarray, device: str | torch.device = "cpu"
+) -> np.ndarray:
+    """The INTERNALS of every model and fragment, float64 [models, n, W].
+
+    features: [n, frames, bins]. labels: int64 [models, n], the fragment's class; the predicted class stands in for -1.
+    Every fragment is read by itself, in chunks of bounded memory. Raises MiaError unless the last layer is `output`.
+    """
+    if not hasattr(network, "output"):
+        raise MiaError(f"the architecture {type(network).__name__} must call its last layer 'output' to be read")
+    network = network.to(device).eval()
+    parameters = {name: p.detach() for name, p in network.named_parameters()}
+    read = vmap(grad(partial(_confidence, network), has_aux=True), in_dims=(None, 0, 0))
+    models, n = labels.shape
+    size = max(1, CHUNK_VALUES // sum(p.numel() for p in parameters.values()))
+    out, y = np.empty((models, n, len(INTERNALS))), torch.as_tensor(labels).T
+    with progress(f"internals of {models} models", n, "fragment") as bar:
+        for start in range(0, n, size):
+            x = features[start : start + size].to(device, network.mean.dtype)
+            gradients, answer = read(parameters, x, y[start : start + size].to(device))
+            norms = torch.stack([torch.linalg.vector_norm(g.flatten(2), dim=2) for g in gradients.values()])
+            numbers = _numbers(torch.linalg.vector_norm(norms.double(), dim=0), *answer, network.output.weight.detach())
+            out[:, start : start + size] = numbers.transpose(0, 1).cpu().numpy()
+            bar.update(len(x))
+    return out
+
+
+def _confidence(network: StackedNetwork, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, tuple]:
+    """Sum over models of phi for one fragment [frames, bins]; and its logits [K, C], classes [K], hidden activations [K, H].
+
+    Models share no parameter, so the gradient of the sum holds each model's own along the model axis.
+    """
+    kept = []
+    hook = network.output.register_forward_pre_hook(lambda _layer, arguments: kept.append(arguments[0][:, 0]))
+    try:
+        z = functional_call(network, parameters, (x[None],))[:, 0]
+    finally:
+        hook.remove()
+    y = torch.where(y >= 0, y, z.argmax(1))
+    return _phi(z, y).sum(), (z, y, kept[0])
+
+
+def _others(z: Tensor, y: Tensor) -> Tensor:
+    """Logits [..., C] without the fragment's class y [...]."""
+    return z.scatter(-1, y[..., None], -torch.inf)
+
+
+def _phi(z: Tensor, y: Tensor) -> Tensor:
+    return z.gather(-1, y[..., None])[..., 0] - torch.logsumexp(_others(z, y), -1)
+
+
+def _numbers(norm: Tensor, z: Tensor, y: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
+    """INTERNALS [n, K, W] from the norm of phi's gradient [n, K], what `_confidence` returns, last weights [K, H, C].
+
+    The last layer's gradient is the outer product of (h, 1) and p - e_y, and phi's that of (h, 1) and e_y - q, with q the
+    posteriors among the other classes.
+    """
+    z, hidden = z.double(), hidden.double()
+    factor = logsigmoid(-_phi(z, y))
+    q = torch.softmax(_others(z, y), -1)
+    length = torch.linalg.vector_norm(hidden, dim=-1)
+    output = factor + (q.square().sum(-1).log1p() + length.square().log1p()) / 2
+    models = torch.arange(len(weight), device=weight.device)
+    vector = weight[models, :, y].double()  # [n, K, H]
+    scale = (length * torch.linalg.vector_norm(vector, dim=-1)).clamp_min(SMALLEST_NORM)
+    return torch.stack([factor + norm.log(), output, length, (hidden * vector).sum(-1) / scale], dim=-1)
