@@ -115,8 +115,7 @@ class Stack:
         def build(folder: Path, _scratch: Path) -> None:
             np.save(folder / "logits.npy", self.answer(self.own_logits))
 
-        roles = hashlib.sha256(b"".join(split.role.tobytes() for split in self.splits)).hexdigest()
-        params = self._model_params() | dict(defense=self.defense_name, seeds=self.seeds, roles=roles)
+        params = self._model_params() | self._defense_params()
         code = [*CODE, *defense_modules(self.defense_name)]
         return np.load(self.experiment.cache.stage("answers", params, code, build) / "logits.npy", mmap_mode="r")
 
@@ -138,7 +137,7 @@ class Stack:
         def build(folder: Path, _scratch: Path) -> None:
             np.save(folder / "logits.npy", np.stack([self.answer(own) for own in self._own_copies(rows, count)]))
 
-        params = self._copies_params(rows, count) | dict(defense=self.defense_name, seeds=self.seeds)
+        params = self._copies_params(rows, count) | self._defense_params()
         code = [*COPIES_CODE, *defense_modules(self.defense_name)]
         folder = self.experiment.cache.stage("copies-answers", params, code, build)
         return np.load(folder / "logits.npy", mmap_mode="r")
@@ -170,6 +169,11 @@ class Stack:
     def _copies_params(self, rows: np.ndarray, count: int) -> dict:
         chosen = dict(rows=digest(rows.tolist()), count=count, seed=self.experiment.seed)
         return self._model_params() | {"copies": chosen}
+
+    def _defense_params(self) -> dict:
+        """Decides what becomes of what the models say; a defense may read the fragments set aside for it."""
+        roles = hashlib.sha256(b"".join(split.role.tobytes() for split in self.splits)).hexdigest()
+        return dict(defense=self.defense_name, seeds=self.seeds, roles=roles)
 
     def _model_params(self) -> dict:
         """Decides what the models say: the key of all stages that query them."""

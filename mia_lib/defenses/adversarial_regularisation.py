@@ -4,6 +4,7 @@ The logarithmic form of the paper, not the linear one of later code. The attacke
 posteriors and the true speaker; it and the model move in turn, all pairs of a stack at once.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,6 @@ from torch.nn.functional import logsigmoid, one_hot, relu
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
-from mia_lib.defenses.strength import checked, per_model
 from mia_lib.errors import MiaError
 from mia_lib.models.layers import Linear, StackedNetwork, uniform
 from mia_lib.objectives import Batch, Objective, cross_entropy
@@ -83,8 +83,8 @@ class AdversarialObjective(Objective):
     a model then learns to be right in training mode and to please h, and answer nonsense, in the other.)
     """
 
-    def __init__(self, weight: np.ndarray):
-        self.weight = weight
+    def __init__(self, weights: Tensor):
+        self.weights = weights  # lambda of each model, [models]
 
     def begin(self, job: Job, network: StackedNetwork) -> None:
         if job.reference is None:
@@ -93,7 +93,6 @@ class AdversarialObjective(Objective):
             if not len(rows) or job.labels[k][rows].min() < 0:
                 raise MiaError(f"model {k} needs reference fragments, each of one of its own speakers")
         device, dtype = network.mean.device, network.mean.dtype
-        self.weights = torch.tensor(per_model("adversarial_regularisation", self.weight, len(job.train)))
         self.weights = self.weights.to(device, dtype)
         longest = max(map(len, job.reference))
         self.reference = torch.from_numpy(np.stack([np.resize(rows, longest) for rows in job.reference])).to(device)
@@ -146,12 +145,9 @@ class AdversarialRegularisation(Defense):
 
     strengths = (0.3, 1.0, 3.0, 6.0)
     default = 1.0
+    bounds = (0, math.inf)
     trains = True
     needs_reference = True
 
-    def __init__(self, strength: float | Sequence[float] | None = None):
-        super().__init__(strength)
-        self.weight = checked("adversarial_regularisation", self.strength, 0, "a lambda of 0 or more")
-
     def objective(self, job: Job) -> Objective:
-        return AdversarialObjective(self.weight)
+        return AdversarialObjective(self.strength_of(job))

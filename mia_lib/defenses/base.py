@@ -34,8 +34,12 @@ class Defense:
     """Values of `strength` worth sweeping, weakest first."""
     default: float | None = None
     """The strength used when none is given."""
-    bounds: tuple[float, float] = (-math.inf, math.inf)
-    """The smallest and the largest strength that make sense."""
+    bounds: tuple[float, float] | None = None
+    """The smallest and the largest strength that make sense; None where there is nothing to set."""
+    whole = False
+    """Whether the strength must be a whole number."""
+    finite = True
+    """Whether an infinite strength makes no sense."""
     trains = False
     """Whether the models differ from undefended ones."""
     alters = False
@@ -55,11 +59,21 @@ class Defense:
         Raises UsageError for a strength outside `bounds`.
         """
         self.strength = self.default if strength is None else strength
+        values = np.atleast_1d(np.asarray([] if strength is None else strength, dtype=np.float64))
+        if strength is not None and (self.bounds is None or not values.size):
+            raise UsageError(f"there is no strength to set, but {strength} was given")
+        for value in values.tolist():
+            if not self._makes_sense(value):
+                low, high = self.bounds
+                span = f"of at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
+                kind = "whole number" if self.whole else "number"
+                raise UsageError(f"the strength must be a {kind} {span}, not {value:g}")
+
+    def _makes_sense(self, value: float) -> bool:
         low, high = self.bounds
-        for value in [] if self.strength is None else np.atleast_1d(self.strength).tolist():
-            if not (low <= value <= high and math.isfinite(value)):
-                span = f"at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
-                raise UsageError(f"the strength must be a number {span}, not {value:g}")
+        if math.isinf(value):
+            return not self.finite and value == high
+        return low <= value <= high and not (self.whole and value % 1)
 
     def strength_of(self, job: Job) -> torch.Tensor:
         """The strength of each model of a job: [models], of its dtype and on its device."""

@@ -10,6 +10,7 @@ reference fragments for a model, it is given its training fragments instead, and
 The random numbers are a pseudo-random generator's in floating point: enough to measure with, not to publish under.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,7 +22,6 @@ from torch.nn.functional import pad
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
-from mia_lib.defenses.strength import checked, per_model
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective, cross_entropy
@@ -119,7 +119,7 @@ class PrivateObjective(Objective):
             buffer.copy_(value)
         sizes = [len(rows) for rows in job.train]
         rates = [sampling_rate(job.config.batch_size, n) for n in sizes]
-        targets, steps = per_model("dp_sgd", self.epsilon, len(sizes)), own_steps(job.config, job.train)
+        targets, steps = np.broadcast_to(self.epsilon, len(sizes)), own_steps(job.config, job.train)
         noise = [
             noise_multiplier(float(target), rate, int(count), 1 / (2 * n))
             for target, rate, count, n in zip(targets, rates, steps, sizes, strict=True)
@@ -160,19 +160,19 @@ class DPSGD(Defense):
 
     strengths = (float("inf"), 100.0, 32.0, 16.0, 8.0, 4.0, 1.0)
     default = 8.0
+    bounds = (0.01, math.inf)
+    finite = False
     trains = True
     needs_reference = True
 
     def __init__(self, strength: float | Sequence[float] | None = None, clip: float = 1.0):
         super().__init__(strength)
-        tiny = np.finfo(float).tiny
-        self.epsilon = checked("dp_sgd", self.strength, tiny, "an epsilon above 0 (inf: clipping only)", finite=False)
         if not 0 < clip < float("inf"):
             raise UsageError(f"the clipping norm must be above 0, not {clip}")
         self.clip = clip
 
     def objective(self, job: Job) -> Objective:
-        return PrivateObjective(self.epsilon, self.clip)
+        return PrivateObjective(self.strength_of(job).double().cpu().numpy(), self.clip)
 
     def train(self, job: Job) -> TrainedModels:
         """With networks that normalise each fragment by itself."""

@@ -4,15 +4,13 @@ It is meant against small changes of the input, not against membership inference
 latter (Song, Shokri and Mittal, CCS 2019): a model that is robust around its members treats them differently.
 """
 
-from collections.abc import Sequence
+import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
-from mia_lib.defenses.strength import checked, per_model
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective, cross_entropy
 from mia_lib.training import Job
@@ -46,12 +44,8 @@ def worst_neighbours(
 class PGDObjective(Objective):
     """Cross-entropy of the worst neighbours of each batch; the accuracy that is followed is that on these."""
 
-    def __init__(self, radius: np.ndarray):
-        self.radius = radius
-
-    def begin(self, job: Job, network: StackedNetwork) -> None:
-        radii = torch.tensor(per_model("pgd", self.radius, len(job.train)))
-        self.radii = radii.to(network.mean.device, network.mean.dtype)
+    def __init__(self, radii: Tensor):
+        self.radii = radii  # of each model, [models]
 
     def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         start = 2 * batch.random(*features.shape[1:]).to(features.dtype) - 1
@@ -65,11 +59,8 @@ class PGD(Defense):
 
     strengths = (0.02, 0.05, 0.1, 0.2)
     default = 0.1
+    bounds = (0, math.inf)
     trains = True
 
-    def __init__(self, strength: float | Sequence[float] | None = None):
-        super().__init__(strength)
-        self.radius = checked("pgd", self.strength, 0, "a radius of 0 or more")
-
     def objective(self, job: Job) -> Objective:
-        return PGDObjective(self.radius)
+        return PGDObjective(self.strength_of(job))

@@ -5,7 +5,6 @@ import math
 import numpy as np
 
 from mia_lib.defenses.base import Answers, Defense
-from mia_lib.errors import UsageError
 
 FLOOR = math.log(1e-12)
 """Given out in place of the logarithm of a zero posterior, so that answers stay finite numbers."""
@@ -16,25 +15,9 @@ class OutputDefense(Defense):
     """Base of defenses that alter the posteriors of one model at a time, each fragment by itself.
 
     The answers are float32 log posteriors: -inf for the classes that a model does not have, `FLOOR` for a posterior of
-    zero, and one largest value, that of the class which the model itself puts first (of equal ones the lowest index).
-    Raises UsageError for a strength outside `bounds`, with `whole` also for one that is not a whole number.
-    """
+    zero, and one largest value, that of the class which the model itself puts first (of equal ones the lowest index)."""
 
     alters = True
-    bounds: tuple[float, float] | None = None
-    """The smallest and the largest strength that make sense; None where there is nothing to set."""
-    whole = False
-
-    def __init__(self, strength: float | None = None):
-        if strength is not None:
-            if self.bounds is None:
-                raise UsageError(f"there is no strength to set, but {strength:g} was given")
-            low, high = self.bounds
-            if not (low <= strength <= high and math.isfinite(strength)) or (self.whole and strength % 1):
-                span = f"of at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
-                kind = "whole number" if self.whole else "number"
-                raise UsageError(f"the strength must be a {kind} {span}, not {strength:g}")
-        super().__init__(strength)
 
     def answer(self, answers: Answers) -> np.ndarray:
         return np.stack([given_out(self.alter(log_posteriors(z)), z) for z in answers.logits])

@@ -1,5 +1,6 @@
 """SELENA (Tang et al., USENIX Security 2022): a student of sub-models that each know only some of the members."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -41,13 +42,13 @@ class Selena(TeacherStudent):
 
     strengths = (4.0, 6.0, 10.0)
     default = 6.0
+    bounds = (2, math.inf)
+    whole = True
 
     def __init__(self, strength: float | None = None):
         super().__init__(strength)
-        if not (np.isscalar(self.strength) and self.strength >= 2 and float(self.strength).is_integer()):
-            raise UsageError(
-                f"the strength of defense 'selena' is a number of sub-models, 2 or more, not {self.strength}"
-            )
+        if np.ndim(self.strength):
+            raise UsageError("selena takes one number of sub-models for all models of a stack")
         self.submodels = int(self.strength)
         self.out = max(1, round(SHARE * self.submodels))
 

@@ -4,6 +4,7 @@ The teachers train first, all in one stack; then the students, one per model and
 teachers answer and never see a label. The students are the models that are given out.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor
 
 from mia_lib.defenses.base import Defense
-from mia_lib.errors import UsageError
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective
 from mia_lib.signals import CHUNK_VALUES
@@ -138,17 +138,10 @@ class TeacherStudent(Defense):
 class Softened(TeacherStudent):
     """Teachers whose answers are softened by a temperature, the strength: one number, or one for each model."""
 
-    def __init__(self, strength: float | Sequence[float] | None = None):
-        super().__init__(strength)
-        values = np.asarray(self.strength, float)
-        if not (np.isfinite(values).all() and (values > 0).all() and values.size and values.ndim < 2):
-            raise UsageError(f"a temperature must be a number above 0, not {self.strength}")
+    bounds = (0.01, math.inf)
 
     def temperatures(self, job: Job) -> Tensor:
-        values = np.asarray(self.strength, float)
-        if values.ndim and len(values) != len(job.train):
-            raise UsageError(f"{len(values)} temperatures were given for {len(job.train)} models: give one for each")
-        return super().temperatures(job) * torch.as_tensor(values, dtype=job.dtype, device=job.device)
+        return super().temperatures(job) * self.strength_of(job)
 
 
 def teacher_seeds(seeds: Sequence[int], teachers: int = 1) -> list[int]:

@@ -181,7 +181,7 @@ def test_no_attack_reads_the_targets_membership(name):
         (lambda s: replace(s, aligned=False), "aligned"),
         (lambda s: s.with_members(np.where(np.arange(s.member.shape[1]) == 7, 1, s.member)),
          r"1 fragments \(the first is number 7\) are outside"),
-        (lambda s: s.with_members(np.where(s.population, -1, 1)), "no non-members"),
+        (lambda s: s.with_members(np.where(s.population, -1, np.ones_like(s.member))), "no non-members"),
     ],
 )  # fmt: skip
 def test_unusable_references_are_refused_in_one_sentence(name, change, sentence):

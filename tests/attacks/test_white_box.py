@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 from test_calibrated import auc, references
 
 from mia_lib.attacks import ATTACKS
+from mia_lib.detail import EXTRAS
 from mia_lib.errors import MiaError
 from mia_lib.experiment import Experiment
 from mia_lib.internals import INTERNALS
@@ -83,7 +84,7 @@ def rows(trained):
 
 @pytest.mark.parametrize("name", WHITE_BOX)
 def test_trained_models_give_members_away_and_one_that_saw_none_does_not(trained, rows, name):
-    internals, known = trained._internals(rows), trained.signals.columns(rows)
+    internals, known = trained.stack.internals(rows), trained.signals.columns(rows)
     known = replace(known, internals=internals[:-1])
     unexposed = replace(trained._unexposed.columns(rows), internals=internals[-1:])
     attack, member = ATTACKS.get(name)().fit(known.without(0)), known.member[0] == 1
@@ -92,12 +93,12 @@ def test_trained_models_give_members_away_and_one_that_saw_none_does_not(trained
 
 
 def test_internals_and_inputs_of_chosen_fragments_are_those_of_all_and_come_from_the_cache(trained, rows):
-    some, some_rows = trained._internals(rows[:3]), rows[:3]
+    some, some_rows = trained.stack.internals(rows[:3]), rows[:3]
     assert some.shape == (8, 3, len(INTERNALS)) and some.dtype == np.float64
-    np.testing.assert_allclose(some, trained._internals(rows)[:, :3], rtol=1e-4)
+    np.testing.assert_allclose(some, trained.stack.internals(rows)[:, :3], rtol=1e-4)
     before = len(trained.experiment.cache.timings)
-    np.testing.assert_array_equal(trained._internals(some_rows), some)
+    np.testing.assert_array_equal(trained.stack.internals(some_rows), some)
     assert trained.experiment.cache.timings[before:][0]["cached"]
-    inputs, features = trained._inputs(some_rows), trained.experiment.features[some_rows].numpy()
+    inputs, features = EXTRAS["inputs"](trained.stack, some_rows), trained.experiment.features[some_rows].numpy()
     np.testing.assert_allclose(inputs[:, : features.shape[2]], features.mean(1), rtol=1e-4, atol=1e-5)
     assert inputs.dtype == np.float64 and inputs.shape == (3, 2 * features.shape[2])

@@ -77,7 +77,7 @@ def test_a_killed_run_resumes_to_the_same_end(defense, tmp_path, monkeypatch):
             return super().losses(network, features, labels, batch)
 
     with pytest.raises(KeyboardInterrupt):
-        train_job(resuming, Killed(np.array(1.0)))
+        train_job(resuming, Killed(torch.ones(len(resuming.train))))
     assert resuming.checkpoint.exists()
     whole, resumed = defense(1.0).train(job), defense(1.0).train(resuming)
     torch.testing.assert_close(resumed.network.hidden.weight, whole.network.hidden.weight, rtol=1e-6, atol=1e-8)
@@ -108,7 +108,7 @@ def test_reference_fragments_leave_no_trace_in_the_running_statistics():
 
 
 def test_the_inference_network_learns_to_tell_and_tells_nothing_where_there_is_nothing():
-    objective = AdversarialObjective(np.array(1.0))
+    objective = AdversarialObjective(torch.ones(3))
     job = toy((4,))
     network = MODELS.get("paper_mfcc")(64, 8, [4]).double()
     network.initialise([1])
@@ -184,11 +184,11 @@ def test_models_trained_on_worst_neighbours_resist_them_in_every_seed():
 @pytest.mark.parametrize("name", ["adversarial_regularisation", "pgd"])
 def test_nonsense_strengths_are_refused(name):
     for strength in (":-1", ":nan", ":inf"):
-        with pytest.raises(UsageError, match=f"strength of {name} must be a"):
+        with pytest.raises(UsageError, match=f"defense '{name}': the strength must be a number of at least 0"):
             make_defense(name + strength)
     defense = type(make_defense(name))
-    with pytest.raises(UsageError, match="has 2 strengths for 3 models"):
+    with pytest.raises(UsageError, match="3 models need one strength, or one each, not 2"):
         defense([1.0, 2.0]).train(toy())
-    with pytest.raises(UsageError, match="strength of"):
+    with pytest.raises(UsageError, match="strength"):
         defense([])
     assert make_defense(name).strength == defense.default and list(defense.strengths) == sorted(defense.strengths)

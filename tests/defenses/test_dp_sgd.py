@@ -230,9 +230,9 @@ def test_networks_that_mix_fragments_and_jobs_without_reference_are_refused_in_o
 
 def test_nonsense_strengths_are_refused():
     for strength in ("0", "-1", "nan", "-inf"):
-        with pytest.raises(UsageError, match="strength of dp_sgd must be an epsilon above 0"):
+        with pytest.raises(UsageError, match=r"defense 'dp_sgd': the strength must be a number of at least 0\.01"):
             make_defense(f"dp_sgd:{strength}")
-    with pytest.raises(UsageError, match="has 2 strengths for 3 models"):
+    with pytest.raises(UsageError, match="3 models need one strength, or one each, not 2"):
         DPSGD([1.0, 2.0]).train(toy())
     with pytest.raises(UsageError, match="clipping norm"):
         DPSGD(1.0, clip=0.0)

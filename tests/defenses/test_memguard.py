@@ -187,5 +187,5 @@ def test_without_reference_fragments_it_is_refused_in_one_sentence():
 
 def test_references_leave_out_a_fragment_that_every_model_trained_on_or_gave_to_its_defender():
     member = np.array([[1, 1, 1, 0, -1], [0, 1, -1, 0, -1], [-1, 1, -1, 0, 1]])
-    known = References._covered(SimpleNamespace(signals=SimpleNamespace(member=member)), [0, 1, 2])
+    known = References._covered(SimpleNamespace(member=member), [0, 1, 2])
     assert known.tolist() == [True, False, False, False, False]

@@ -273,7 +273,7 @@ def test_altered_copies_differ_from_each_other_and_repeat():
 
 def test_only_a_defense_that_wants_altered_copies_gets_them_and_each_at_its_place(tmp_path):
     audio = (3000 * np.random.default_rng(0).standard_normal((6, 16_000))).astype(np.int16)
-    manifest = pd.DataFrame({"speaker": list("ababab")})
+    manifest = pd.DataFrame({"speaker": list("ababab"), "source": list("uvwxyz")})
     fragments, cache, device = Fragments(audio, manifest, {}, "six"), Cache(tmp_path), torch.device("cpu")
     common = dict(fragments=fragments, manifest=manifest, cache=cache, device=device, seed=3, settings=Settings())
     experiment = SimpleNamespace(features=compute_features("mfcc", fragments, 512, cache), **common)
