@@ -77,7 +77,7 @@ def test_a_killed_run_resumes_to_the_same_end(defense, tmp_path, monkeypatch):
             return super().losses(network, features, labels, batch)
 
     with pytest.raises(KeyboardInterrupt):
-        train_job(resuming, Killed(torch.ones(len(resuming.train))))
+        train_job(resuming, Killed(torch.ones(len(job.train), dtype=torch.float64)))
     assert resuming.checkpoint.exists()
     whole, resumed = defense(1.0).train(job), defense(1.0).train(resuming)
     torch.testing.assert_close(resumed.network.hidden.weight, whole.network.hidden.weight, rtol=1e-6, atol=1e-8)
@@ -108,7 +108,7 @@ def test_reference_fragments_leave_no_trace_in_the_running_statistics():
 
 
 def test_the_inference_network_learns_to_tell_and_tells_nothing_where_there_is_nothing():
-    objective = AdversarialObjective(torch.ones(3))
+    objective = AdversarialObjective(torch.ones(1))
     job = toy((4,))
     network = MODELS.get("paper_mfcc")(64, 8, [4]).double()
     network.initialise([1])
