@@ -190,12 +190,11 @@ class References:
                     bar.update(1, attack)
             pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
 
-        modules = [ATTACKS.get(name).__module__ for name in attacks]
         modules = ("references", "detail", "perturbations", "evaluation", "protocols", "signals", "statistics")
-        code = [f"mia_lib.{name}" for name in modules]
+        code = [f"mia_lib.{name}" for name in modules] + [ATTACKS.get(name).__module__ for name in attacks]
         params = {"logits": file_digest(Path(self.stack.logits.filename)), "corpus": experiment.corpus_name}
         params |= {"profile": experiment.profile, "seed": experiment.seed, "settings": self.settings.asdict()}
-        return pd.read_parquet(experiment.cache.stage("records", params, [*code, *modules], build) / "records.parquet")
+        return pd.read_parquet(experiment.cache.stage("records", params, code, build) / "records.parquet")
 
     def against_count(self, attacks: list[str], counts: list[int], metric: str = "tpr_at_fpr_1e-2") -> pd.DataFrame:
         """Records of one metric for attacks that know fewer reference models, with their number in a column `models`."""
