@@ -4,12 +4,9 @@ The cross-entropy is log(1 + exp(-phi)), with phi the logit-scaled confidence, s
 -sigmoid(-phi). The factor's logarithm is exact where a posterior rounds to 1 and the gradient itself would round to 0.
 """
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
 from torch.nn.functional import logsigmoid
 
 from mia_lib.errors import MiaError
@@ -21,7 +18,7 @@ INTERNALS = ("log_gradient_norm", "log_output_gradient_norm", "hidden_norm", "cl
 parameters; log of its norm over the last layer's; norm of the last hidden activations h; cosine of h and the weight vector of
 the fragment's class."""
 
-CHUNK_VALUES = 25_000_000  # gradients held at once, of all parameters of all models: 100 MB, a few times that inside
+CHUNK_VALUES = 2_000_000  # feature values read at once, over all models: some hundred MB inside
 SMALLEST_NORM = 1e-12
 
 
@@ -36,35 +33,40 @@ def read_internals(
     if not hasattr(network, "output"):
         raise MiaError(f"the architecture {type(network).__name__} must call its last layer 'output' to be read")
     network = network.to(device).eval()
-    parameters = {name: p.detach() for name, p in network.named_parameters()}
-    read = vmap(grad(partial(_confidence, network), has_aux=True), in_dims=(None, 0, 0))
     models, n = labels.shape
-    size = max(1, CHUNK_VALUES // sum(p.numel() for p in parameters.values()))
-    out, y = np.empty((models, n, len(INTERNALS))), torch.as_tensor(labels).T
+    size = max(1, CHUNK_VALUES // (models * features[0].numel()))
+    out, y = np.empty((models, n, len(INTERNALS))), torch.as_tensor(labels)
     with progress(f"internals of {models} models", n, "fragment") as bar:
         for start in range(0, n, size):
             x = features[start : start + size].to(device, network.mean.dtype)
-            gradients, answer = read(parameters, x, y[start : start + size].to(device))
-            norms = torch.stack([torch.linalg.vector_norm(g.flatten(2), dim=2) for g in gradients.values()])
-            numbers = _numbers(torch.linalg.vector_norm(norms.double(), dim=0), *answer, network.output.weight.detach())
-            out[:, start : start + size] = numbers.transpose(0, 1).cpu().numpy()
+            numbers = _read(network, x, y[:, start : start + size].to(device))
+            out[:, start : start + size] = numbers.cpu().numpy()
             bar.update(len(x))
     return out
 
 
-def _confidence(network: StackedNetwork, parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, tuple]:
-    """Sum over models of phi for one fragment [frames, bins]; and its logits [K, C], classes [K], hidden activations [K, H].
+def _read(network: StackedNetwork, x: Tensor, y: Tensor) -> Tensor:
+    """INTERNALS [K, n, W] of fragments x [n, frames, bins] with classes y [K, n], in one pass forth and one back.
 
-    Models share no parameter, so the gradient of the sum holds each model's own along the model axis.
+    In evaluation mode no fragment touches another, so the slope of the sum of all phi at a layer's output holds those of
+    each fragment's own phi; a layer turns its inputs and these into the norms of its parameters' gradients.
     """
-    kept = []
-    hook = network.output.register_forward_pre_hook(lambda _layer, arguments: kept.append(arguments[0][:, 0]))
+    seen: list[tuple] = []
+    layers = [layer for layer in network.modules() if any(True for _ in layer.parameters(recurse=False))]
+    hooks = [layer.register_forward_hook(lambda *call: seen.append(call)) for layer in layers]
     try:
-        z = functional_call(network, parameters, (x[None],))[:, 0]
+        with torch.enable_grad():
+            z = network(x.clone().requires_grad_())
+            y = torch.where(y >= 0, y, z.argmax(-1))
+            slopes = torch.autograd.grad(_phi(z, y).sum(), [output for _, _, output in seen])
     finally:
-        hook.remove()
-    y = torch.where(y >= 0, y, z.argmax(1))
-    return _phi(z, y).sum(), (z, y, kept[0])
+        for hook in hooks:
+            hook.remove()
+    with torch.no_grad():
+        calls = zip(seen, slopes, strict=True)
+        square = sum(layer.gradient_squares(inputs[0], slope).double() for (layer, inputs, _), slope in calls)
+        hidden = next(inputs[0] for layer, inputs, _ in seen if layer is network.output)
+        return _numbers(square.sqrt(), z, y, hidden, network.output.weight)
 
 
 def _others(z: Tensor, y: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ def _phi(z: Tensor, y: Tensor) -> Tensor:
 
 
 def _numbers(norm: Tensor, z: Tensor, y: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
-    """INTERNALS [n, K, W] from the norm of phi's gradient [n, K], what `_confidence` returns, last weights [K, H, C].
+    """INTERNALS [K, n, W] from the norms of phi's gradients [K, n], logits, classes, hidden activations and last weights.
 
     The last layer's gradient is the outer product of (h, 1) and p - e_y, and phi's that of (h, 1) and e_y - q, with q the
     posteriors among the other classes.
@@ -87,7 +89,7 @@ def _numbers(norm: Tensor, z: Tensor, y: Tensor, hidden: Tensor, weight: Tensor)
     q = torch.softmax(_others(z, y), -1)
     length = torch.linalg.vector_norm(hidden, dim=-1)
     output = factor + (q.square().sum(-1).log1p() + length.square().log1p()) / 2
-    models = torch.arange(len(weight), device=weight.device)
-    vector = weight[models, :, y].double()  # [n, K, H]
+    models = torch.arange(len(weight), device=weight.device)[:, None]
+    vector = weight[models, :, y].double()  # [K, n, H]
     scale = (length * torch.linalg.vector_norm(vector, dim=-1)).clamp_min(SMALLEST_NORM)
     return torch.stack([factor + norm.log(), output, length, (hidden * vector).sum(-1) / scale], dim=-1)

@@ -15,6 +15,8 @@ from mia_lib.errors import UsageError
 
 GROUPS, GROUP_CHANNELS = 8, 4
 
+EPSILON = 1e-5  # added to every variance before a division
+
 
 def uniform(weight: Tensor, generators: list[torch.Generator], bound: float, sizes: list[int] | None = None) -> None:
     """Fill weight[k] from U(-bound, bound) with generator k; of its last axis only sizes[k], the rest 0."""
@@ -37,13 +39,21 @@ class Conv1d(nn.Module):
     def initialise(self, generators: list[torch.Generator]) -> None:
         uniform(self.weight, generators, 1 / math.sqrt(self.weight.shape[1]))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def windows(self, x: Tensor) -> Tensor:
+        """What each output position sees: [models, batch, outputs, kernel * inputs]."""
         x = F.pad(x, (0, 0, self.padding, self.padding))
-        models, batch, length, channels = x.shape
-        out = length - self.dilation * (self.kernel - 1)
-        windows = torch.cat([x[:, :, t * self.dilation :][:, :, :out] for t in range(self.kernel)], dim=-1)
-        y = torch.bmm(windows.view(models, batch * out, self.kernel * channels), self.weight)
+        out = x.shape[2] - self.dilation * (self.kernel - 1)
+        return torch.cat([x[:, :, t * self.dilation :][:, :, :out] for t in range(self.kernel)], dim=-1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        windows = self.windows(x)
+        models, batch, out, seen = windows.shape
+        y = torch.bmm(windows.view(models, batch * out, seen), self.weight)
         return y.view(models, batch, out, -1)
+
+    def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Squared norms [models, batch] of the gradients that each example alone has, from its input and output slope."""
+        return (self.windows(x).transpose(2, 3) @ slope).square().sum((2, 3))
 
 
 class Linear(nn.Module):
@@ -62,6 +72,10 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.bias, x, self.weight)
+
+    def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Squared norms [models, batch] of the gradients that each example alone has, from its input and output slope."""
+        return slope.square().sum(2) * (1 + x.square().sum(2))
 
 
 class BatchNorm(nn.Module):
@@ -91,8 +105,15 @@ class BatchNorm(nn.Module):
             self.bias.view(-1),
             self.training,
             self.momentum,
+            EPSILON,
         )
         return y.view(-1, models, channels).transpose(0, 1).reshape(x.shape)
+
+    def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Squared norms [models, batch] of the gradients that each example alone has, in evaluation mode."""
+        mean, scale = self.running_mean[:, None], (self.running_var + EPSILON).rsqrt()[:, None]
+        rows = x.reshape(*x.shape[:2], -1, x.shape[-1])  # [models, batch, n, channels]
+        return _scale_and_shift_squares((rows - mean[:, None]) * scale[:, None], slope)
 
 
 class Dropout(nn.Module):
@@ -122,11 +143,10 @@ class GroupNorm(nn.Module):
     what its channels say. Nothing is shared between the examples of a batch, in training or later.
     """
 
-    def __init__(self, models: int, channels: int, eps: float = 1e-5):
+    def __init__(self, models: int, channels: int):
         super().__init__()
         most = max(1, min(GROUPS, channels // GROUP_CHANNELS))
         self.groups = next(g for g in range(most, 0, -1) if channels % g == 0)
-        self.eps = eps
         self.weight = nn.Parameter(torch.ones(models, channels))
         self.bias = nn.Parameter(torch.zeros(models, channels))
 
@@ -135,12 +155,26 @@ class GroupNorm(nn.Module):
         self.weight.data.fill_(1)
         self.bias.data.fill_(0)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def normalised(self, x: Tensor) -> Tensor:
+        """x [models, batch, ..., channels] with mean 0 and variance 1 per example and group: [models, batch, n, channels]."""
         models, batch, *_, channels = x.shape
         grouped = x.reshape(models, batch, -1, self.groups, channels // self.groups)
         variance, mean = torch.var_mean(grouped, dim=(2, 4), keepdim=True, correction=0)
-        y = ((grouped - mean) * torch.rsqrt(variance + self.eps)).reshape(models, -1, channels)
+        return ((grouped - mean) * torch.rsqrt(variance + EPSILON)).reshape(models, batch, -1, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.normalised(x).flatten(1, 2)
         return torch.addcmul(self.bias[:, None], y, self.weight[:, None]).reshape(x.shape)
+
+    def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Squared norms [models, batch] of the gradients that each example alone has."""
+        return _scale_and_shift_squares(self.normalised(x), slope)
+
+
+def _scale_and_shift_squares(normalised: Tensor, slope: Tensor) -> Tensor:
+    """Squared norms [models, batch] of a scale's and a shift's gradients; normalised: [models, batch, n, channels]."""
+    slope = slope.reshape(normalised.shape)
+    return (slope * normalised).sum(2).square().sum(2) + slope.sum(2).square().sum(2)
 
 
 NORMS = {"batch": BatchNorm, "group": GroupNorm}
