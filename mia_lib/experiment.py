@@ -78,7 +78,7 @@ class Experiment:
         defense: str = "none",
     ):
         self.corpus_name, self.profile, self.seed, self.max_bad = corpus, profile, seed, max_bad
-        self.defense = defense
+        self.defense, self.first_repeat = defense, 0
         self.settings = resolve(profile, corpus, settings)
         self.device = choose_device(device)
         self.corpus = open_corpus(corpus, data_root or None, seed)
@@ -88,10 +88,19 @@ class Experiment:
     def defended(self, defense: str) -> "Experiment":
         """The same experiment with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`)."""
         other = copy(self)
-        for name in ("groups", "splits", "stack", "_answers", "_details"):
+        for name in ("splits", "stack", "_answers", "_details"):
             other.__dict__.pop(name, None)
         make_defense(defense)  # refuses unknown names before anything is computed
         other.defense = defense
+        return other
+
+    def validation(self) -> "Experiment":
+        """One more target with its shadows, drawn as the others: strengths are chosen on it, never on the attacked ones."""
+        other = copy(self)
+        for name in ("groups", "splits", "stack", "_answers", "_details", "_detailed_rows"):
+            other.__dict__.pop(name, None)
+        other.first_repeat = self.settings.repeats
+        other.settings = replace(self.settings, repeats=1)
         return other
 
     def set_aside(self, splits: list[Split]) -> list[Split]:
@@ -122,7 +131,7 @@ class Experiment:
         s = self.settings
         validation = 0.1 if s.patience else 0.0
         groups = []
-        for repeat in range(s.repeats):
+        for repeat in range(self.first_repeat, self.first_repeat + s.repeats):
             seed = self.seed * 1000 + repeat
             if s.split == "lab41":
                 groups.append(lab41_splits(self.manifest, self.shadows, seed, validation))
@@ -140,7 +149,7 @@ class Experiment:
         """All targets and shadows, trained in one call."""
         s = self.settings
         epochs = [s.epochs, *[s.shadow_epochs] * self.shadows] * s.repeats
-        seeds = np.random.SeedSequence([self.seed, 8]).generate_state(len(self.splits))
+        seeds = np.random.SeedSequence([self.seed, 8, self.first_repeat]).generate_state(len(self.splits))
         return Stack(self, self.splits, epochs, seeds, self.defense)
 
     @property

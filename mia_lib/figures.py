@@ -23,6 +23,15 @@ NAMES = {
     "rmia_offline": "RMIA, offline",
     "shokri": "Shokri's per speaker",
     "combined": "all combined",
+    "lira_online_queries": "LiRA, online, 5 queries",
+    "lira_offline_queries": "LiRA, offline, 5 queries",
+    "rmia_online_queries": "RMIA, online, 5 queries",
+    "rmia_offline_queries": "RMIA, offline, 5 queries",
+    "label_only_calibrated": "label only, calibrated",
+    "quantile": "quantile regression",
+    "gradient_norm": "gradient norm (white box)",
+    "white_box": "white box, combined",
+    "mean_posterior": "mean largest posterior",
 }
 MEMBER, OTHER, UNSEEN, FOURTH = (sns.color_palette("colorblind")[i] for i in (3, 0, 2, 1))
 LOW_FPR = np.logspace(-3, 0, 200)
@@ -204,6 +213,39 @@ def against_count(records: pd.DataFrame, metric: str, chance: float) -> Figure:
     axis.set_xticks(counts, counts)
     axis.set(ylim=(0, None), xlabel="reference models", ylabel=f"{name(metric)}\n(95 % interval)")
     axis.legend(fontsize=9)
+    return figure
+
+
+def against_budget(records: pd.DataFrame) -> Figure:
+    """AUC of attacks against the number of questions asked about each fragment (column `queries`)."""
+    return _curves(
+        records[records["metric"].str.startswith("auc")], "queries", "attack", "questions about each fragment", "AUC"
+    )
+
+
+def enrolment(records: pd.DataFrame) -> Figure:
+    """AUC of attacks on persons against how many recordings of each there are; dashed: the model that saw nobody."""
+    parts = records["metric"].str.extract(r"^auc_enrolment_(\d+)(_control_unexposed)?$")
+    table = records.assign(recordings=parts[0].astype(float), control=parts[1].notna())[parts[0].notna()]
+    return _curves(table, "recordings", "attack", "recordings of each person", "AUC", "control")
+
+
+def _curves(
+    records: pd.DataFrame, x: str, hue: str, xlabel: str, ylabel: str, dashed: str = "", chance: float = 0.5
+) -> Figure:
+    """Values with their 95 % intervals against a column, by colour; dashed where the column `dashed` is true."""
+    figure, axis = plt.subplots(figsize=(8, 3.8))
+    keys = [hue, dashed] if dashed else [hue]
+    colours = dict(zip(dict.fromkeys(records[hue]), sns.color_palette("colorblind"), strict=False))
+    for i, (key, part) in enumerate(records.groupby(keys, sort=False)):
+        control = bool(dashed) and key[1]
+        span = np.abs(part[["low", "high"]].to_numpy().T - part["value"].to_numpy())
+        place, look = part[x] * (1 + 0.02 * i), dict(fmt="o--" if control else "o-", alpha=0.5 if control else 1)
+        label = name(key[0]) + (", control" if control else "")
+        axis.errorbar(place, part["value"], yerr=span, color=colours[key[0]], capsize=3, label=label, **look)
+    axis.axhline(chance, color="grey", linestyle=":", label="guessing")
+    axis.set(xlabel=xlabel, ylabel=f"{ylabel} (95 % interval)", xticks=sorted(set(records[x])))
+    axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

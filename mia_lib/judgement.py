@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mia_lib.attacks import ATTACKS
 from mia_lib.defenses.base import defense_modules, make_defense
 from mia_lib.evaluation import Measure, evaluate, mean_measure
 from mia_lib.experiment import PAPER_ATTACKS, Experiment
@@ -14,7 +15,7 @@ from mia_lib.protocols import PROTOCOLS
 from mia_lib.references import References
 from mia_lib.stages import file_digest
 
-ADAPTIVE = ("lira_online", "rmia_online")
+CALIBRATED = ("lira_online", "rmia_online")
 BINS = 15  # of the expected calibration error
 
 
@@ -30,7 +31,7 @@ def calibration_gaps(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
 
 
 class Judgement:
-    """One defense on one experiment, beside the undefended models."""
+    """One defense on one experiment, beside the undefended models (`none` judges those themselves)."""
 
     def __init__(self, undefended: Experiment, defense: str):
         self.undefended, self.defense = undefended, defense
@@ -38,8 +39,9 @@ class Judgement:
 
     @cached_property
     def references(self) -> References:
-        """Reference models behind the same defense."""
-        return References(self.experiment)
+        """Reference models behind the same defense, fewer and on fewer speakers than those of notebook 06."""
+        s = self.experiment.settings
+        return References(self.experiment, s.defense_references, s.defense_speakers)
 
     def utility(self) -> pd.DataFrame:
         """Accuracies, expected calibration error and training time, the last also as a ratio to the undefended models."""
@@ -63,39 +65,50 @@ class Judgement:
         measures = evaluate(e.audits(attack, protocol, shadows=shadows), e.settings.bootstrap, e.seed)
         return e.table(protocol, attack, measures, adaptive)
 
+    def quick(self) -> pd.DataFrame:
+        """What a choice of strength needs: utility, and the paper's attack with and without knowledge of the defense."""
+        return self._stage("quick", [("top3_network", p, a) for p in ("paper", "utterance") for a in (False, True)])
+
     def records(self) -> pd.DataFrame:
-        """Utility, the paper's attacks with and without knowledge of the defense under every protocol; a cached stage."""
+        """Utility and all attacks: the paper's two, knowing the defense or not, and those on the label alone, under every
+        protocol; and the strongest, on reference models behind the same defense, under protocol `utterance`."""
+        choices = [(a, p, adaptive) for a in PAPER_ATTACKS for p in PROTOCOLS for adaptive in (False, True)]
+        choices += [("label_only", p, True) for p in PROTOCOLS]
+        return pd.concat([self._stage("shadows", choices), self.calibrated()])
+
+    def calibrated(self) -> pd.DataFrame:
+        """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""
+
+        def build(folder: Path, _scratch: Path) -> None:
+            tables = [self.references.attack_records(attack).assign(adaptive=True) for attack in CALIBRATED]
+            pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
+
+        params, code = self._key("calibrated", self.references)
+        return pd.read_parquet(self.experiment.cache.stage("records", params, code, build) / "records.parquet")
+
+    def _stage(self, name: str, choices: list[tuple[str, str, bool]]) -> pd.DataFrame:
+        """Utility, and an attack for each of `choices` (attack, protocol, adaptive), as a cached stage."""
 
         def build(folder: Path, _scratch: Path) -> None:
             tables = [self.utility()]
-            choices = [(a, p, adaptive) for a in PAPER_ATTACKS for p in PROTOCOLS for adaptive in (False, True)]
             with progress(f"attacks on {self.defense}", len(choices), "attack") as bar:
                 for choice in choices:
                     tables.append(self.attacked(*choice))
                     bar.update(1)
             pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
 
-        return self._stage(build, self.experiment)
+        params, code = self._key(name, self.experiment)
+        return pd.read_parquet(self.experiment.cache.stage("records", params, code, build) / "records.parquet")
 
-    def calibrated(self) -> pd.DataFrame:
-        """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""
-
-        def build(folder: Path, _scratch: Path) -> None:
-            tables = [self.references.attack_records(attack).assign(adaptive=True) for attack in ADAPTIVE]
-            pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
-
-        return self._stage(build, self.references)
-
-    def _stage(self, build, models: Experiment | References) -> pd.DataFrame:
+    def _key(self, name: str, models: Experiment | References) -> tuple[dict, list[str]]:
+        """What decides a stage: parameters and modules."""
         e = self.experiment
-        code = [
-            f"mia_lib.{m}" for m in ("judgement", "experiment", "references", "evaluation", "signals", "statistics")
-        ]
+        names = ("judgement", "experiment", "references", "detail", "evaluation", "signals", "statistics")
+        code = [*(f"mia_lib.{m}" for m in names), *defense_modules(self.defense)]
+        code += sorted({ATTACKS.get(attack).__module__ for attack in ATTACKS.names()})
         params = dict(logits=file_digest(Path(models.stack.logits.filename)), corpus=e.corpus_name, profile=e.profile)
-        params |= dict(seed=e.seed, settings=e.settings.asdict(), defense=self.defense, of=type(models).__name__)
-        params |= dict(undefended=file_digest(Path(self.undefended.logits.filename)))
-        code += defense_modules(self.defense)
-        return pd.read_parquet(e.cache.stage("records", params, code, build) / "records.parquet")
+        params |= dict(seed=e.seed, settings=e.settings.asdict(), defense=self.defense, of=name)
+        return params | dict(undefended=file_digest(Path(self.undefended.logits.filename))), code
 
 
 def keeps_every_answer(undefended: Experiment, defense: str) -> bool:

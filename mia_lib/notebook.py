@@ -97,13 +97,13 @@ class Lab:
         """Show a sentence or a table, written in Markdown, whose numbers come from the records."""
         display(Markdown(text))
 
-    def listen(self, clips: dict[str, int], experiment: Experiment | None = None) -> None:
-        """Players for fragments: caption -> row of the fragment."""
+    def listen(self, clips: dict[str, int | np.ndarray], experiment: Experiment | None = None) -> None:
+        """Players: caption -> row of a fragment, or samples [n] of its own (full scale 1)."""
         fragments = (experiment or self.experiment).fragments
         players = []
-        for caption, row in clips.items():
-            buffer = io.BytesIO()
-            soundfile.write(buffer, fragments.audio[row], fragments.sample_rate, format="WAV")
+        for caption, clip in clips.items():
+            buffer, samples = io.BytesIO(), clip if isinstance(clip, np.ndarray) else fragments.audio[clip]
+            soundfile.write(buffer, samples, fragments.sample_rate, format="WAV", subtype="PCM_16")
             sound = base64.b64encode(buffer.getvalue()).decode()
             players.append(
                 f'<figure style="display:inline-block;margin:.5em"><figcaption>{caption}</figcaption>'

@@ -17,7 +17,7 @@ from mia_lib.detail import CHEAP, EXTRAS, detailed_signals, fragment_attacks, ne
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.experiment import Experiment
 from mia_lib.progress import progress
-from mia_lib.protocols import HELD_OUT, POPULATION, TRAIN, Split, audit_units, random_half_splits
+from mia_lib.protocols import HELD_OUT, NONE, POPULATION, TRAIN, Split, audit_units, random_half_splits
 from mia_lib.signals import Signals
 from mia_lib.stack import Stack
 from mia_lib.stages import file_digest
@@ -28,11 +28,15 @@ PRETENDERS = 2  # reference models that play the target while a threshold is lea
 
 
 class References:
-    """`n_references` + 1 models on random halves, and one on the population alone: the negative control's target."""
+    """Models on random halves, and one on the population alone: the negative control's target.
 
-    def __init__(self, experiment: Experiment):
-        self.experiment, self.settings = experiment, experiment.settings
-        self.count = self.settings.n_references + 1
+    count: reference models behind each target (None: `n_references`). speakers: how many of them the models know, drawn by
+    the experiment's seed (0: all); other people's fragments play no part.
+    """
+
+    def __init__(self, experiment: Experiment, count: int | None = None, speakers: int = 0):
+        self.experiment, self.settings, self.speakers = experiment, experiment.settings, speakers
+        self.count = (self.settings.n_references if count is None else count) + 1
         self._fits: dict[tuple, tuple] = {}
         self._details: dict[tuple, tuple] = {}
 
@@ -40,9 +44,13 @@ class References:
     def splits(self) -> list[Split]:
         """The splits of all models; the last one trains on the population and is held out from everything audited."""
         manifest = self.experiment.manifest
-        speakers = sorted(manifest["speaker"].astype(str).unique())
+        speakers = np.random.default_rng([self.experiment.seed, 17]).permutation(
+            manifest["speaker"].astype(str).unique()
+        )
+        speakers = sorted(speakers[: self.speakers or None].tolist())
         halves = random_half_splits(manifest, speakers, self.count, self.experiment.seed, POPULATION_SHARE)
-        unexposed = np.where(halves[0].role == POPULATION, TRAIN, HELD_OUT).astype(np.int8)
+        unexposed = np.select([halves[0].role == POPULATION, halves[0].role != NONE], [TRAIN, HELD_OUT], NONE)
+        unexposed = unexposed.astype(np.int8)
         return [*self.experiment.set_aside(halves), Split(halves[0].speakers, unexposed)]
 
     @cached_property
@@ -73,7 +81,7 @@ class References:
     @cached_property
     def detailed_rows(self) -> np.ndarray:
         """The fragments of whole recordings on which attacks run that see more than logits, int64 [n]."""
-        sources = self.experiment.manifest["source"].astype(str).to_numpy()
+        sources = np.where(self.splits[0].role != NONE, self.experiment.manifest["source"].astype(str), "")
         return whole_recordings(sources, self.settings.query_fragments, self.experiment.seed)
 
     def detailed_signals(self, needs: tuple[str, ...] = tuple(EXTRAS)) -> Signals:
@@ -222,7 +230,8 @@ class References:
         return pd.concat(tables)
 
     def exposure(self) -> pd.DataFrame:
-        """How far each audited fragment gives itself away: speaker, row, confidence outside, and exposure.
+        """How far each audited fragment gives itself away: speaker, row, confidence outside, exposure, and the seconds of its
+        recording up to the end of its last fragment.
 
         Exposure is the mean logit-scaled confidence of the models that trained on the fragment minus that of the others,
         in standard deviations of the latter, pooled over fragments.
@@ -232,5 +241,10 @@ class References:
         rows = np.flatnonzero(inside.any(0))
         out = masked_mean(phi, outside)
         spread = deviation(phi, outside, out, shared=True)
-        table = self.experiment.manifest.iloc[rows][["speaker", "utterance", "gender", "start"]].assign(row=rows)
+        manifest = self.experiment.manifest
+        seconds = (
+            manifest.groupby("utterance", observed=True)["start"].transform("max") + self.settings.fragment_seconds
+        )
+        table = manifest.assign(seconds=seconds).iloc[rows].assign(row=rows)
+        table = table[["speaker", "utterance", "gender", "start", "seconds", "row"]]
         return table.assign(outside=out[rows], exposure=((masked_mean(phi, inside) - out) / spread)[rows])

@@ -22,9 +22,11 @@ class Settings:
     split: str = "proportional"  # or "lab41": the paper's own LibriSpeech split
     train_fraction: float = 0.5  # share of each training speaker's utterances that the model trains on
     repeats: int = 3  # independent speaker splits, each with a target and shadows; all trained in one stack
-    n_shadows: int = 4  # shadow models per target
+    n_shadows: int = 2  # shadow models per target
     n_references: int = 16  # reference models on the target's speakers, for attacks that calibrate per fragment
     query_fragments: int = 1000  # about so many, in whole recordings, for attacks that ask several times about each
+    defense_references: int = 8  # reference models behind each defense that is judged
+    defense_speakers: int = 30  # speakers that those know (0: all)
     epochs: int = 50  # of the target and the reference models
     shadow_epochs: int = 50  # of the shadows
     batch_size: int = 32  # fragments in one step of each model
@@ -48,6 +50,8 @@ MINIMUM = {
     "repeats": 1,
     "n_shadows": 1,
     "n_references": 3,
+    "defense_references": 3,
+    "defense_speakers": 0,
     "query_fragments": 20,
     "epochs": 1,
     "shadow_epochs": 1,
@@ -64,6 +68,8 @@ PROFILES: dict[str, dict] = {
         repeats=1,
         n_shadows=2,
         n_references=4,
+        defense_references=4,
+        defense_speakers=16,
         query_fragments=200,
         epochs=12,
         shadow_epochs=12,

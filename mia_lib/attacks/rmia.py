@@ -15,7 +15,7 @@ from mia_lib.errors import MiaError
 from mia_lib.signals import Signals
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0)
-CORRECTIONS = tuple(np.linspace(0, 1, 6))  # values of the offline attack's a that are tried
+CORRECTIONS = (0.0, 0.3, 0.6, 1.0)  # values of the offline attack's a that are tried
 TUNERS, TUNING_FRAGMENTS = 3, 3000  # reference models that play the target while these are tuned, on so many fragments
 
 

@@ -1,0 +1,73 @@
+"""The paper's families of defenses with the strengths that are tried, and how one is chosen: on a validation model."""
+
+import pandas as pd
+
+from mia_lib.errors import UsageError
+from mia_lib.experiment import Experiment
+from mia_lib.judgement import Judgement
+from mia_lib.progress import progress
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "obfuscation": (
+        *("temperature:2", "temperature:5", "temperature:20", "rounding:3", "rounding:1", "top_k:3", "top_k:1"),
+        *("rank_reciprocal:3", "hamp_output", "memguard:0.5", "memguard:1", "label_only"),
+    ),
+    "regularisation": (
+        *("weight_decay:0.03", "dropout:0.5", "early_stopping:0.3", "label_smoothing:0.2", "mixup:1", "relaxloss:0.1"),
+        *("hamp:0.5", "augmentation:0.5", "augmentation:1", "spec_augment:0.4"),
+    ),
+    "distillation": ("distillation:2", "distillation:20", "dmp:2", "dmp:5", "selena:4"),
+    "adversarial": (
+        *("adversarial_regularisation:0.3", "adversarial_regularisation:1", "adversarial_regularisation:3"),
+        "pgd:0.1",
+    ),
+    "privacy": ("dp_sgd:inf", "dp_sgd:100", "dp_sgd:8"),
+}
+"""Family -> the defenses tried, with their strengths."""
+TOLERANCE = 0.03
+"""How much test accuracy a chosen defense may cost."""
+
+
+def validate(experiment: Experiment, family: str) -> pd.DataFrame:
+    """Every defense of a family, and `none`, on the validation model: one row each, indexed by defense.
+
+    Columns: test_accuracy; paper and utterance, the balanced accuracy of the paper's attack without knowledge of the
+    defense under those protocols; paper_adaptive and utterance_adaptive, with it; auc_adaptive, under `utterance`.
+    """
+    if family not in FAMILIES:
+        raise UsageError(f"unknown family {family!r}: choose one of {', '.join(FAMILIES)}")
+    validation, rows, names = experiment.validation(), [], ("none", *FAMILIES[family])
+    with progress(f"{family} on the validation model", len(names), "defense") as bar:
+        for name in names:
+            rows.append(_row(Judgement(validation, name).quick()))
+            bar.update(1, name)
+    return pd.DataFrame(rows, index=pd.Index(names, name="defense"))
+
+
+def _row(records: pd.DataFrame) -> dict[str, float]:
+    row = {"test_accuracy": records.loc[records["metric"] == "test_accuracy", "value"].iloc[0]}
+    for protocol in ("paper", "utterance"):
+        for adaptive in (False, True):
+            part = records[(records["protocol"] == protocol) & (records["adaptive"] == adaptive)].set_index("metric")
+            row[protocol + "_adaptive" * adaptive] = part["value"]["balanced_accuracy"]
+    row["auc_adaptive"] = part["value"]["auc"]
+    return row
+
+
+def choose(table: pd.DataFrame, column: str) -> str:
+    """The defense with the value of `column` nearest to chance, 0.5, of those that cost at most TOLERANCE of test accuracy.
+
+    table: of `validate`. Where all cost more, the one that costs least.
+    """
+    candidates = table.drop(index="none")
+    affordable = candidates[candidates["test_accuracy"] >= table.loc["none", "test_accuracy"] - TOLERANCE]
+    if affordable.empty:
+        return str(candidates["test_accuracy"].idxmax())
+    return str((affordable[column] - 0.5).abs().idxmin())
+
+
+def chosen(experiment: Experiment, family: str) -> dict[str, str]:
+    """What a family offers: `hides`, the best against the paper's attack as the paper ran it; `protects`, the best against
+    the same attack that knows the defense, under protocol `utterance`."""
+    table = validate(experiment, family)
+    return {"hides": choose(table, "paper"), "protects": choose(table, "auc_adaptive")}
