@@ -95,12 +95,12 @@ class Experiment:
         return other
 
     def validation(self) -> "Experiment":
-        """One more target with its shadows, drawn as the others: strengths are chosen on it, never on the attacked ones."""
+        """One more target with one shadow, drawn as the others: strengths are chosen on it, never on the attacked ones."""
         other = copy(self)
         for name in ("groups", "splits", "stack", "_answers", "_details", "_detailed_rows"):
             other.__dict__.pop(name, None)
-        other.first_repeat = self.settings.repeats
-        other.settings = replace(self.settings, repeats=1)
+        other.first_repeat, other.shadows = self.settings.repeats, 1
+        other.settings = replace(self.settings, repeats=1, n_shadows=1)
         return other
 
     def set_aside(self, splits: list[Split]) -> list[Split]:

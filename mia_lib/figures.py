@@ -249,6 +249,71 @@ def _curves(
     return figure
 
 
+def validation(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
+    """Each defense on the validation model: balanced accuracy of the paper's attack without and with knowledge of it.
+
+    table: of `families.validate`. Beside the name, the test accuracy.
+    """
+    figure, axis = plt.subplots(figsize=(8, 0.9 + 0.33 * len(table)))
+    y = np.arange(len(table))
+    without, knowing = table[protocol], table[f"{protocol}_adaptive"]
+    axis.hlines(y, without, knowing, color="grey", linewidth=1)
+    axis.scatter(without, y, color=OTHER, label="attack does not know the defense", zorder=3)
+    axis.scatter(knowing, y, color=MEMBER, marker="D", label="attack knows it", zorder=3)
+    axis.axvline(0.5, color="grey", linestyle=":", label="chance")
+    axis.set_yticks(y, [f"{n} ({100 * a:.0f} %)" for n, a in zip(table.index, table["test_accuracy"], strict=True)])
+    axis.invert_yaxis()
+    axis.set_xlabel(f"balanced accuracy of the paper's attack, protocol {protocol} (in brackets: test accuracy)")
+    axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def judged(records: pd.DataFrame, metric: str = "auc", protocol: str = "utterance", chance: float = 0.5) -> Figure:
+    """What each attack finds behind each judged defense, with 95 % intervals; hollow: it does not know the defense."""
+    table = records[(records["metric"] == metric) & (records["protocol"] == protocol)]
+    table = table[table["attack"] != "largest_posterior"]
+    attacks, defenses = list(dict.fromkeys(table["attack"])), list(dict.fromkeys(table["defense"]))
+    figure, axis = plt.subplots(figsize=(8, 1 + 0.24 * len(attacks) * (1 + len(defenses))))
+    for i, (defense, colour) in enumerate(zip(defenses, sns.color_palette("colorblind"), strict=False)):
+        for adaptive in (False, True):
+            part = table[(table["defense"] == defense) & (table["adaptive"] == adaptive)]
+            y = np.array([attacks.index(a) for a in part["attack"]]) + 0.22 * (i - (len(defenses) - 1) / 2)
+            span = np.abs(part[["low", "high"]].to_numpy().T - part["value"].to_numpy())
+            look = dict(fmt="D" if adaptive else "o", mfc=colour if adaptive else "white", color=colour, capsize=3)
+            axis.errorbar(part["value"], y, xerr=span, label=defense if adaptive else None, **look)
+    axis.axvline(chance, color="grey", linestyle=":", label="chance")
+    axis.set_yticks(range(len(attacks)), [name(a) for a in attacks])
+    axis.invert_yaxis()
+    axis.set_xlabel(f"{name(metric)}, protocol {protocol} (95 % interval; hollow: attack does not know the defense)")
+    axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
+    """Epsilon promised against the noise multiplier, both logarithmic."""
+    figure, axis = plt.subplots(figsize=(8, 3.5))
+    sns.lineplot(x=noise, y=budgets, ax=axis)
+    axis.axhline(1, color="grey", linestyle=":", label="epsilon 1: odds change by at most a factor of e")
+    axis.set(xscale="log", yscale="log", xlabel="noise, in multiples of the clipping norm", ylabel="epsilon promised")
+    axis.legend(fontsize=9)
+    return figure
+
+
+def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
+    """Privacy against utility: one point per defense (index), test accuracy x and leakage y, each with low and high."""
+    figure, axis = plt.subplots(figsize=(8.5, 5))
+    colours = dict(zip(dict.fromkeys(points["family"]), sns.color_palette("colorblind"), strict=False))
+    for defense, row in points.iterrows():
+        spans = {f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"}
+        axis.errorbar(row["x"], row["y"], fmt="o", color=colours[row["family"]], capsize=2, alpha=0.9, **spans)
+        axis.annotate(defense, (row["x"], row["y"]), (5, 4), textcoords="offset points", fontsize=8)
+    axis.axhline(chance, color="grey", linestyle=":")
+    axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
+    handles = [plt.Line2D([], [], marker="o", linestyle="", color=c, label=f) for f, c in colours.items()]
+    axis.legend(handles=handles, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
 def exposure(table: pd.DataFrame) -> Figure:
     """How far fragments give themselves away against how sure models that never saw them are (References.exposure)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)

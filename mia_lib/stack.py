@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mia_lib.defenses.base import Answers, defense_modules, make_defense
+from mia_lib.defenses.base import Answers, defense_modules, make_defense, training_part
 from mia_lib.internals import read_internals
 from mia_lib.models import MODELS
 from mia_lib.perturbations import perturbed_features
@@ -89,8 +89,8 @@ class Stack:
         code = ["mia_lib.training", "mia_lib.objectives", "mia_lib.models.layers"]
         code.append(MODELS.get(self.config.model).__module__)
         if self.defense.trains:
-            params |= dict(defense=self.defense_name)
-            code += defense_modules(self.defense_name)
+            params |= dict(defense=training_part(self.defense_name))
+            code += defense_modules(training_part(self.defense_name))
         if self.defense.needs_variants:
             code.append("mia_lib.variants")
         return TrainedModels.load(experiment.cache.stage("models", params, code, build), device)

@@ -33,6 +33,6 @@ def test_a_notebook_links_to_its_neighbours(notebook):
 
 
 def test_every_notebook_declares_the_agreed_parameters():
-    assert len(SERIES) == 7
+    assert len(SERIES) == 13
     for notebook in SERIES:
         check_parameters(notebook)

@@ -140,6 +140,12 @@ def make_defense(name: str) -> Defense:
     return parts[0] if len(parts) == 1 else Together(parts)
 
 
+def training_part(name: str) -> str:
+    """The part of a defense's name that changes the training; models are the same whatever else is in it."""
+    words = [word.strip() for word in name.split("+")]
+    return "+".join(word for word in words if make_defense(word).trains) or "none"
+
+
 def defense_modules(name: str) -> list[str]:
     """Dotted names of the modules whose code decides what a defense does, its bases' too (for keys of cached stages)."""
     kinds = [DEFENSES.get(word.strip().partition(":")[0]) for word in name.split("+")] if name != "none" else []
