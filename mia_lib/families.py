@@ -6,6 +6,7 @@ from mia_lib.errors import UsageError
 from mia_lib.experiment import Experiment
 from mia_lib.judgement import Judgement
 from mia_lib.progress import progress
+from mia_lib.verdicts import TOLERANCE
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "obfuscation": (
@@ -22,10 +23,6 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "combination": ("augmentation:1+label_only",),
 }
 """Family -> the defenses tried, with their strengths."""
-TOLERANCE = 0.03
-"""How much test accuracy a chosen defense may cost."""
-CLAIMED = 0.53
-"""Largest balanced accuracy of the paper's attack that counts as taken to chance."""
 
 
 def validate(experiment: Experiment, family: str) -> pd.DataFrame:
@@ -70,70 +67,6 @@ def judged(experiment: Experiment, family: str) -> pd.DataFrame:
     """Records of the undefended models and of what `chosen` finds, judged by every attack (see `Judgement.records`)."""
     names = dict.fromkeys(["none", *chosen(experiment, family).values()])
     return pd.concat([Judgement(experiment, name).records() for name in names])
-
-
-def strongest(records: pd.DataFrame, metric: str, protocol: str = "utterance") -> pd.Series:
-    """The record with the largest value of `metric` among the attacks that know the defense, under a protocol."""
-    rows = records[records["adaptive"] & (records["metric"] == metric) & (records["protocol"] == protocol)]
-    return rows.iloc[int(rows["value"].to_numpy().argmax())]
-
-
-def verdict(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
-    """What the records of one defense say of the claim that it takes the paper's attack to chance at little cost.
-
-    Claimed: balanced accuracy of the paper's attack, as the paper ran it (protocol `paper`, shadows undefended), at most
-    CLAIMED, for at most TOLERANCE of test accuracy. Then: is the strongest attack that knows the defense at chance?
-    """
-    rate = _value(records, "balanced_accuracy", "top3_network", "paper", adaptive=False)
-    cost = _value(undefended, "test_accuracy") - _value(records, "test_accuracy")
-    if rate > CLAIMED:
-        return "not reproduced"
-    if cost > TOLERANCE:
-        return f"reproduced, at {100 * cost:.0f} points of accuracy" + _adaptive_half(records)
-    return "reproduced" + _adaptive_half(records)
-
-
-def _adaptive_half(records: pd.DataFrame) -> str:
-    best = strongest(records, "auc")
-    return (
-        ", also against attackers who know it" if best["low"] <= 0.5 else "; holds only against a non-adaptive attacker"
-    )
-
-
-def _value(
-    records: pd.DataFrame, metric: str, attack: str = "none", protocol: str = "", adaptive: bool = False
-) -> float:
-    rows = records[(records["metric"] == metric) & (records["attack"] == attack) & (records["protocol"] == protocol)]
-    return float(rows.loc[rows["adaptive"] == adaptive, "value"].iloc[0])
-
-
-def summary(records: pd.DataFrame) -> pd.DataFrame:
-    """One row per defense of judged records: accuracy, the paper's attack, the strongest attacks, and a verdict in words."""
-    undefended, rows = records[records["defense"] == "none"], {}
-    for name, part in records.groupby("defense", sort=False):
-        auc, corner = strongest(part, "auc"), strongest(part, "tpr_at_fpr_1e-3")
-        rows[name] = {
-            "test accuracy": _value(part, "test_accuracy"),
-            "paper's attack": _value(part, "balanced_accuracy", "top3_network", "paper"),
-            "the same, adaptive": _value(part, "balanced_accuracy", "top3_network", "paper", adaptive=True),
-            "strongest AUC, utterance": auc["value"],
-            "by": auc["attack"],
-            "its TPR at 0.1 % FPR": corner["value"],
-            "strongest AUC, speaker": strongest(part, "auc", "speaker")["value"],
-            "training cost": _value(part, "train_seconds_ratio"),
-            "verdict": "undefended" if name == "none" else verdict(part, undefended),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def points(records: pd.DataFrame, family_of: dict[str, str], metric: str, protocol: str = "utterance") -> pd.DataFrame:
-    """One point per defense for `figures.plane`: test accuracy x, and y the strongest attack's `metric`, with intervals."""
-    rows = {}
-    for name, part in records.groupby("defense", sort=False):
-        x, y = part[part["metric"] == "test_accuracy"].iloc[0], strongest(part, metric, protocol)
-        spans = dict(x_low=x["low"], x_high=x["high"], y_low=y["low"], y_high=y["high"])
-        rows[name] = dict(family=family_of[name], x=x["value"], y=y["value"], **spans)
-    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def chosen(experiment: Experiment, family: str) -> dict[str, str]:

@@ -44,6 +44,7 @@ class Lab:
         settings: dict,
     ):
         figures.style()
+        pd.set_option("display.max_colwidth", None)
         self.name = name
         self._options = dict(
             profile=profile,

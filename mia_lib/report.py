@@ -8,6 +8,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from mia_lib import verdicts
 from mia_lib.console import duration
 from mia_lib.evaluation import FEW_UNITS
 from mia_lib.protocols import PROTOCOLS
@@ -35,6 +36,15 @@ LABELS = {
     "balanced_accuracy_control_unexposed": "Balanced accuracy, model that saw none of the data",
 }
 """Metric -> how the report calls it, in the order in which it shows them; others follow by their own names."""
+DEFENSE_COLUMNS = {
+    "test accuracy": "accuracy",
+    "paper's attack": "accuracy",
+    "the same, adaptive": "accuracy",
+    "strongest AUC, utterance": "auc",
+    "its TPR at 0.1 % FPR": "tpr_",
+    "strongest AUC, speaker": "auc",
+}
+"""Columns of the table of defenses -> the metric as which its numbers are written."""
 RATES = ("accuracy", "precision", "recall", "tpr_")
 
 
@@ -75,6 +85,8 @@ def short_name(corpus: str) -> str:
 
 def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     """Everything that the report shows of one corpus, as text: summary, utility, a table per protocol, controls."""
+    rows = rows.assign(adaptive=rows["adaptive"].astype(str).str.lower().isin(("true", "1", "1.0")))
+    judged, rows = rows, rows[rows["defense"].isin(("none", "")) & ~rows["adaptive"]]
     control = rows["metric"].str.contains("control")
     utility, attacks = rows[(rows["attack"] == "none") & ~control], rows[(rows["attack"] != "none") & ~control]
     controls = [_control(row) for row in rows[control].to_dict("records")]
@@ -89,7 +101,22 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
         "utility": [_cell(row) for row in sorted(utility.to_dict("records"), key=lambda row: _rank(row["metric"]))],
         "protocols": [protocol_table(protocol, named[protocol]) for protocol in protocols],
         "controls": control_table(controls),
+        "defenses": defense_table(judged),
+        "defense_columns": list(DEFENSE_COLUMNS),
     }
+
+
+def defense_table(records: pd.DataFrame) -> list[dict]:
+    """One row per judged defense of a corpus, beside no defense: numbers as text, and the verdict computed from them."""
+    known = records[records["adaptive"] & (records["attack"] == "lira_online")]["defense"].unique()
+    if set(known) <= {"none"}:
+        return []
+    table = verdicts.summary(records[records["defense"].isin(known)])
+    return [
+        {"defense": name, "verdict": row["verdict"], "by": row["by"]}
+        | {key: number(metric, row[key]) for key, metric in DEFENSE_COLUMNS.items()}
+        for name, row in table.iterrows()
+    ]
 
 
 def few_units(attacks: pd.DataFrame) -> list[str]:

@@ -1,0 +1,87 @@
+"""Defenses are chosen on a model that is never attacked, and judged by attackers who know them and who do not."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mia_lib import families
+from mia_lib.defenses.base import make_defense
+from mia_lib.errors import UsageError
+from mia_lib.experiment import Experiment
+from mia_lib.judgement import Judgement, calibration_gaps, keeps_every_answer
+from mia_lib.protocols import HELD_OUT, REFERENCE, TRAIN
+from mia_lib.verdicts import TOLERANCE
+
+SMALL = dict(
+    max_speakers=0, max_utterances=0, epochs=20, shadow_epochs=20, n_shadows=2, bootstrap=50, query_fragments=100
+)
+SMALL |= dict(defense_references=4, defense_speakers=0, repeats=2)
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    return Experiment("demo:24x10", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=SMALL)
+
+
+def value(records, metric, attack="top3_network", protocol="paper", adaptive=False):
+    rows = records[(records["metric"] == metric) & (records["attack"] == attack) & (records["protocol"] == protocol)]
+    return rows.loc[rows["adaptive"] == adaptive, "value"].iloc[0]
+
+
+def test_calibration_gaps_by_hand():
+    gaps = calibration_gaps(np.array([0.95, 0.99, 0.40]), np.array([1.0, 0.0, 0.0]))
+    np.testing.assert_allclose(gaps, [0.47, 0.47, 0.40])
+    assert calibration_gaps(np.array([1.0, 1.0]), np.array([1.0, 1.0])).mean() == 0
+
+
+def test_a_temperature_fools_who_does_not_know_it_and_nobody_else(experiment):
+    plain, defended = Judgement(experiment, "none").quick(), Judgement(experiment, "temperature:20").quick()
+    assert value(plain, "balanced_accuracy") > 0.85
+    assert value(defended, "balanced_accuracy") < 0.6
+    assert value(defended, "balanced_accuracy", adaptive=True) > 0.85
+    assert set(defended["defense"]) == {"temperature:20"}
+    assert keeps_every_answer(experiment, "temperature:20") and not keeps_every_answer(experiment, "mixup")
+
+
+def test_full_records_hold_every_kind_of_attacker_and_controls(experiment):
+    records = Judgement(experiment, "label_only").records()
+    found = set(map(tuple, records[["attack", "adaptive"]].drop_duplicates().to_numpy()))
+    assert {("top3_network", False), ("top3_network", True), ("label_only", True), ("lira_online", True)} <= found
+    assert value(records, "auc", "largest_posterior", "utterance") == 0.5
+    assert {"calibration_error", "train_seconds_ratio", "auc_control_unexposed"} <= set(records["metric"])
+
+
+def test_the_validation_model_is_none_of_the_attacked_ones_and_needs_no_more_shadows(experiment):
+    validation = experiment.validation()
+    assert len(validation.splits) == 2 and validation.targets() == [0]
+    target = validation.splits[0]
+    assert all((target.role != experiment.splits[k].role).any() for k in experiment.targets())
+    assert validation.stack.seeds[0] not in experiment.stack.seeds
+
+
+def test_a_defense_that_needs_data_gets_some_that_is_neither_trained_on_nor_audited(experiment):
+    defended = experiment.defended("dmp")
+    for before, after in zip(experiment.splits, defended.splits, strict=True):
+        aside = after.role == REFERENCE
+        assert aside.any() and (before.role[aside] == HELD_OUT).all()
+        assert ((before.role == TRAIN) == (after.role == TRAIN)).all()
+        assert not set(experiment.manifest["source"][aside]) & set(
+            experiment.manifest["source"][after.role == HELD_OUT]
+        )
+
+
+def test_the_choice_is_the_nearest_to_chance_among_what_costs_little():
+    table = pd.DataFrame(
+        dict(test_accuracy=[0.95, 0.94, 0.95 - TOLERANCE, 0.5], paper=[1.0, 0.7, 0.45, 0.5]),
+        index=["none", "weak", "good", "ruinous"],
+    )
+    assert families.choose(table, "paper") == "good"
+    assert families.choose(table.drop(index=["weak", "good"]), "paper") == "ruinous"
+
+
+def test_every_defense_of_the_families_exists_and_others_are_refused(experiment):
+    for names in families.FAMILIES.values():
+        for name in names:
+            assert make_defense(name)
+    with pytest.raises(UsageError, match="unknown family 'hope': choose one of obfuscation"):
+        families.validate(experiment, "hope")
