@@ -19,7 +19,7 @@ def test_all_notebooks_complete_on_a_voices_tree(tmp_path, capfd):
     assert list(results.columns) == COLUMNS and set(results["corpus"]) == {"voices:devkit", "demo"}
     assert {f"test_accuracy_room_{room}" for room in ("rm1", "rm3")} <= set(results["metric"])
     assert results["value"].notna().all() and (results["low"] <= results["high"]).all()
-    assert len(list(run.glob("0?_*.ipynb"))) == 7 and not list(run.glob("*.failed.ipynb"))
+    assert len(list(run.glob("??_*.ipynb"))) == 13 and not list(run.glob("*.failed.ipynb"))
     pictures = {p.stem for p in (run / "figures").glob("*.png")}
     expected = ("00_start_here-main_result", "04_membership_attack-roc", "05_far_field_speech-near_far")
     assert {*expected, "06_stronger_attacks-roc"} <= pictures
@@ -27,4 +27,4 @@ def test_all_notebooks_complete_on_a_voices_tree(tmp_path, capfd):
     assert "voices:devkit" in (run / "index.html").read_text()
     capfd.readouterr()
     assert cli.main(command) == 0
-    assert capfd.readouterr().out.count("done before") == 7
+    assert capfd.readouterr().out.count("done before") == 13
