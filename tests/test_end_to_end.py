@@ -13,6 +13,7 @@ def test_all_notebooks_complete_on_a_voices_tree(tmp_path, capfd):
     root, outputs = voices_tree(tmp_path / "data", speakers=12, segments=5), tmp_path / "outputs"
     command = ["run", "--corpus", "voices:devkit", "--data-root", str(root), "--outputs", str(outputs)]
     command += ["--profile", "smoke", "--run-id", "voices", "--set", "epochs=2", "shadow_epochs=2", "bootstrap=20"]
+    command += ["query_fragments=40", "n_references=3", "defense_references=3"]
     assert cli.main(command) == 0, capfd.readouterr()
     run = outputs / "voices"
     results = pd.read_csv(run / "results.csv")
@@ -22,7 +23,7 @@ def test_all_notebooks_complete_on_a_voices_tree(tmp_path, capfd):
     assert len(list(run.glob("??_*.ipynb"))) == 13 and not list(run.glob("*.failed.ipynb"))
     pictures = {p.stem for p in (run / "figures").glob("*.png")}
     expected = ("00_start_here-main_result", "04_membership_attack-roc", "05_far_field_speech-near_far")
-    assert {*expected, "06_stronger_attacks-roc"} <= pictures
+    assert {*expected, "06_stronger_attacks-roc", "12_comparison-plane"} <= pictures
     assert json.loads((run / "run.json").read_text())["parameters"]["corpus"] == "voices:devkit"
     assert "voices:devkit" in (run / "index.html").read_text()
     capfd.readouterr()
