@@ -133,7 +133,7 @@ def test_list_of_one_section_prints_only_that(capsys):
 
 
 def test_list_shows_type_default_and_meaning_of_settings():
-    assert " ".join(listing.settings()["n_shadows"].split()) == "int = 4 shadow models per target"
+    assert " ".join(listing.settings()["n_shadows"].split()) == "int = 2 shadow models per target"
 
 
 def test_list_leaves_out_sections_that_hold_nothing(monkeypatch):
