@@ -1,5 +1,7 @@
 """The paper's families of defenses with the strengths that are tried, and how one is chosen: on a validation model."""
 
+from functools import cache
+
 import pandas as pd
 
 from mia_lib.errors import UsageError
@@ -25,8 +27,11 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 """Family -> the defenses tried, with their strengths."""
 
 
+@cache
 def validate(experiment: Experiment, family: str) -> pd.DataFrame:
     """Every defense of a family, and `none`, on the validation model: one row each, indexed by defense.
+
+    Measured once for each experiment; what is returned is shared, so change a copy.
 
     Columns: test_accuracy; paper and utterance, the balanced accuracy of the paper's attack without knowledge of the
     defense under those protocols; paper_adaptive and utterance_adaptive, with it; auc_adaptive, under `utterance`.
