@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from mia_lib.errors import MiaError
+from mia_lib.models.examples import gradient_squares, recorded
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.progress import progress
 
@@ -46,26 +47,13 @@ def read_internals(
 
 
 def _read(network: StackedNetwork, x: Tensor, y: Tensor) -> Tensor:
-    """INTERNALS [K, n, W] of fragments x [n, frames, bins] with classes y [K, n], in one pass forth and one back.
-
-    In evaluation mode no fragment touches another, so the slope of the sum of all phi at a layer's output holds those of
-    each fragment's own phi; a layer turns its inputs and these into the norms of its parameters' gradients.
-    """
-    seen: list[tuple] = []
-    layers = [layer for layer in network.modules() if any(True for _ in layer.parameters(recurse=False))]
-    hooks = [layer.register_forward_hook(lambda *call: seen.append(call)) for layer in layers]
-    try:
-        with torch.enable_grad():
-            z = network(x.clone().requires_grad_())
-            y = torch.where(y >= 0, y, z.argmax(-1))
-            slopes = torch.autograd.grad(_phi(z, y).sum(), [output for _, _, output in seen])
-    finally:
-        for hook in hooks:
-            hook.remove()
+    """INTERNALS [K, n, W] of fragments x [n, frames, bins] with classes y [K, n], in one pass forth and one back."""
+    with torch.enable_grad(), recorded(network) as calls:
+        z = network(x.clone().requires_grad_())
+        y = torch.where(y >= 0, y, z.argmax(-1))
+        square = gradient_squares(calls, _phi(z, y))
     with torch.no_grad():
-        calls = zip(seen, slopes, strict=True)
-        square = sum(layer.gradient_squares(inputs[0], slope).double() for (layer, inputs, _), slope in calls)
-        hidden = next(inputs[0] for layer, inputs, _ in seen if layer is network.output)
+        hidden = next(inputs[0] for layer, inputs, _ in calls if layer is network.output)
         return _numbers(square.sqrt(), z, y, hidden, network.output.weight)
 
 

@@ -163,7 +163,12 @@ class Stack:
             np.save(folder / "internals.npy", read_internals(self.models.network, e.features[rows], labels, e.device))
 
         params = self._model_params() | dict(rows=digest(rows.tolist()), labels=digest(labels.tolist()))
-        code = ["mia_lib.internals", "mia_lib.models.layers", MODELS.get(self.config.model).__module__]
+        code = [
+            "mia_lib.internals",
+            "mia_lib.models.examples",
+            "mia_lib.models.layers",
+            MODELS.get(self.config.model).__module__,
+        ]
         return np.load(e.cache.stage("internals", params, code, build) / "internals.npy", allow_pickle=False)
 
     def _copies_params(self, rows: np.ndarray, count: int) -> dict:

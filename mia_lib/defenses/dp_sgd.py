@@ -17,18 +17,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
 from torch.nn.functional import pad
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.errors import MiaError, UsageError
+from mia_lib.models.examples import gradient_squares, recorded
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective, cross_entropy
 from mia_lib.privacy import noise_multiplier
 from mia_lib.training import Job, TrainedModels, feature_statistics, own_steps, train_job
 
-GRADIENT_VALUES = 2**26  # of single fragments held at once, over all models: 256 MB
 STREAM = 16  # tells the draws of a schedule from others with the same seed
 
 
@@ -53,31 +52,22 @@ def poisson_schedule(indices: np.ndarray, steps: int, rate: float, seed: int) ->
     return schedule
 
 
-def fragment_gradients(network: StackedNetwork, features: Tensor, labels: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """Gradients of every single fragment's loss, each [batch, *parameter], and the logits [models, batch, classes].
+def clipped_gradients(
+    network: StackedNetwork, features: Tensor, labels: Tensor, clip: float, drawn: Tensor
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Sum over the batch of the fragments' gradients, each scaled to a norm of at most `clip`; and the logits.
 
-    features: [models, batch, frames, bins]. labels: int64 [models, batch]. The parameters of a model have the gradient of
-    its own fragment only, for the losses of the models are added up and share nothing.
+    features: [models, batch, frames, bins]. labels: int64 [models, batch]. drawn: bool [models, batch], which fragments
+    count. The norm is over all parameters of one model. No fragment's gradient is ever held by itself: norms first, then
+    one more pass back in which each loss has its weight (Lee and Kifer, PETS 2021).
     """
-    buffers = dict(network.named_buffers())
-
-    def loss(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        logits = functional_call(network, (parameters, buffers), (x[:, None],))
-        return cross_entropy(logits, y[:, None]).sum(), logits[:, 0]
-
-    parameters = {name: p.detach() for name, p in network.named_parameters()}
-    gradients, logits = vmap(grad(loss, has_aux=True), in_dims=(None, 1, 1))(parameters, features, labels)
-    return gradients, logits.transpose(0, 1)
-
-
-def clipped_sum(gradients: dict[str, Tensor], clip: float, drawn: Tensor) -> dict[str, Tensor]:
-    """Sum over the batch of gradients, each scaled to a norm of at most `clip`: [batch, models, ...] -> [models, ...].
-
-    The norm is over all parameters of one model. drawn: bool [models, batch], which fragments count.
-    """
-    norms = sum(g.flatten(2).square().sum(-1) for g in gradients.values()).sqrt()
-    factor = drawn.T * (clip / norms.clamp_min(clip))
-    return {name: torch.einsum("bk,bk...->k...", factor, g) for name, g in gradients.items()}
+    with recorded(network) as calls:
+        logits = network(features)
+    losses, parameters = cross_entropy(logits, labels), dict(network.named_parameters())
+    norms = gradient_squares(calls, losses, retain_graph=True).sqrt()
+    weights = (drawn * (clip / norms.clamp_min(clip))).to(losses.dtype)
+    sums = torch.autograd.grad(losses, list(parameters.values()), weights)
+    return dict(zip(parameters, sums, strict=True)), logits.detach()
 
 
 def gaussian(network: StackedNetwork, deviation: Tensor, generators: list[torch.Generator]) -> dict[str, Tensor]:
@@ -134,24 +124,13 @@ class PrivateObjective(Objective):
         drawn = batch.indices >= 0
         width = max(1, int(drawn.sum(1).max()))  # draws stand first in their row
         features = features[:, :width].masked_fill(~drawn[:, :width, None, None], 0)
-        sums, logits = self._sums(network, features, labels[:, :width], drawn[:, :width])
+        sums, logits = clipped_gradients(network, features, labels[:, :width], self.clip, drawn[:, :width])
         noise = gaussian(network, self.noise * self.clip, batch.generators())
         for name, parameter in network.named_parameters():
             share = self.expected.view(-1, *[1] * (parameter.ndim - 1))
             parameter.grad = (sums[name] + noise[name]) / share
         losses = cross_entropy(logits, labels[:, :width]).masked_fill(~drawn[:, :width], 0).sum(1)
         return losses / drawn.sum(1).clamp_min(1), pad(logits, (0, 0, 0, drawn.shape[1] - width))
-
-    def _sums(self, network: StackedNetwork, features: Tensor, labels: Tensor, drawn: Tensor):
-        """Clipped sums over the batch, and its logits, a few fragments at a time."""
-        size = max(1, GRADIENT_VALUES // sum(p.numel() for p in network.parameters()))
-        sums, logits = {}, []
-        for x, y, mask in zip(*(t.split(size, 1) for t in (features, labels, drawn)), strict=True):
-            gradients, answers = fragment_gradients(network, x, y)
-            part = clipped_sum(gradients, self.clip, mask)
-            sums = {name: sums[name] + value if sums else value for name, value in part.items()}
-            logits.append(answers)
-        return sums, torch.cat(logits, 1)
 
 
 @DEFENSES.register("dp_sgd")
@@ -164,6 +143,7 @@ class DPSGD(Defense):
     finite = False
     trains = True
     needs_reference = True
+    code = ("mia_lib.models.examples",)
 
     def __init__(self, strength: float | Sequence[float] | None = None, clip: float = 1.0):
         super().__init__(strength)

@@ -1,8 +1,9 @@
 """Layers for K models at once: every tensor carries a leading model axis, and K = 1 is not a special case.
 
 Activations are [models, batch, length, channels]. A convolution is a copy of its windows and one batched matrix
-product; batch normalisation sees models × channels as so many channels. Each model is initialised from a generator of its
-own, in the order of its layers, so that it starts the same whatever else is in the stack.
+product. Each model is initialised from a generator of its own, in the order of its layers, so that it starts the same
+whatever else is in the stack. What a stack of small models waits for is memory: two operations have a gradient of their
+own, which passes over the activations fewer times than the chain rule would.
 """
 
 import math
@@ -28,6 +29,82 @@ def uniform(weight: Tensor, generators: list[torch.Generator], bound: float, siz
             part.copy_((2 * drawn - 1) * bound)
 
 
+class _Windows(torch.autograd.Function):
+    """[models, batch, length, channels] -> [models, batch, outputs, kernel * channels]: what each output position sees."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, kernel: int, padding: int, dilation: int) -> Tensor:
+        models, batch, length, channels = x.shape
+        ctx.sizes = kernel, padding, dilation, length
+        out = length + 2 * padding - dilation * (kernel - 1)
+        x = F.pad(x, (0, 0, padding, padding)).contiguous()
+        strides = (*x.stride()[:3], dilation * x.stride(2), 1)
+        return (
+            x.as_strided((models, batch, out, kernel, channels), strides).reshape(models, batch, out, -1).contiguous()
+        )
+
+    @staticmethod
+    def backward(ctx, slope: Tensor):
+        kernel, padding, dilation, length = ctx.sizes
+        slope = slope.unflatten(3, (kernel, -1))
+        models, batch, out, _, channels = slope.shape
+        x = slope.new_zeros(models, batch, length + 2 * padding, channels)
+        for t in range(kernel):
+            x[:, :, t * dilation :][:, :, :out] += slope[:, :, :, t]
+        return x[:, :, padding : padding + length], None, None, None
+
+
+class _NormalisedPool(torch.autograd.Function):
+    """Batch normalisation, then the maximum over `pool` neighbours, of [models, batch, length, channels].
+
+    A channel's normalisation rises or falls with the sign of its weight, so the maximum is taken first and only what is left
+    is scaled and shifted. Also returns mean and variance [models, channels] over batch and length.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, pool: int) -> tuple[Tensor, Tensor, Tensor]:
+        weight = weight[:, None, None]
+        mean = x.mean((1, 2), keepdim=True)
+        x = x - mean
+        variance = x.square().mean((1, 2), keepdim=True)
+        rate, sign = (variance + EPSILON).rsqrt(), torch.where(weight < 0, -1.0, 1.0).to(x.dtype)
+        x *= rate * sign
+        top, ctx.places = _pool(x, pool) if pool > 1 else (x, None)
+        ctx.pool = pool
+        ctx.save_for_backward(x, top, weight, rate, sign)
+        mean, variance = mean[:, 0, 0], variance[:, 0, 0]
+        ctx.mark_non_differentiable(mean, variance)
+        return torch.addcmul(bias[:, None, None], top, weight.abs()), mean, variance
+
+    @staticmethod
+    def backward(ctx, slope: Tensor, *_unused):
+        x, top, weight, rate, sign = ctx.saved_tensors
+        n = x.shape[1] * x.shape[2]
+        down, tilt = slope.sum((1, 2), keepdim=True), (slope * top).sum((1, 2), keepdim=True)
+        slope = slope * (weight * rate)
+        dx = _pool_backward(slope, x, ctx.pool, ctx.places) if ctx.pool > 1 else slope
+        dx.addcmul_(x, weight * rate * tilt / -n).sub_(weight * rate * down / n)
+        return dx, (tilt * sign)[:, 0, 0], down[:, 0, 0], None
+
+
+def _pool(x: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Maximum over `size` neighbours along the length of [models, batch, length, channels], and where it was found."""
+    top, places = torch.ops.aten.max_pool2d_with_indices(_images(x), [size, 1], [size, 1])
+    return top.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, x.shape[3]), places
+
+
+def _pool_backward(slope: Tensor, x: Tensor, size: int, places: Tensor) -> Tensor:
+    """The slope of `_pool`'s input x."""
+    window = [size, 1], [size, 1], [0, 0], [1, 1]
+    dx = torch.ops.aten.max_pool2d_with_indices_backward(_images(slope), _images(x), *window, False, places)
+    return dx.permute(0, 2, 3, 1).view(x.shape)
+
+
+def _images(x: Tensor) -> Tensor:
+    """[models, batch, length, channels] seen as [models * batch, channels, length, 1], channels last in memory."""
+    return x.reshape(-1, *x.shape[2:]).unsqueeze(2).permute(0, 3, 1, 2)
+
+
 class Conv1d(nn.Module):
     """Convolution over the length. No bias: a normalisation follows, which has one."""
 
@@ -41,9 +118,7 @@ class Conv1d(nn.Module):
 
     def windows(self, x: Tensor) -> Tensor:
         """What each output position sees: [models, batch, outputs, kernel * inputs]."""
-        x = F.pad(x, (0, 0, self.padding, self.padding))
-        out = x.shape[2] - self.dilation * (self.kernel - 1)
-        return torch.cat([x[:, :, t * self.dilation :][:, :, :out] for t in range(self.kernel)], dim=-1)
+        return _Windows.apply(x, self.kernel, self.padding, self.dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         windows = self.windows(x)
@@ -95,19 +170,24 @@ class BatchNorm(nn.Module):
             tensor.data.fill_(value)
 
     def forward(self, x: Tensor) -> Tensor:
-        models, channels = self.weight.shape
-        rows = x.reshape(models, -1, channels).transpose(0, 1).reshape(-1, models * channels)
-        y = F.batch_norm(
-            rows,
-            self.running_mean.view(-1),
-            self.running_var.view(-1),
-            self.weight.view(-1),
-            self.bias.view(-1),
-            self.training,
-            self.momentum,
-            EPSILON,
-        )
-        return y.view(-1, models, channels).transpose(0, 1).reshape(x.shape)
+        if self.training:
+            y = self._normalise(x if x.ndim == 4 else x[:, :, None], 1)
+            return y if x.ndim == 4 else y[:, :, 0]
+        shape = (len(self.weight), *[1] * (x.ndim - 2), -1)
+        scale = self.weight * (self.running_var + EPSILON).rsqrt()
+        return torch.addcmul((self.bias - self.running_mean * scale).view(shape), x, scale.view(shape))
+
+    def pooled(self, x: Tensor, size: int) -> Tensor:
+        """`max_pool` of what `forward` gives."""
+        return self._normalise(x, size) if self.training else max_pool(self(x), size)
+
+    def _normalise(self, x: Tensor, pool: int) -> Tensor:
+        y, mean, variance = _NormalisedPool.apply(x, self.weight, self.bias, pool)
+        with torch.no_grad():
+            n = x[0, ..., 0].numel()
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (n / (n - 1)), self.momentum)
+        return y
 
     def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has, in evaluation mode."""
@@ -166,6 +246,10 @@ class GroupNorm(nn.Module):
         y = self.normalised(x).flatten(1, 2)
         return torch.addcmul(self.bias[:, None], y, self.weight[:, None]).reshape(x.shape)
 
+    def pooled(self, x: Tensor, size: int) -> Tensor:
+        """`max_pool` of what `forward` gives."""
+        return max_pool(self(x), size)
+
     def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has."""
         return _scale_and_shift_squares(self.normalised(x), slope)
@@ -182,9 +266,8 @@ NORMS = {"batch": BatchNorm, "group": GroupNorm}
 
 def max_pool(x: Tensor, size: int) -> Tensor:
     """Maximum over `size` neighbours along the length of [models, batch, length, channels]; a remainder is dropped."""
-    models, batch, length, channels = x.shape
-    y = F.max_pool2d(x.reshape(models * batch, length, 1, channels).permute(0, 3, 1, 2), (size, 1))
-    return y.permute(0, 2, 3, 1).reshape(models, batch, length // size, channels)
+    y = F.max_pool2d(_images(x), (size, 1))
+    return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, x.shape[3])
 
 
 def statistics_pool(x: Tensor) -> Tensor:

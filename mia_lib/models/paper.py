@@ -7,7 +7,7 @@ from torch.nn.functional import relu
 
 from mia_lib.errors import MiaError
 from mia_lib.models import MODELS
-from mia_lib.models.layers import Conv1d, Dropout, Linear, StackedNetwork, max_pool
+from mia_lib.models.layers import Conv1d, Dropout, Linear, StackedNetwork
 
 HIDDEN, POOL = 512, 4
 
@@ -35,7 +35,7 @@ class ThreeBlocks(StackedNetwork):
 
     def convolve(self, x: Tensor) -> Tensor:
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = relu(max_pool(norm(convolution(x)), POOL))  # the maximum and ReLU commute: pool first, it is cheaper
+            x = relu(norm.pooled(convolution(x), POOL))  # the maximum and ReLU commute: pool first, it is cheaper
         return self.output(self.drop_hidden(relu(self.hidden(self.drop_input(x.flatten(2))))))
 
 
