@@ -11,6 +11,7 @@ import torch
 
 from mia_lib.errors import MiaError
 from mia_lib.models.layers import StackedNetwork
+from mia_lib.process import tune
 from mia_lib.progress import progress
 from mia_lib.statistics import Statistics, confidence, statistics
 
@@ -169,6 +170,7 @@ def query_models(network: StackedNetwork, features: torch.Tensor, device: str | 
 
     Every fragment is answered by itself (normalisation in evaluation mode), in chunks of bounded memory.
     """
+    tune()
     network = network.to(device).eval()
     models, (n, frames, bins) = len(network.classes), features.shape
     size = max(1, CHUNK_VALUES // (models * frames * bins))

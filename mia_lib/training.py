@@ -23,6 +23,7 @@ from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective
+from mia_lib.process import tune
 from mia_lib.progress import progress
 from mia_lib.stages import digest
 
@@ -132,26 +133,32 @@ def _side_by_side(schedules: Sequence[np.ndarray]) -> np.ndarray:
 
 
 class StackedAdam:
-    """Adam (Kingma and Ba 2015) on tensors with a leading model axis, with one learning rate per model."""
+    """Adam (Kingma and Ba 2015) on tensors with a leading model axis, with one learning rate per model.
+
+    torch's fused kernel, which passes once over memory but knows one rate only, steps from zero at rate 1; each model then
+    takes its share of that step.
+    """
 
     def __init__(self, parameters: Sequence[Tensor], betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
-        self.parameters, self.betas, self.eps = list(parameters), betas, eps
-        self.mean = [torch.zeros_like(p) for p in self.parameters]
-        self.square = [torch.zeros_like(p) for p in self.parameters]
-        self.steps = 0
+        self.parameters = list(parameters)
+        self.mean, self.square, self.updates = ([torch.zeros_like(p) for p in self.parameters] for _ in range(3))
+        self.counts = [torch.zeros((), device=p.device) for p in self.parameters]
+        self.options = dict(lr=1.0, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=0.0)
 
     @torch.no_grad()
     def step(self, rates: Tensor) -> None:
         """One update; `rates` [models] are the learning rates."""
-        self.steps += 1
-        b1, b2 = self.betas
-        correction = 1 / (1 - b1**self.steps)
-        root = (1 - b2**self.steps) ** 0.5
-        for p, m, v in zip(self.parameters, self.mean, self.square, strict=True):
-            m.lerp_(p.grad, 1 - b1)
-            v.mul_(b2).addcmul_(p.grad, p.grad, value=1 - b2)
-            update = m / v.sqrt().add_(self.eps * root)
-            p.addcmul_(update, rates.view(-1, *[1] * (p.ndim - 1)), value=-root * correction)
+        torch._foreach_add_(self.counts, 1)
+        state = self.updates, [p.grad for p in self.parameters], self.mean, self.square, [], self.counts
+        torch._fused_adam_(*state, **self.options, amsgrad=False, maximize=False)
+        for p, update in zip(self.parameters, self.updates, strict=True):
+            p.addcmul_(update, rates.view(-1, *[1] * (p.ndim - 1)))
+        torch._foreach_zero_(self.updates)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Moments and step counts by name, to be saved or copied into."""
+        groups = dict(mean=self.mean, square=self.square, count=self.counts)
+        return {f"{name}.{i}": tensor for name, group in groups.items() for i, tensor in enumerate(group)}
 
 
 def train_models(
@@ -194,7 +201,7 @@ class _Run:
     """State of one call of `train_models`."""
 
     def __init__(self, job: Job, objective: Objective):
-        torch.set_flush_denormal(True)  # squared gradients of settled models become denormal, several times slower
+        tune()
         self.config, self.objective, self.device, self.dtype = (
             job.config,
             objective,
@@ -346,8 +353,7 @@ class _Run:
 
     def _save(self, path: Path, step: int, seconds: float) -> None:
         tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
-        tensors |= {f"adam.mean.{i}": t for i, t in enumerate(self.adam.mean)}
-        tensors |= {f"adam.square.{i}": t for i, t in enumerate(self.adam.square)}
+        tensors |= {f"adam.{n}": t for n, t in self.adam.tensors().items()}
         tensors |= {f"objective.{n}": t for n, t in self.objective.tensors().items()}
         for group, kept in (("finished", self.finished), ("best", self.best_weights)):
             tensors |= {f"{group}.{k}.{n}": t for k, weights in kept.items() for n, t in weights.items()}
@@ -370,10 +376,8 @@ class _Run:
         if about["fingerprint"] != self.fingerprint:
             return 0, 0.0
         self.network.load_state_dict({n[8:]: t for n, t in tensors.items() if n.startswith("network.")})
-        for i, (m, v) in enumerate(zip(self.adam.mean, self.adam.square, strict=True)):
-            m.copy_(tensors[f"adam.mean.{i}"])
-            v.copy_(tensors[f"adam.square.{i}"])
-        self.adam.steps = about["step"]
+        for name, tensor in self.adam.tensors().items():
+            tensor.copy_(tensors[f"adam.{name}"])
         self.objective.restore({n[10:]: t for n, t in tensors.items() if n.startswith("objective.")})
         for group, kept in (("finished", self.finished), ("best", self.best_weights)):
             for name, tensor in tensors.items():

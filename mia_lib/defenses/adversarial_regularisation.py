@@ -127,16 +127,12 @@ class AdversarialObjective(Objective):
 
     def tensors(self) -> dict[str, Tensor]:
         kept = {f"attacker.{name}": t for name, t in self.attacker.state_dict().items()}
-        for name, moments in (("mean", self.adam.mean), ("square", self.adam.square)):
-            kept |= {f"adam.{name}.{i}": t for i, t in enumerate(moments)}
-        return kept | {"adam.steps": torch.tensor(self.adam.steps)}
+        return kept | {f"adam.{name}": t for name, t in self.adam.tensors().items()}
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         self.attacker.load_state_dict({n[9:]: t for n, t in tensors.items() if n.startswith("attacker.")})
-        for name, moments in (("mean", self.adam.mean), ("square", self.adam.square)):
-            for i, moment in enumerate(moments):
-                moment.copy_(tensors[f"adam.{name}.{i}"])
-        self.adam.steps = int(tensors["adam.steps"])
+        for name, tensor in self.adam.tensors().items():
+            tensor.copy_(tensors[f"adam.{name}"])
 
 
 @DEFENSES.register("adversarial_regularisation")

@@ -1,0 +1,191 @@
+"""How fast are K speaker models trained together, beside one after the other? Run by hand, nothing is asserted:
+
+    python tests/benchmarks/training.py [--models 32] [--rounds 5] [--epochs 1] [--accuracy 20] [--authors] [--device cpu]
+
+All ways train the paper's MFCC network on the same features of the demo corpus, with the same batches and hyper-parameters.
+`plain` is what one would write in PyTorch: torch's own layers and Adam (foreach), eager, features cached in memory, one model
+after the other. `--authors`: also the way of the published code, a DataLoader that computes librosa features per item and
+epoch. Ways take turns; a ratio is of the medians of all rounds.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from mia_lib.experiment import Experiment, choose_device
+from mia_lib.objectives import batch_schedule
+from mia_lib.process import tune
+from mia_lib.references import References
+from mia_lib.training import TrainingConfig, feature_statistics, train_models
+
+BATCH, RATE = 32, 1e-3
+
+
+def network(bins: int, frames: int, classes: int) -> nn.Module:
+    """The paper's MFCC network in torch's own layers."""
+    layers, length = [], frames
+    for inputs, outputs in ((bins, 2 * bins), (2 * bins, 4 * bins), (4 * bins, 8 * bins)):
+        layers += [nn.Conv1d(inputs, outputs, 3, padding=1), nn.BatchNorm1d(outputs), nn.ReLU(), nn.MaxPool1d(4)]
+        length //= 4
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(length * 8 * bins, 512), nn.ReLU(), nn.Linear(512, classes))
+
+
+def plain(features, labels, train, epochs, seeds, device) -> list[nn.Module]:
+    """One model after the other."""
+    models, means = [], feature_statistics(features, train)
+    features, labels = features.to(device), torch.from_numpy(labels).to(device)
+    for rows, seed, mean, scale in zip(train, seeds, *means, strict=True):
+        torch.manual_seed(seed)
+        model = network(features.shape[2], features.shape[1], int(labels.max()) + 1).to(device)
+        adam = torch.optim.Adam(model.parameters(), RATE, foreach=True)
+        mean, scale = (t.float().to(device) for t in (mean, scale))
+        schedule = torch.from_numpy(batch_schedule(rows, epochs * len(rows) // BATCH, BATCH, seed)).long().to(device)
+        for batch in schedule:
+            x = ((features[batch] - mean) / scale).transpose(1, 2)
+            adam.zero_grad()
+            nn.functional.cross_entropy(model(x), labels[batch]).backward()
+            adam.step()
+        models.append(nn.Sequential(_Normalise(mean, scale), model).eval())
+    return models
+
+
+class _Normalise(nn.Module):
+    def __init__(self, mean, scale):
+        super().__init__()
+        self.mean, self.scale = mean, scale
+
+    def forward(self, x):
+        return ((x - self.mean) / self.scale).transpose(1, 2)
+
+
+def stacked(features, labels, train, epochs, seeds, device):
+    """All models in one call."""
+    config = TrainingConfig(epochs=epochs, batch_size=BATCH, learning_rate=RATE)
+    return train_models(features, np.tile(labels, (len(train), 1)), train, config, seeds, device=device).network
+
+
+class _Items(Dataset):
+    """The published way: the features of a fragment are computed when it is asked for."""
+
+    def __init__(self, audio, labels, hop):
+        self.audio, self.labels, self.hop = audio, labels, hop
+
+    def __len__(self):
+        return len(self.audio)
+
+    def __getitem__(self, i):
+        import librosa
+
+        wave = np.asarray(self.audio[i], dtype=np.float32) / 32768
+        values = librosa.feature.mfcc(y=wave, sr=16_000, n_mfcc=20, n_fft=2048, hop_length=self.hop, n_mels=128)
+        return torch.from_numpy(values), self.labels[i]
+
+
+def authors_epoch(experiment, labels, rows, device) -> float:
+    """Seconds of one epoch of one model."""
+    import librosa.feature  # noqa: F401
+
+    items = _Items(experiment.fragments.audio[rows], labels[rows], experiment.settings.hop)
+    model = network(20, experiment.features.shape[1], int(labels.max()) + 1).to(device)
+    adam, started = torch.optim.Adam(model.parameters(), RATE), time.perf_counter()
+    for x, y in DataLoader(items, BATCH, shuffle=True, num_workers=os.cpu_count()):
+        adam.zero_grad()
+        nn.functional.cross_entropy(model(x.to(device)), y.to(device)).backward()
+        adam.step()
+    return time.perf_counter() - started
+
+
+def clocked(device, call, *arguments) -> float:
+    started = time.perf_counter()
+    call(*arguments)
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+@torch.no_grad()
+def accuracies(models, features, labels, held_out) -> np.ndarray:
+    """Of each of plain models, or of a stack."""
+    if isinstance(models, list):
+        pairs = zip(models, held_out, strict=True)
+        return np.array([(m(features[rows]).argmax(-1).numpy() == labels[rows]).mean() for m, rows in pairs])
+    answers = np.concatenate([models(part).argmax(-1).numpy() for part in features.split(256)], 1)
+    return np.array([(row[rows] == labels[rows]).mean() for row, rows in zip(answers, held_out, strict=True)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--accuracy", type=int, default=0, help="also train so many epochs and compare test accuracies")
+    parser.add_argument("--authors", action="store_true")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"))
+    options = parser.parse_args()
+    device = choose_device(options.device)
+    experiment = Experiment("demo", outputs=options.outputs, device=str(device))
+    splits = References(experiment, options.models).splits[: options.models]
+    features, labels = experiment.features.clone(), splits[0].labels(experiment.manifest)
+    train, seeds = [split.train() for split in splits], list(range(options.models))
+    size = statistics.mean(map(len, train))
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"
+    print(f"{machine}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(
+        f"{options.models} models, {size:.0f} fragments each, {len(splits[0].speakers)} speakers, {options.epochs} epoch(s)"
+    )
+
+    tune()  # the plain loop has it as well
+    ways = {
+        "plain": (plain, None),
+        "stacked": (stacked, None),
+        "plain, K = 1": (plain, 1),
+        "stacked, K = 1": (stacked, 1),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(options.rounds + 1):  # the first is not counted
+        for name, (way, count) in ways.items():
+            job = (features, labels, train[:count], options.epochs, seeds[:count], device)
+            spent = clocked(device, way, *job) / options.epochs / len(train[:count])
+            if turn:
+                seconds[name].append(spent)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    for name, value in medians.items():
+        span = f"[{min(seconds[name]):.4f}, {max(seconds[name]):.4f}], {value * 2600 / size:.3f} at 2,600 fragments"
+        print(f"{name:16s} {value:.4f} s per model and epoch {span}")
+    print(f"K = {options.models}: {medians['plain'] / medians['stacked']:.2f} times as fast as the plain loop")
+    print(f"K = 1: {medians['plain, K = 1'] / medians['stacked, K = 1']:.2f} times as fast as the plain loop")
+
+    if options.authors:
+        theirs = statistics.median(authors_epoch(experiment, labels, train[0], device) for _ in range(options.rounds))
+        computed = clocked(device, lambda: [None for _ in _extracted(experiment)])
+        print(f"authors' way: {theirs:.2f} s per model and epoch; all features once: {computed:.2f} s")
+        print(f"per model and epoch: {theirs / medians['stacked']:.0f} times")
+        run = 50 * options.models
+        print(f"whole run of 50 epochs: {run * theirs / (computed + run * medians['stacked']):.0f} times")
+    if options.accuracy:
+        held_out = [split.held_out() for split in splits]
+        for name, way in (("plain", plain), ("stacked", stacked)):
+            models = way(features, labels, train, options.accuracy, seeds, device)
+            models = [m.cpu() for m in models] if isinstance(models, list) else models.cpu()
+            values = accuracies(models, features, labels, held_out)
+            half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
+            print(f"{name:16s} test accuracy {values.mean():.4f} ± {half:.4f} after {options.accuracy} epochs")
+
+
+def _extracted(experiment):
+    from mia_lib.features.compute import extract
+
+    yield from extract(experiment.settings.feature, experiment.fragments.audio, experiment.settings.hop)
+
+
+if __name__ == "__main__":
+    main()
