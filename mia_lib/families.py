@@ -4,27 +4,38 @@ from functools import cache
 
 import pandas as pd
 
+from mia_lib.defenses import DEFENSES
 from mia_lib.errors import UsageError
 from mia_lib.experiment import Experiment
 from mia_lib.judgement import Judgement
 from mia_lib.progress import progress
+from mia_lib.stack import train_together
 from mia_lib.verdicts import TOLERANCE
 
-FAMILIES: dict[str, tuple[str, ...]] = {
-    "obfuscation": (
-        *("temperature:2", "temperature:20", "rounding:3", "rounding:1", "top_k:3", "top_k:1", "rank_reciprocal:3"),
-        *("hamp_output", "memguard:0.5", "memguard:1", "label_only"),
-    ),
-    "regularisation": (
-        *("weight_decay:0.03", "dropout:0.5", "early_stopping:0.3", "label_smoothing:0.2", "mixup:1", "relaxloss:0.1"),
-        *("hamp:0.5", "spec_augment:0.4", "augmentation:0.5", "augmentation:1"),
-    ),
-    "distillation": ("distillation:2", "distillation:20", "dmp:2", "selena:4"),
-    "adversarial": ("adversarial_regularisation:0.3", "adversarial_regularisation:1", "pgd:0.1"),
-    "privacy": ("dp_sgd:inf", "dp_sgd:8"),
-    "combination": ("augmentation:1+label_only",),
-}
-"""Family -> the defenses tried, with their strengths."""
+FAMILIES = ("obfuscation", "regularisation", "distillation", "adversarial", "privacy", "combination")
+
+
+def members(family: str) -> tuple[str, ...]:
+    """The defenses of a family by name, each with its strengths, weakest first; a new defense names its family itself."""
+    kinds = [(name, DEFENSES.get(name)) for name in DEFENSES.names()]
+    return tuple(
+        f"{name}:{strength:g}" if strength is not None else name
+        for name, kind in kinds
+        if kind.family == family
+        for strength in kind.strengths or (None,)
+    )
+
+
+def tried(experiment: Experiment, family: str) -> tuple[str, ...]:
+    """What is tried of a family: all its members; of `combination`, what protects best in each family that changes the
+    training, its answers then changed by what protects best of those that change answers."""
+    if family not in FAMILIES:
+        raise UsageError(f"unknown family {family!r}: choose one of {', '.join(FAMILIES)}")
+    if family != "combination":
+        return members(family)
+    over = chosen(experiment, "obfuscation")["protects"]
+    under = [chosen(experiment, name)["protects"] for name in ("regularisation", "distillation", "adversarial")]
+    return tuple(f"{name}+{over}" for name in under)
 
 
 @cache
@@ -36,9 +47,9 @@ def validate(experiment: Experiment, family: str) -> pd.DataFrame:
     Columns: test_accuracy; paper and utterance, the balanced accuracy of the paper's attack without knowledge of the
     defense under those protocols; paper_adaptive and utterance_adaptive, with it; auc_adaptive, under `utterance`.
     """
-    if family not in FAMILIES:
-        raise UsageError(f"unknown family {family!r}: choose one of {', '.join(FAMILIES)}")
-    validation, rows, names = experiment.validation(), [], ("none", *FAMILIES[family])
+    names = ("none", *tried(experiment, family))
+    validation, rows = experiment.validation(), []
+    train_together([validation.defended(name).stack for name in names])
     with progress(f"{family} on the validation model", len(names), "defense") as bar:
         for name in names:
             rows.append(_row(Judgement(validation, name).quick()))

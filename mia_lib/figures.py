@@ -249,23 +249,49 @@ def _curves(
     return figure
 
 
-def validation(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
-    """Each defense on the validation model: balanced accuracy of the paper's attack without and with knowledge of it.
+def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
+    """Each kind of defense on the validation model over its strengths, weakest left: balanced accuracy of the paper's attack
+    without and with knowledge of the defense, and test accuracy; on the far left, without defense.
 
-    table: of `families.validate`. Beside the name, the test accuracy.
+    table: of `families.validate`.
     """
-    figure, axis = plt.subplots(figsize=(8, 0.9 + 0.33 * len(table)))
-    y = np.arange(len(table))
-    without, knowing = table[protocol], table[f"{protocol}_adaptive"]
-    axis.hlines(y, without, knowing, color="grey", linewidth=1)
-    axis.scatter(without, y, color=OTHER, label="attack does not know the defense", zorder=3)
-    axis.scatter(knowing, y, color=MEMBER, marker="D", label="attack knows it", zorder=3)
-    axis.axvline(0.5, color="grey", linestyle=":", label="chance")
-    axis.set_yticks(y, [f"{n} ({100 * a:.0f} %)" for n, a in zip(table.index, table["test_accuracy"], strict=True)])
-    axis.invert_yaxis()
-    axis.set_xlabel(f"balanced accuracy of the paper's attack, protocol {protocol} (in brackets: test accuracy)")
-    axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    undefended, kinds = table.loc[["none"]], {}
+    for defense in table.index.drop("none"):
+        kinds.setdefault("+".join(part.partition(":")[0] for part in defense.split("+")), []).append(defense)
+    columns = min(len(kinds), 4)
+    figure, axes = plt.subplots(
+        -(-len(kinds) // columns),
+        columns,
+        figsize=(2.9 * columns, 2.6 * -(-len(kinds) // columns)),
+        sharey=True,
+        squeeze=False,
+    )
+    looks = {
+        "test accuracy": ("test_accuracy", dict(color="grey", marker="s", linestyle=":")),
+        "attack that does not know the defense": (protocol, dict(color=OTHER, marker="o")),
+        "attack that knows it": (f"{protocol}_adaptive", dict(color=MEMBER, marker="D")),
+    }
+    for axis, (kind, defenses) in zip(axes.flat, kinds.items(), strict=False):
+        part = pd.concat([undefended, table.loc[defenses]])
+        for label, (column, look) in looks.items():
+            axis.plot(np.arange(len(part)), part[column], label=label, markersize=5, **look)
+        axis.axhline(0.5, color="grey", linewidth=0.8, linestyle="--")
+        axis.set_xticks(np.arange(len(part)), ["none", *(_strength(defense) for defense in defenses)])
+        axis.set_title("\n+ ".join(kind.split("+")).replace("_", " "), fontsize=10)
+        axis.margins(x=0.15)
+    for axis in axes.flat[len(kinds) :]:
+        axis.set_visible(False)
+    figure.supylabel("share of fragments", fontsize=10)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3
+    )
+    figure.tight_layout()
     return figure
+
+
+def _strength(defense: str) -> str:
+    """The number in a defense's name, or "on" where it has none; of a combination, that of the first."""
+    return defense.partition("+")[0].partition(":")[2] or "on"
 
 
 def judged(records: pd.DataFrame, metric: str = "auc", protocol: str = "utterance", chance: float = 0.5) -> Figure:

@@ -13,6 +13,7 @@ from mia_lib.experiment import PAPER_ATTACKS, Experiment
 from mia_lib.progress import progress
 from mia_lib.protocols import PROTOCOLS
 from mia_lib.references import References
+from mia_lib.stack import train_together
 from mia_lib.stages import file_digest
 
 CALIBRATED = ("lira_online", "rmia_online")
@@ -72,6 +73,7 @@ class Judgement:
     def records(self) -> pd.DataFrame:
         """Utility and all attacks: the paper's two, knowing the defense or not, and those on the label alone, under every
         protocol; and the strongest, on reference models behind the same defense, under protocol `utterance`."""
+        train_together([self.experiment.stack, self.references.stack])
         choices = [(a, p, adaptive) for a in PAPER_ATTACKS for p in PROTOCOLS for adaptive in (False, True)]
         choices += [("label_only", p, True) for p in PROTOCOLS]
         return pd.concat([self._stage("shadows", choices), self.calibrated()])

@@ -1,7 +1,8 @@
 """Models trained together on given splits, and their answers to every fragment and to altered versions: cached stages."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from mia_lib.perturbations import perturbed_features
 from mia_lib.protocols import REFERENCE, VALIDATION, Split
 from mia_lib.signals import query_models
 from mia_lib.stages import digest
-from mia_lib.training import Job, TrainedModels, TrainingConfig
+from mia_lib.training import Job, TrainedModels, TrainingConfig, joined
 from mia_lib.variants import variant_features
 
 if TYPE_CHECKING:
@@ -76,16 +77,25 @@ class Stack:
     @cached_property
     def models(self) -> TrainedModels:
         """All models, trained in one call."""
-        experiment, device = self.experiment, self.experiment.device
 
         def build(folder: Path, scratch: Path) -> None:
             self.defense.train(self.job(scratch / "checkpoint.safetensors")).save(folder)
 
-        parts = hashlib.sha256()
+        return self.keep(build)
+
+    def keep(self, build: Callable[[Path, Path], None]) -> TrainedModels:
+        """The models as a cached stage, which `build(folder, scratch)` saves there unless it is complete."""
+        folder = self.experiment.cache.stage("models", *self.training_key, build)
+        return TrainedModels.load(folder, self.experiment.device)
+
+    @cached_property
+    def training_key(self) -> tuple[dict, list[str]]:
+        """What decides the models: parameters and modules."""
+        experiment, parts = self.experiment, hashlib.sha256()
         for split in self.splits:
             parts.update(split.role.tobytes() + "\0".join(split.speakers).encode())
         params = dict(config=self.config.__dict__, seeds=self.seeds, features=experiment.feature_params())
-        params |= dict(splits=parts.hexdigest(), device=device.type, threads=torch.get_num_threads())
+        params |= dict(splits=parts.hexdigest(), device=experiment.device.type, threads=torch.get_num_threads())
         code = ["mia_lib.training", "mia_lib.objectives", "mia_lib.models.layers"]
         code.append(MODELS.get(self.config.model).__module__)
         if self.defense.trains:
@@ -93,7 +103,7 @@ class Stack:
             code += defense_modules(training_part(self.defense_name))
         if self.defense.needs_variants:
             code.append("mia_lib.variants")
-        return TrainedModels.load(experiment.cache.stage("models", params, code, build), device)
+        return params, code
 
     @cached_property
     def own_logits(self) -> np.ndarray:
@@ -185,3 +195,40 @@ class Stack:
         weights = {name: tensor.double().sum().item() for name, tensor in self.models.network.state_dict().items()}
         features = self.experiment.feature_params()
         return {"features": features, "weights": weights, "config": self.models.config.__dict__}
+
+
+def train_together(stacks: Sequence[Stack]) -> None:
+    """Train the models of several stacks of one experiment that are not in the cache yet, in as few calls as there are kinds
+    of defense: a sweep of strengths is one stack. Each then finds its own models in the cache, as if trained alone."""
+    kinds: dict[tuple, list[Stack]] = {}
+    for stack in stacks:
+        if not stack.experiment.cache.has("models", *stack.training_key):
+            part, rest = training_part(stack.defense_name), replace(stack.config, epochs=1)
+            kinds.setdefault((part.partition(":")[0] if make_defense(part).mixes_strengths else part, rest), []).append(
+                stack
+            )
+    for group in kinds.values():
+        if len(group) > 1:
+            _train_group(group)
+
+
+def _train_group(stacks: list[Stack]) -> None:
+    """`train_together` for stacks behind one kind of defense."""
+    first, parts = stacks[0], [make_defense(training_part(stack.defense_name)) for stack in stacks]
+    ends = np.cumsum([0, *(len(stack.splits) for stack in stacks)])
+
+    def build(folder: Path, scratch: Path) -> None:
+        strengths = [part.strength for part, stack in zip(parts, stacks, strict=True) for _ in stack.splits]
+        defense = parts[0] if len(set(strengths)) == 1 else type(parts[0])(strengths)
+        jobs = [stack.job(scratch / "checkpoint.safetensors") for stack in stacks]
+        defense.train(joined(jobs)).save(folder)
+
+    keys = [stack.training_key for stack in stacks]
+    params = dict(together=[params for params, _ in keys])
+    folder = first.experiment.cache.stage(
+        "models-together", params, sorted({c for _, code in keys for c in code}), build
+    )
+    models = TrainedModels.load(folder)
+    for stack, start, end in zip(stacks, ends, ends[1:], strict=False):
+        part = models.pick(range(start, end))
+        stack.keep(lambda own, _scratch, part=part: part.save(own))

@@ -76,8 +76,8 @@ class Cache:
         files into `folder`; `scratch` survives a kill (for checkpoints) and is removed when the stage is complete.
         """
         started = time.monotonic()
-        key = digest([params, source_digest(code)])
-        final, scratch = self.root / f"{name}-{key}", self.root / f"{name}-{key}.partial"
+        final = self._folder(name, params, code)
+        scratch = final.with_name(f"{final.name}.partial")
         cached = final in self._checked or (final.exists() and _intact(final))
         if not cached:
             if final.exists():
@@ -102,6 +102,14 @@ class Cache:
         self._checked.add(final)
         self.timings.append({"stage": name, "seconds": round(time.monotonic() - started, 3), "cached": cached})
         return final
+
+    def has(self, name: str, params: dict, code: Sequence[str]) -> bool:
+        """Whether a stage is finished and undamaged."""
+        folder = self._folder(name, params, code)
+        return folder in self._checked or (folder.exists() and _intact(folder))
+
+    def _folder(self, name: str, params: dict, code: Sequence[str]) -> Path:
+        return self.root / f"{name}-{digest([params, source_digest(code)])}"
 
     @staticmethod
     def _seal(folder: Path, params: dict) -> None:

@@ -9,7 +9,7 @@ aside while the rest of the stack goes on.
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,17 @@ class Job:
     label: str = "train"
 
 
+def joined(jobs: Sequence[Job]) -> Job:
+    """Jobs on the same features that differ in their models only, as one; checkpoint and label are the first's."""
+    first, parts = jobs[0], {}
+    for name in ("train", "seeds", "test", "validation", "reference"):
+        given = [getattr(job, name) for job in jobs]
+        parts[name] = None if given[0] is None else [item for part in given for item in part]
+    epochs = tuple(int(e) for job in jobs for e in np.broadcast_to(job.config.epochs, len(job.train)))
+    labels = np.concatenate([job.labels for job in jobs])
+    return replace(first, labels=labels, config=replace(first.config, epochs=epochs), **parts)
+
+
 @dataclass
 class TrainedModels:
     """A trained stack, and how it got there."""
@@ -85,6 +96,21 @@ class TrainedModels:
         self.history.to_parquet(folder / "history.parquet")
         about = dict(frames=network.frames, bins=network.bins, classes=network.classes, seconds=self.seconds)
         (folder / "models.json").write_text(json.dumps(about | {"config": asdict(self.config)}))
+
+    def pick(self, models: Sequence[int]) -> "TrainedModels":
+        """Some of the models, as if only they had been trained; of the time, their share."""
+        old, config = self.network, self.config
+        if not isinstance(config.epochs, int):
+            config = replace(config, epochs=tuple(config.epochs[k] for k in models))
+        classes = [old.classes[k] for k in models]
+        network = type(old)(old.frames, old.bins, classes, config.norm).to(old.mean)
+        for name, tensor in network.state_dict().items():  # the last layer is as wide as the largest number of classes
+            tensor.copy_(old.state_dict()[name][list(models)][tuple(slice(size) for size in tensor.shape)])
+        places = {k: i for i, k in enumerate(models)}
+        history = self.history[self.history["model"].isin(places)]
+        history = history.assign(model=history["model"].map(places)).reset_index(drop=True)
+        seconds = round(self.seconds * len(models) / len(old.classes), 3)
+        return TrainedModels(network.eval().requires_grad_(False), config, history, seconds)
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> "TrainedModels":

@@ -3,13 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import softmax
 
 from mia_lib import families
+from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import make_defense
+from mia_lib.defenses.label_smoothing import LabelSmoothing
 from mia_lib.errors import UsageError
 from mia_lib.experiment import Experiment
 from mia_lib.judgement import Judgement, calibration_gaps, keeps_every_answer
 from mia_lib.protocols import HELD_OUT, REFERENCE, TRAIN
+from mia_lib.stack import train_together
 from mia_lib.verdicts import TOLERANCE
 
 SMALL = dict(
@@ -79,9 +83,32 @@ def test_the_choice_is_the_nearest_to_chance_among_what_costs_little():
     assert families.choose(table.drop(index=["weak", "good"]), "paper") == "ruinous"
 
 
-def test_every_defense_of_the_families_exists_and_others_are_refused(experiment):
-    for names in families.FAMILIES.values():
-        for name in names:
-            assert make_defense(name)
+def test_every_defense_belongs_to_a_family_and_other_families_are_refused(experiment):
+    names = [name for family in families.FAMILIES for name in families.members(family)]
+    assert {name.partition(":")[0] for name in names} == set(DEFENSES.names())
+    assert all(make_defense(name) for name in names) and len(names) == len(set(names))
     with pytest.raises(UsageError, match="unknown family 'hope': choose one of obfuscation"):
         families.validate(experiment, "hope")
+
+
+def test_a_sweep_is_trained_in_one_call_and_each_strength_finds_its_models(experiment, monkeypatch):
+    validation, names = experiment.validation(), ("label_smoothing:0.2", "label_smoothing:0.8", "none")
+    calls = []
+    train = LabelSmoothing.train
+    monkeypatch.setattr(LabelSmoothing, "train", lambda self, job: calls.append(len(job.train)) or train(self, job))
+    train_together([validation.defended(name).stack for name in names])
+    assert calls == [4]
+    sure = []
+    for name in names[:2]:
+        stack = validation.defended(name).stack
+        assert stack.models.history["model"].unique().tolist() == [0, 1]
+        rows = stack.splits[0].train()
+        sure.append(float(softmax(stack.logits[0, rows].astype(float), axis=-1).max(-1).mean()))
+    assert calls == [4] and sure[0] > sure[1] + 0.2
+    train_together([validation.defended(name).stack for name in names])  # all there: nothing to do
+    assert calls == [4]
+
+
+def test_a_combination_is_what_protects_best_above_what_protects_best(experiment, monkeypatch):
+    monkeypatch.setattr(families, "chosen", lambda _, family: {"protects": family[:3]})
+    assert families.tried(experiment, "combination") == ("reg+obf", "dis+obf", "adv+obf")

@@ -1,5 +1,7 @@
 """Each of K stacked models ends where it would have ended alone; runs resume; finished models stay finished."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
 from mia_lib.objectives import Objective, batch_schedule
-from mia_lib.training import StackedAdam, TrainingConfig, train_models
+from mia_lib.training import Job, StackedAdam, TrainingConfig, joined, train_job, train_models
 
 SIZES, CLASSES = (40, 55, 47), (4, 6, 5)
 
@@ -114,3 +116,22 @@ def test_a_loss_that_is_not_finite_stops_with_one_sentence():
     features[train[1][0]] = float("nan")
     with pytest.raises(MiaError, match="not finite"):
         train_models(features, labels, train, TrainingConfig(epochs=1, batch_size=8), [1, 2, 3], dtype=torch.float64)
+
+
+def test_joined_jobs_end_as_each_would_alone_and_come_apart_again(tmp_path):
+    features, labels, train = data()
+    config = TrainingConfig(epochs=(2, 1), batch_size=8, learning_rate=3e-4)
+    jobs = [
+        Job(features, labels[:2], train[:2], config, [1, 2], dtype=torch.float64),
+        Job(features, labels[2:], train[2:], replace(config, epochs=3), [3], dtype=torch.float64),
+    ]
+    together = train_job(joined(jobs), Objective())
+    for job, models in zip(jobs, ((0, 1), (2,)), strict=True):
+        part, alone = together.pick(models), train_job(job, Objective())
+        part.save(tmp_path)
+        part = type(part).load(tmp_path)
+        assert part.network.classes == alone.network.classes
+        torch.testing.assert_close(part.network(features[:5]), alone.network(features[:5]), rtol=1e-5, atol=1e-5)
+        assert part.history["model"].unique().tolist() == list(range(len(models)))
+        last = [history.groupby("model")["loss"].last() for history in (part.history, alone.history)]
+        np.testing.assert_allclose(*last, rtol=0.2)  # epochs of a stack are counted by its mean size

@@ -139,7 +139,8 @@ class AdversarialObjective(Objective):
 class AdversarialRegularisation(Defense):
     """Trained against an attacker of its own, on data it does not train on (Nasr et al. 2018); strength: lambda."""
 
-    strengths = (0.3, 1.0, 3.0, 6.0)
+    family = "adversarial"
+    strengths = (0.3, 1.0, 3.0)
     default = 1.0
     bounds = (0, math.inf)
     trains = True

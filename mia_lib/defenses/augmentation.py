@@ -38,7 +38,8 @@ class Augmentation(Defense):
     normalised as those of the unaltered fragments.
     """
 
-    strengths = (0.25, 0.5, 0.75, 1.0)
+    family = "regularisation"
+    strengths = (0.25, 0.5, 1.0)
     default = 1.0
     bounds = (0.0, 1.0)
     trains = True

@@ -30,6 +30,8 @@ class Answers:
 class Defense:
     """No defense: trained by cross-entropy, every posterior given out."""
 
+    family = ""
+    """Which of the paper's families it belongs to: those of one family are compared in one notebook."""
     strengths: tuple[float, ...] = ()
     """Values of `strength` worth sweeping, weakest first."""
     default: float | None = None
@@ -46,6 +48,8 @@ class Defense:
     """Whether the answers differ from what the models say."""
     keeps_argmax = True
     """Whether the answered speaker is always the one that the model would have said."""
+    mixes_strengths = True
+    """Whether models of several strengths can be trained as one stack."""
     needs_reference = False
     """Whether `Job.reference` is used."""
     code: tuple[str, ...] = ()

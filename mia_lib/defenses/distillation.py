@@ -31,7 +31,8 @@ class Distillation(Softened):
     trainings of each model.
     """
 
-    strengths = (2.0, 5.0, 20.0, 50.0)
+    family = "distillation"
+    strengths = (2.0, 20.0, 50.0)
     default = 20.0
 
     def objective(self, job: Job) -> Objective:

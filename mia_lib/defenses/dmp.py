@@ -19,7 +19,8 @@ class DMP(Softened):
     fragments is known to the student from other people's answers only. Cost: two trainings of each model.
     """
 
-    strengths = (1.0, 2.0, 5.0, 10.0)
+    family = "distillation"
+    strengths = (1.0, 2.0, 5.0)
     default = 2.0
     needs_reference = True
 

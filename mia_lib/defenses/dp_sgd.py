@@ -137,7 +137,8 @@ class PrivateObjective(Objective):
 class DPSGD(Defense):
     """Differentially private training (Abadi et al. 2016); strength: epsilon at delta 1/(2n), inf: no noise."""
 
-    strengths = (float("inf"), 100.0, 32.0, 16.0, 8.0, 4.0, 1.0)
+    family = "privacy"
+    strengths = (float("inf"), 32.0, 8.0)
     default = 8.0
     bounds = (0.01, math.inf)
     finite = False

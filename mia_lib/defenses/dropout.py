@@ -38,7 +38,8 @@ class Dropped(Objective):
 class DropoutDefense(Defense):
     """Dropout of a share `strength` of the inputs of the last two layers while training; all answer when queried."""
 
-    strengths = (0.1, 0.25, 0.5, 0.7, 0.85)
+    family = "regularisation"
+    strengths = (0.25, 0.5, 0.85)
     default = 0.5
     bounds = (0.0, 0.99)
     trains = True

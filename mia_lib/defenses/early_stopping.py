@@ -17,7 +17,8 @@ class EarlyStopping(Defense):
     A learning rate that falls to zero does so within the epochs that are left.
     """
 
-    strengths = (0.8, 0.5, 0.3, 0.2, 0.1)
+    family = "regularisation"
+    strengths = (0.5, 0.3, 0.1)
     default = 0.5
     bounds = (0.01, 1.0)
     trains = True

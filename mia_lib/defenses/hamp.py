@@ -67,7 +67,8 @@ class HAMP(Defense):
     Together with the output part, `hamp:0.5+hamp_output`, it is the whole of HAMP.
     """
 
-    strengths = (0.1, 0.3, 0.5, 0.7, 0.9)
+    family = "regularisation"
+    strengths = (0.3, 0.5, 0.9)
     default = 0.5
     bounds = (0.0, 0.99)
     trains = True

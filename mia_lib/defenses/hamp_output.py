@@ -46,6 +46,8 @@ class HampOutput(OutputDefense):
     Which of `POOL` random inputs is used is drawn for each fragment, from what the model says of that fragment alone.
     """
 
+    family = "obfuscation"
+
     def answer(self, answers: Answers) -> np.ndarray:
         out = np.empty(answers.logits.shape, dtype=np.float32)
         pools = random_answers(answers.models, answers.job, POOL)

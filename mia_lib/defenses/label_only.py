@@ -11,6 +11,7 @@ from mia_lib.defenses.rank_reciprocal import by_rank
 class LabelOnly(OutputDefense):
     """Only the label is given out: posterior 1 for the speaker that the model names, 0 for all others."""
 
+    family = "obfuscation"
     code = ("mia_lib.defenses.rank_reciprocal",)
 
     def alter(self, log_p: np.ndarray) -> np.ndarray:

@@ -27,7 +27,8 @@ class Smoothed(Objective):
 class LabelSmoothing(Defense):
     """Targets that give a share `strength` to all speakers alike and the rest to the right one."""
 
-    strengths = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+    family = "regularisation"
+    strengths = (0.2, 0.4, 0.8)
     default = 0.2
     bounds = (0.0, 0.99)
     trains = True

@@ -50,7 +50,8 @@ class MemGuard(OutputDefense):
     gives the same answer.
     """
 
-    strengths = (0.1, 0.3, 0.5, 0.7, 1.0)
+    family = "obfuscation"
+    strengths = (0.5, 1.0)
     default = 1.0
     bounds = (0.0, 2.0)
     needs_reference = True

@@ -47,7 +47,8 @@ class Mixed(Objective):
 class Mixup(Defense):
     """Training on blends of two fragments and of their labels, in shares drawn from Beta(strength, strength)."""
 
-    strengths = (0.1, 0.2, 0.5, 1.0, 4.0)
+    family = "regularisation"
+    strengths = (0.2, 1.0, 4.0)
     default = 1.0
     bounds = (0.0, 1000.0)
     trains = True

@@ -57,7 +57,8 @@ class PGDObjective(Objective):
 class PGD(Defense):
     """Adversarial training against small changes of the features (Madry et al. 2018); strength: radius in deviations."""
 
-    strengths = (0.02, 0.05, 0.1, 0.2)
+    family = "adversarial"
+    strengths = (0.05, 0.1, 0.2)
     default = 0.1
     bounds = (0, math.inf)
     trains = True

@@ -24,7 +24,8 @@ def by_rank(p: np.ndarray, ranks: int) -> np.ndarray:
 class RankReciprocal(OutputDefense):
     """The largest posteriors (the strength: how many) are replaced by 1, 1/2, 1/3 ... by rank, normalised; others are 0."""
 
-    strengths = (5.0, 3.0, 2.0, 1.0)
+    family = "obfuscation"
+    strengths = (5.0, 3.0, 1.0)
     default = 3.0
     bounds = (1, math.inf)
     whole = True

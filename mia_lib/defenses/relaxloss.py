@@ -48,7 +48,8 @@ class RelaxLoss(Defense):
     that it flattens only what is misclassified, adds an ascent on the cross-entropy, and lets gradients into the targets.
     """
 
-    strengths = (0.05, 0.1, 0.25, 0.5, 1.0)
+    family = "regularisation"
+    strengths = (0.1, 0.5, 1.0)
     default = 0.1
     bounds = (0.0, float("inf"))
     trains = True

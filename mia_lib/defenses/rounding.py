@@ -19,7 +19,8 @@ class Rounding(OutputDefense):
     can tie the model's speaker with others but not put it behind them; the tie is broken as for every output defense.
     """
 
-    strengths = (4.0, 3.0, 2.0, 1.0)
+    family = "obfuscation"
+    strengths = (3.0, 2.0, 1.0)
     default = 1.0
     bounds = (0, 10)
     whole = True

@@ -40,10 +40,12 @@ class Selena(TeacherStudent):
     Cost: L + 1 trainings of each model, and the memory of L.
     """
 
-    strengths = (4.0, 6.0, 10.0)
+    family = "distillation"
+    strengths = (4.0, 6.0)
     default = 6.0
     bounds = (2, math.inf)
     whole = True
+    mixes_strengths = False
 
     def __init__(self, strength: float | None = None):
         super().__init__(strength)

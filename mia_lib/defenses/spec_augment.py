@@ -41,7 +41,8 @@ class Masked(Objective):
 class SpecAugment(Defense):
     """Training on features with one run of frames and one of bins masked, each up to a share `strength` of the axis."""
 
-    strengths = (0.1, 0.2, 0.4, 0.6, 0.8)
+    family = "regularisation"
+    strengths = (0.2, 0.4, 0.8)
     default = 0.4
     bounds = (0.0, 1.0)
     trains = True

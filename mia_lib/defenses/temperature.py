@@ -12,7 +12,8 @@ from mia_lib.defenses.posteriors import OutputDefense, log_posteriors
 class Temperature(OutputDefense):
     """Logits are divided by a temperature (the strength): above 1 answers are less sure, in the same order."""
 
-    strengths = (2.0, 5.0, 10.0, 20.0)
+    family = "obfuscation"
+    strengths = (2.0, 5.0, 20.0)
     default = 5.0
     bounds = (0.01, math.inf)
 

@@ -43,7 +43,8 @@ def spread(log_p: np.ndarray, k: int) -> np.ndarray:
 class TopK(OutputDefense):
     """Only the k largest posteriors (the strength) are given out as they are; the others share what is left evenly."""
 
-    strengths = (10.0, 5.0, 3.0, 1.0)
+    family = "obfuscation"
+    strengths = (5.0, 3.0, 1.0)
     default = 3.0
     bounds = (1, math.inf)
     whole = True

@@ -37,7 +37,8 @@ class WeightDecay(Defense):
     a defender who uses the paper's tools gets.
     """
 
-    strengths = (1e-3, 1e-2, 3e-2, 1e-1)
+    family = "regularisation"
+    strengths = (1e-2, 3e-2, 1e-1)
     default = 3e-2
     bounds = (0.0, float("inf"))
     trains = True
