@@ -16,7 +16,7 @@ from mia_lib.references import References
 from mia_lib.stack import train_together
 from mia_lib.stages import file_digest
 
-CALIBRATED = ("lira_online", "rmia_online")
+CALIBRATED = ("lira_online", "rmia_online", "label_only_calibrated")
 BINS = 15  # of the expected calibration error
 
 

@@ -5,13 +5,18 @@ neighbours that differ by one example added or removed. Opacus's `RDPAccountant`
 bound: the rates of an attack (Jagielski, Ullman and Oprea, NeurIPS 2020).
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
 from scipy.stats import beta
 
 from mia_lib.errors import MiaError, UsageError
+
+if TYPE_CHECKING:
+    from mia_lib.evaluation import Audit
 
 ORDERS = np.array([*range(2, 65), *range(72, 257, 8), 320, 384, 512, 768, 1024])
 LARGEST_NOISE = 1e5
@@ -98,3 +103,16 @@ def epsilon_lower_bound(
     fpr = beta.ppf(1 - tail, alarms + 1, nonmembers - alarms) if alarms < nonmembers else 1.0
     bounds = [np.log(high / low) for high, low in ((tpr - delta, fpr), (1 - fpr - delta, 1 - tpr)) if high > 0]
     return max([0.0, *map(float, bounds)])
+
+
+def measured_epsilon(audits: Sequence["Audit"], delta: float) -> float:
+    """`epsilon_lower_bound` from what an attack decided, at the threshold that it learnt elsewhere, on several models.
+
+    Each model must have been trained under the same promise; the decisions on all of them are counted together.
+    """
+    hits = members = alarms = nonmembers = 0
+    for audit in audits:
+        called, member = audit.scores >= audit.threshold, audit.member
+        hits, alarms = hits + int((called & member).sum()), alarms + int((called & ~member).sum())
+        members, nonmembers = members + int(member.sum()), nonmembers + int((~member).sum())
+    return epsilon_lower_bound(hits, members, alarms, nonmembers, delta)

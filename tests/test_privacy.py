@@ -1,15 +1,22 @@
 """Epsilon, upward and downward: closed forms, published values, exact integrals, and counts worked out by hand."""
 
-import importlib.util
-
 import numpy as np
 import pytest
+from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import norm
 
 from mia_lib.errors import MiaError, UsageError
-from mia_lib.privacy import ORDERS, epsilon, epsilon_lower_bound, noise_multiplier, renyi_divergence
+from mia_lib.evaluation import Audit
+from mia_lib.privacy import (
+    ORDERS,
+    epsilon,
+    epsilon_lower_bound,
+    measured_epsilon,
+    noise_multiplier,
+    renyi_divergence,
+)
 
 
 def test_without_sampling_it_is_the_gaussian_mechanism():
@@ -133,12 +140,23 @@ def test_a_promise_that_no_noise_keeps_is_refused():
         noise_multiplier(1e-6, 0.5, 1000, 1e-9)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("opacus") is None, reason="Opacus is not installed")
 def test_opacus_computes_the_same():
-    from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
-
     orders = ORDERS[:60].tolist()
     theirs = compute_rdp(q=0.1, noise_multiplier=1.3, steps=300, orders=orders)
     np.testing.assert_allclose(renyi_divergence(0.1, 1.3, 300)[:60], theirs, rtol=1e-8)
     spent, _ = get_privacy_spent(orders=orders, rdp=theirs, delta=1e-3)
     assert epsilon(0.1, 1.3, 300, 1e-3) == pytest.approx(spent, rel=1e-6)
+
+
+def test_decisions_on_several_models_are_counted_together():
+    def audit(scores, member):
+        return Audit(
+            np.array(scores), np.array(member), np.arange(len(member)).astype(str), 0.5, np.arange(len(member))
+        )
+
+    hits, misses, alarms, rest = [1.0] * 30, [0.0] * 10, [1.0] * 2, [0.0] * 38
+    one = audit([*hits, *misses], [True] * 40)
+    other = audit([*alarms, *rest], [False] * 40)
+    assert measured_epsilon([one, other], 1e-3) == epsilon_lower_bound(30, 40, 2, 40, 1e-3) > 1
+    swapped = audit([*alarms, *rest, *hits, *misses], [True] * 40 + [False] * 40)
+    assert measured_epsilon([swapped], 1e-3) == 0.0
