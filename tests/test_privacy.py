@@ -155,8 +155,10 @@ def test_decisions_on_several_models_are_counted_together():
         )
 
     hits, misses, alarms, rest = [1.0] * 30, [0.0] * 10, [1.0] * 2, [0.0] * 38
-    one = audit([*hits, *misses], [True] * 40)
-    other = audit([*alarms, *rest], [False] * 40)
-    assert measured_epsilon([one, other], 1e-3) == epsilon_lower_bound(30, 40, 2, 40, 1e-3) > 1
+    whole = audit([*hits, *misses, *alarms, *rest], [True] * 40 + [False] * 40)
+    one = audit([*hits, *alarms], [True] * 30 + [False] * 2)
+    other = audit([*misses, *rest], [True] * 10 + [False] * 38)
+    assert measured_epsilon([one, other], 1e-3) == measured_epsilon([whole], 1e-3)
+    assert measured_epsilon([whole], 1e-3) == epsilon_lower_bound(30, 40, 2, 40, 1e-3) > 1
     swapped = audit([*alarms, *rest, *hits, *misses], [True] * 40 + [False] * 40)
     assert measured_epsilon([swapped], 1e-3) == 0.0
