@@ -165,8 +165,7 @@ def intervals(
     for i, (label, colour) in enumerate(zip(hues, sns.color_palette("colorblind"), strict=False)):
         part = table[table[hue] == label]
         y = np.array([groups.index(g) for g in part[group]]) + 0.22 * (i - (len(hues) - 1) / 2)
-        span = np.abs(part[["low", "high"]].to_numpy().T - part["value"].to_numpy())
-        axis.errorbar(part["value"], y, xerr=span, fmt="o", color=colour, capsize=3, label=name(label))
+        axis.errorbar(part["value"], y, xerr=span(part), fmt="o", color=colour, capsize=3, label=name(label))
     if chance is not None:
         axis.axvline(chance, color="grey", linestyle=":", label="chance")
     axis.set_yticks(range(len(groups)), [name(str(g)) for g in groups])
@@ -202,17 +201,11 @@ def confidences(phi: np.ndarray, inside: np.ndarray, titles: list[str]) -> Figur
 
 def against_count(records: pd.DataFrame, metric: str, chance: float) -> Figure:
     """Values of a metric with their 95 % intervals against the number of reference models (column `models`)."""
-    figure, axis = plt.subplots(figsize=(8, 3.8))
-    for i, (attack, part) in enumerate(records.groupby("attack", sort=False)):
-        x = part["models"] * (1 + 0.02 * i)
-        span = np.abs(part[["low", "high"]].to_numpy().T - part["value"].to_numpy())
-        axis.errorbar(x, part["value"], yerr=span, fmt="o-", capsize=3, label=name(attack))
-    axis.axhline(chance, color="grey", linestyle=":", label="guessing")
-    axis.set_xscale("log", base=2)
+    figure = _curves(records, "models", "attack", "reference models", f"{name(metric)}\n", chance=chance)
     counts = sorted(set(records["models"]))
-    axis.set_xticks(counts, counts)
-    axis.set(ylim=(0, None), xlabel="reference models", ylabel=f"{name(metric)}\n(95 % interval)")
-    axis.legend(fontsize=9)
+    figure.axes[0].set_xscale("log", base=2)
+    figure.axes[0].set_xticks(counts, counts)
+    figure.axes[0].set_ylim(0, None)
     return figure
 
 
@@ -230,6 +223,11 @@ def enrolment(records: pd.DataFrame) -> Figure:
     return _curves(table, "recordings", "attack", "recordings of each person", "AUC", "control")
 
 
+def span(records: pd.DataFrame) -> np.ndarray:
+    """How far intervals reach below and above their values, as error bars want it: [2, n]."""
+    return np.abs(records[["low", "high"]].to_numpy().T - records["value"].to_numpy())
+
+
 def _curves(
     records: pd.DataFrame, x: str, hue: str, xlabel: str, ylabel: str, dashed: str = "", chance: float = 0.5
 ) -> Figure:
@@ -239,104 +237,12 @@ def _curves(
     colours = dict(zip(dict.fromkeys(records[hue]), sns.color_palette("colorblind"), strict=False))
     for i, (key, part) in enumerate(records.groupby(keys, sort=False)):
         control = bool(dashed) and key[1]
-        span = np.abs(part[["low", "high"]].to_numpy().T - part["value"].to_numpy())
         place, look = part[x] * (1 + 0.02 * i), dict(fmt="o--" if control else "o-", alpha=0.5 if control else 1)
         label = name(key[0]) + (", control" if control else "")
-        axis.errorbar(place, part["value"], yerr=span, color=colours[key[0]], capsize=3, label=label, **look)
+        axis.errorbar(place, part["value"], yerr=span(part), color=colours[key[0]], capsize=3, label=label, **look)
     axis.axhline(chance, color="grey", linestyle=":", label="guessing")
     axis.set(xlabel=xlabel, ylabel=f"{ylabel} (95 % interval)", xticks=sorted(set(records[x])))
     axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
-
-
-def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
-    """Each kind of defense on the validation model over its strengths, weakest left: balanced accuracy of the paper's attack
-    without and with knowledge of the defense, and test accuracy; on the far left, without defense.
-
-    table: of `families.validate`.
-    """
-    undefended, kinds = table.loc[["none"]], {}
-    for defense in table.index.drop("none"):
-        kinds.setdefault("+".join(part.partition(":")[0] for part in defense.split("+")), []).append(defense)
-    columns = min(len(kinds), 4)
-    figure, axes = plt.subplots(
-        -(-len(kinds) // columns),
-        columns,
-        figsize=(2.9 * columns, 2.6 * -(-len(kinds) // columns)),
-        sharey=True,
-        squeeze=False,
-    )
-    looks = {
-        "test accuracy": ("test_accuracy", dict(color="grey", marker="s", linestyle=":")),
-        "attack that does not know the defense": (protocol, dict(color=OTHER, marker="o")),
-        "attack that knows it": (f"{protocol}_adaptive", dict(color=MEMBER, marker="D")),
-    }
-    for axis, (kind, defenses) in zip(axes.flat, kinds.items(), strict=False):
-        part = pd.concat([undefended, table.loc[defenses]])
-        for label, (column, look) in looks.items():
-            axis.plot(np.arange(len(part)), part[column], label=label, markersize=5, **look)
-        axis.axhline(0.5, color="grey", linewidth=0.8, linestyle="--")
-        axis.set_xticks(np.arange(len(part)), ["none", *(_strength(defense) for defense in defenses)])
-        axis.set_title("\n+ ".join(kind.split("+")).replace("_", " "), fontsize=10)
-        axis.margins(x=0.15)
-    for axis in axes.flat[len(kinds) :]:
-        axis.set_visible(False)
-    figure.supylabel("share of fragments", fontsize=10)
-    figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3
-    )
-    figure.tight_layout()
-    return figure
-
-
-def _strength(defense: str) -> str:
-    """The number in a defense's name, or "on" where it has none; of a combination, that of the first."""
-    return defense.partition("+")[0].partition(":")[2] or "on"
-
-
-def judged(records: pd.DataFrame, metric: str = "auc", protocol: str = "utterance", chance: float = 0.5) -> Figure:
-    """What each attack finds behind each judged defense, with 95 % intervals; hollow: it does not know the defense."""
-    table = records[(records["metric"] == metric) & (records["protocol"] == protocol)]
-    table = table[table["attack"] != "largest_posterior"]
-    attacks, defenses = list(dict.fromkeys(table["attack"])), list(dict.fromkeys(table["defense"]))
-    figure, axis = plt.subplots(figsize=(8, 1 + 0.24 * len(attacks) * (1 + len(defenses))))
-    for i, (defense, colour) in enumerate(zip(defenses, sns.color_palette("colorblind"), strict=False)):
-        for adaptive in (False, True):
-            part = table[(table["defense"] == defense) & (table["adaptive"] == adaptive)]
-            y = np.array([attacks.index(a) for a in part["attack"]]) + 0.22 * (i - (len(defenses) - 1) / 2)
-            span = np.abs(part[["low", "high"]].to_numpy().T - part["value"].to_numpy())
-            look = dict(fmt="D" if adaptive else "o", mfc=colour if adaptive else "white", color=colour, capsize=3)
-            axis.errorbar(part["value"], y, xerr=span, label=defense if adaptive else None, **look)
-    axis.axvline(chance, color="grey", linestyle=":", label="chance")
-    axis.set_yticks(range(len(attacks)), [name(a) for a in attacks])
-    axis.invert_yaxis()
-    axis.set_xlabel(f"{name(metric)}, protocol {protocol} (95 % interval; hollow: attack does not know the defense)")
-    axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
-
-
-def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
-    """Epsilon promised against the noise multiplier, both logarithmic."""
-    figure, axis = plt.subplots(figsize=(8, 3.5))
-    sns.lineplot(x=noise, y=budgets, ax=axis)
-    axis.axhline(1, color="grey", linestyle=":", label="epsilon 1: odds change by at most a factor of e")
-    axis.set(xscale="log", yscale="log", xlabel="noise, in multiples of the clipping norm", ylabel="epsilon promised")
-    axis.legend(fontsize=9)
-    return figure
-
-
-def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
-    """Privacy against utility: one point per defense (index), test accuracy x and leakage y, each with low and high."""
-    figure, axis = plt.subplots(figsize=(8.5, 5))
-    colours = dict(zip(dict.fromkeys(points["family"]), sns.color_palette("colorblind"), strict=False))
-    for defense, row in points.iterrows():
-        spans = {f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"}
-        axis.errorbar(row["x"], row["y"], fmt="o", color=colours[row["family"]], capsize=2, alpha=0.9, **spans)
-        axis.annotate(defense, (row["x"], row["y"]), (5, 4), textcoords="offset points", fontsize=8)
-    axis.axhline(chance, color="grey", linestyle=":")
-    axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
-    handles = [plt.Line2D([], [], marker="o", linestyle="", color=c, label=f) for f, c in colours.items()]
-    axis.legend(handles=handles, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -12,6 +12,7 @@ import torch
 
 from mia_lib.defenses.base import Answers, defense_modules, make_defense, training_part
 from mia_lib.internals import read_internals
+from mia_lib.memory import train_in_parts
 from mia_lib.models import MODELS
 from mia_lib.perturbations import perturbed_features
 from mia_lib.protocols import REFERENCE, VALIDATION, Split
@@ -79,7 +80,7 @@ class Stack:
         """All models, trained in one call."""
 
         def build(folder: Path, scratch: Path) -> None:
-            self.defense.train(self.job(scratch / "checkpoint.safetensors")).save(folder)
+            train_in_parts(self.defense, self.job(scratch / "checkpoint.safetensors")).save(folder)
 
         return self.keep(build)
 
@@ -221,7 +222,7 @@ def _train_group(stacks: list[Stack]) -> None:
         strengths = [part.strength for part, stack in zip(parts, stacks, strict=True) for _ in stack.splits]
         defense = parts[0] if len(set(strengths)) == 1 else type(parts[0])(strengths)
         jobs = [stack.job(scratch / "checkpoint.safetensors") for stack in stacks]
-        defense.train(joined(jobs)).save(folder)
+        train_in_parts(defense, joined(jobs)).save(folder)
 
     keys = [stack.training_key for stack in stacks]
     params = dict(together=[params for params, _ in keys])

@@ -66,6 +66,14 @@ class Job:
     checkpoint: Path | None = None
     label: str = "train"
 
+    def pick(self, models: Sequence[int]) -> "Job":
+        """The job of some of the models."""
+        parts = {name: getattr(self, name) for name in ("train", "seeds", "test", "validation", "reference")}
+        parts = {name: None if given is None else [given[k] for k in models] for name, given in parts.items()}
+        epochs = np.broadcast_to(self.config.epochs, len(self.train))
+        config = replace(self.config, epochs=tuple(int(epochs[k]) for k in models))
+        return replace(self, labels=self.labels[list(models)], config=config, **parts)
+
 
 def joined(jobs: Sequence[Job]) -> Job:
     """Jobs on the same features that differ in their models only, as one; checkpoint and label are the first's."""
@@ -127,6 +135,27 @@ class TrainedModels:
         network.load_state_dict(weights)
         history = pd.read_parquet(folder / "history.parquet")
         return cls(network.to(device).eval(), config, history, about["seconds"])
+
+
+def concatenated(parts: Sequence[TrainedModels]) -> TrainedModels:
+    """Models that were trained in several calls, as if in one."""
+    first, networks = parts[0], [part.network for part in parts]
+    classes = [c for network in networks for c in network.classes]
+    whole = type(first.network)(first.network.frames, first.network.bins, classes, first.config.norm)
+    whole = whole.to(first.network.mean)
+    for name, tensor in whole.state_dict().items():
+        tensor.zero_()  # the last layer of a part may be narrower
+        start = 0
+        for network in networks:
+            own = network.state_dict()[name]
+            tensor[start : start + len(own)][tuple(slice(size) for size in own.shape)] = own
+            start += len(own)
+    epochs = tuple(int(e) for p in parts for e in np.broadcast_to(p.config.epochs, len(p.network.classes)))
+    starts = np.cumsum([0, *(len(network.classes) for network in networks)])
+    history = [p.history.assign(model=p.history["model"] + k) for p, k in zip(parts, starts, strict=False)]
+    whole = whole.eval().requires_grad_(False)
+    config = replace(first.config, epochs=epochs)
+    return TrainedModels(whole, config, pd.concat(history, ignore_index=True), sum(part.seconds for part in parts))
 
 
 def feature_statistics(features: Tensor, indices: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ A defense has a name, and one number that says how strong it is: `relaxloss:0.5`
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,8 @@ class Defense:
     """Whether the answered speaker is always the one that the model would have said."""
     mixes_strengths = True
     """Whether models of several strengths can be trained as one stack."""
+    memory = 1.0
+    """Memory that training takes, in times of an undefended model's."""
     needs_reference = False
     """Whether `Job.reference` is used."""
     code: tuple[str, ...] = ()
@@ -86,6 +89,14 @@ class Defense:
             raise UsageError(f"{models} models need one strength, or one each, not {len(values)}")
         return torch.as_tensor(np.broadcast_to(values, models).copy(), dtype=job.dtype, device=job.device)
 
+    def part(self, models: Sequence[int]) -> "Defense":
+        """The defense of some of the models of a job."""
+        if not np.ndim(self.strength):
+            return self
+        other = copy(self)
+        other.strength = [self.strength[k] for k in models]
+        return other
+
     def objective(self, job: Job) -> Objective:
         """What training minimises."""
         return Objective()
@@ -114,6 +125,7 @@ class Together(Defense):
         self.keeps_argmax = all(p.keeps_argmax for p in parts)
         self.needs_reference = any(p.needs_reference for p in parts)
         self.needs_variants = any(p.needs_variants for p in parts)
+        self.memory = max(part.memory for part in parts)
 
     def train(self, job: Job) -> TrainedModels:
         return next((part for part in self.parts if part.trains), Defense()).train(job)
