@@ -11,7 +11,6 @@ import pandas as pd
 import torch
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.attacks.base import Attack
 from mia_lib.corpora.base import open_corpus
 from mia_lib.defenses.base import make_defense
 from mia_lib.detail import detailed_signals, needs_of, whole_recordings
@@ -19,7 +18,6 @@ from mia_lib.errors import MiaError, UsageError
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.features.compute import compute_features
 from mia_lib.fragments import Fragments, make_fragments
-from mia_lib.persons import enrol, largest_enrolment, person_codes
 from mia_lib.protocols import (
     HELD_OUT,
     PROTOCOLS,
@@ -41,8 +39,6 @@ from mia_lib.training import TrainedModels
 
 DEFENDER_SHARE = 0.4  # of the held-out recordings, for a defense that needs data beside what the model trains on
 PAPER_ATTACKS = ("largest_posterior", "top3_network")
-PERSON_ATTACKS = ("speaker_level", "mean_posterior")
-PERSON_METRICS = ("auc", "tpr_at_fpr_1e-1", "balanced_accuracy")
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -88,7 +84,7 @@ class Experiment:
     def defended(self, defense: str) -> "Experiment":
         """The same experiment with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`)."""
         other = copy(self)
-        for name in ("splits", "stack", "_answers", "_details"):
+        for name in ("splits", "stack", "answers", "_details"):
             other.__dict__.pop(name, None)
         make_defense(defense)  # refuses unknown names before anything is computed
         other.defense = defense
@@ -97,7 +93,7 @@ class Experiment:
     def validation(self) -> "Experiment":
         """One more target with one shadow, drawn as the others: strengths are chosen on it, never on the attacked ones."""
         other = copy(self)
-        for name in ("groups", "splits", "stack", "_answers", "_details", "_detailed_rows"):
+        for name in ("groups", "splits", "stack", "answers", "_details", "_detailed_rows"):
             other.__dict__.pop(name, None)
         other.first_repeat, other.shadows = self.settings.repeats, 1
         other.settings = replace(self.settings, repeats=1, n_shadows=1)
@@ -207,7 +203,7 @@ class Experiment:
     def _answers_with(self, needs: tuple[str, ...]) -> Signals:
         """Signals of all models with the extras that `needs` names, on `fragments_for(needs)`; no membership."""
         if not needs:
-            return self._answers
+            return self.answers
         if needs not in self._details:
             rows = self._detailed_rows
             nobody = np.full((len(self.splits), len(rows)), -1, np.int8)
@@ -215,7 +211,7 @@ class Experiment:
         return self._details[needs]
 
     @cached_property
-    def _answers(self) -> Signals:
+    def answers(self) -> Signals:
         """Signals of all models, with no membership and with their statistics, which all attacks share."""
         answers = Signals(self.logits, self.labels, np.full(self.labels.shape, -1, np.int8))
         _ = answers.statistics
@@ -257,64 +253,6 @@ class Experiment:
             rows = self.fragments_for(needs)[mask[0]]
             audits.append(Audit(fit.score(victim)[mask], member, self.units(protocol)[rows], threshold, rows))
         return audits
-
-    def person_audits(self, attack: str, enrolment: int, control: bool = False) -> list[Audit]:
-        """One audit per repeat in which every person is one example: an attack on persons, under protocol `speaker`.
-
-        A person is represented by `enrolment` random recordings, which no model has trained on (see `enrol`). Fit, threshold
-        and control are as in `audits`; intervals draw persons.
-        """
-        audits = []
-        for target in self.targets():
-            count = self.shadows - 1 if control else self.settings.n_shadows
-            shadows = range(target + 1, target + 1 + count)
-            rows, seed = (target, *shadows), self.seed * 1000
-            member = {k: enrol(self.manifest, self.splits[k], enrolment, seed + k) for k in rows}
-            known = self._person_signals(list(shadows), np.stack([member[k] for k in shadows]))
-            fit = ATTACKS.get(attack)(seed=seed + target).fit(known)
-            learnt = [self._person_scores(fit, k, member[k])[:2] for k in shadows]
-            threshold = best_threshold(*map(np.concatenate, zip(*learnt, strict=True)))
-            victim = target + self.shadows if control else target
-            scores, who, rows = self._person_scores(fit, victim, member[target])
-            audits.append(Audit(scores, who, self.units("speaker")[rows], threshold, rows))
-        return audits
-
-    def _person_signals(self, models: list[int], member: np.ndarray) -> Signals:
-        """Signals of some models for an audit of persons with the membership int8 [models, N]."""
-        person = np.where((member >= 0).any(0), person_codes(self.manifest), -1)
-        return replace(self._answers.pick(models).with_members(member), person=person)
-
-    def _person_scores(self, fit: Attack, model: int, member: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Score of each person in the audit set `member` [N], whether a member, and the first of the person's fragments."""
-        signals = self._person_signals([model], member[None])
-        used = np.flatnonzero(member >= 0)
-        rows = used[np.unique(signals.person[used], return_index=True)[1]]
-        return fit.score(signals)[0, rows], member[rows] == 1, rows
-
-    def enrolment_records(self, sizes: tuple[int, ...] = (1, 2, 3, 5, 10)) -> pd.DataFrame:
-        """How well persons are found by `sizes` recordings of each: attack, baseline, and both on a model that saw nobody.
-
-        Metrics end in `_enrolment_N`, the control's in `_enrolment_N_control_unexposed`; `audit_units` counts the persons
-        of the smaller side. Sizes for which people have too few recordings are left out; raises MiaError where all are.
-        """
-        largest = min(largest_enrolment(self.manifest, split) for split in self.splits)
-        usable = [size for size in sizes if size <= largest]
-        if not usable:
-            raise MiaError(
-                f"{largest} recordings are the most that can represent a person here: use a smaller enrolment"
-            )
-        tables = []
-        for attack in PERSON_ATTACKS:
-            for size in usable:
-                audits, end = self.person_audits(attack, size), f"enrolment_{size}"
-                rates = evaluate(audits, self.settings.bootstrap, self.seed)
-                measures = {f"{metric}_{end}": rates[metric] for metric in PERSON_METRICS}
-                rates = evaluate(self.person_audits(attack, size, True), self.settings.bootstrap, self.seed)
-                measures |= {f"{metric}_{end}_control_unexposed": rates[metric] for metric in PERSON_METRICS}
-                units = min(audit.smaller_side() for audit in audits)
-                measures[f"audit_units_{end}"] = Measure(units, units, units, measures[f"auc_{end}"].n)
-                tables.append(self.table("speaker", attack, measures))
-        return pd.concat(tables)
 
     def accuracy(self, side: str, models: list[int] | None = None, mask: np.ndarray | None = None) -> Measure:
         """Accuracy of models (default: the targets) on their `train` or `held_out` fragments, or those within `mask`."""

@@ -86,7 +86,13 @@ def judged(experiment: Experiment, family: str) -> pd.DataFrame:
 
 
 def chosen(experiment: Experiment, family: str) -> dict[str, str]:
-    """What a family offers: `hides`, the best against the paper's attack as the paper ran it; `protects`, the best against
-    the same attack that knows the defense, under protocol `utterance`."""
+    """What a family offers: `hides`, the best against the paper's attack as the paper ran it, of the paper's own defenses
+    where the family has one; `protects`, the best against the same attack that knows the defense, protocol `utterance`."""
     table = validate(experiment, family)
-    return {"hides": choose(table, "paper"), "protects": choose(table, "auc_adaptive")}
+    own = [
+        name for name in table.index.drop("none") if "+" not in name and DEFENSES.get(name.partition(":")[0]).of_paper
+    ]
+    return {
+        "hides": choose(table.loc[["none", *own]] if own else table, "paper"),
+        "protects": choose(table, "auc_adaptive"),
+    }

@@ -70,6 +70,9 @@ def run_series(
         with console.follow():
             data = (prepare or prepare_data)(run)
         _announce(data, time.monotonic() - started, console)
+        waiting = [notebook for notebook in run.chosen if not _done(notebook, run, data)]
+        if prepare is None and waiting:
+            _forecast(run, waiting, console)
         header = {"parameters": run.parameters, "settings": run.settings.asdict(), "data": data}
         _record(run.folder, header)
         outcome = _run_notebooks(run, header, console)
@@ -236,6 +239,26 @@ def _announce(data: dict, seconds: float, console: Console) -> None:
         console.say(f"{INDENT}skipped: {reason}")
 
 
+def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> None:
+    """Say how long the notebooks will take here."""
+    from mia_lib import cost
+    from mia_lib.experiment import Experiment
+
+    names = ("corpus", "profile", "seed", "device", "outputs", "data_root", "settings", "max_bad")
+    try:
+        with console.follow():
+            seconds = cost.seconds(Experiment(**{name: run.parameters[name] for name in names}), notebooks)
+    except MiaError:
+        return  # data that some notebook cannot use: that one will say so
+    console.say(f"Expected: about {duration(seconds)} on this machine")
+
+
+def _done(notebook: Notebook, run: Run, data: dict) -> bool:
+    """Whether the run has executed the notebook as it is now, on these data."""
+    state = read_json(run.folder / "parts" / notebook.name / "state.json", {})
+    return (run.folder / f"{notebook.name}.ipynb").exists() and state.get("key") == _key(notebook, run, data)
+
+
 def _run_notebooks(run: Run, header: dict, console: Console) -> Outcome:
     """Execute the chosen notebooks in their order; the records and the report are renewed after each."""
     outcome = Outcome()
@@ -247,7 +270,7 @@ def _run_notebooks(run: Run, header: dict, console: Console) -> Outcome:
         if blocked:
             console.say(f"{title}: not run, it needs {', '.join(sorted(blocked))}")
             outcome.stopped.append(notebook.name)
-        elif (run.folder / f"{notebook.name}.ipynb").exists() and read_json(state_file, {}).get("key") == key:
+        elif _done(notebook, run, header["data"]):
             console.say(f"{title}: done before")
         else:
             console.say(title)

@@ -25,13 +25,16 @@ PARAMETERS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Notebook:
-    """One numbered notebook. `needs` names the notebooks without whose success it makes no sense to start it."""
+    """One numbered notebook. `needs` names the notebooks without whose success it makes no sense to start it; `work` what
+    it trains, and `seconds` what all else takes (see `mia_lib.cost`)."""
 
     number: int
     name: str
     path: Path
     title: str
     needs: tuple[str, ...]
+    work: tuple[str, ...]
+    seconds: float
     content: dict
 
 
@@ -46,7 +49,9 @@ def find_notebooks(folder: Path = NOTEBOOKS) -> list[Notebook]:
 def _read(path: Path) -> Notebook:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        needs = tuple(content["metadata"].get("mia_lib", {}).get("needs", []))
+        about = content["metadata"].get("mia_lib", {})
+        needs, work = (tuple(about.get(name, [])) for name in ("needs", "work"))
+        seconds = float(about.get("seconds", 0))
         headings = [
             line.removeprefix("# ").strip()
             for cell in content["cells"]
@@ -56,7 +61,7 @@ def _read(path: Path) -> Notebook:
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MiaError(f"{path} cannot be read as a notebook: {error}") from None
-    return Notebook(int(path.name[:2]), path.stem, path, next(iter(headings), path.stem), needs, content)
+    return Notebook(int(path.name[:2]), path.stem, path, next(iter(headings), path.stem), needs, work, seconds, content)
 
 
 def select(notebooks: list[Notebook], only: str | None) -> list[Notebook]:

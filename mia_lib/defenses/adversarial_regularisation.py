@@ -140,6 +140,7 @@ class AdversarialRegularisation(Defense):
     """Trained against an attacker of its own, on data it does not train on (Nasr et al. 2018); strength: lambda."""
 
     family = "adversarial"
+    of_paper = True
     strengths = (0.3, 1.0, 3.0)
     default = 1.0
     bounds = (0, math.inf)

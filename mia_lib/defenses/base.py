@@ -33,6 +33,8 @@ class Defense:
 
     family = ""
     """Which of the paper's families it belongs to: those of one family are compared in one notebook."""
+    of_paper = False
+    """Whether arXiv 1911.01888 or its authors' code names it."""
     strengths: tuple[float, ...] = ()
     """Values of `strength` worth sweeping, weakest first."""
     default: float | None = None
@@ -51,6 +53,8 @@ class Defense:
     """Whether the answered speaker is always the one that the model would have said."""
     mixes_strengths = True
     """Whether models of several strengths can be trained as one stack."""
+    cost = 1.0
+    """Time that training takes, in times of an undefended model's, as measured."""
     memory = 1.0
     """Memory that training takes, in times of an undefended model's."""
     needs_reference = False
@@ -125,7 +129,7 @@ class Together(Defense):
         self.keeps_argmax = all(p.keeps_argmax for p in parts)
         self.needs_reference = any(p.needs_reference for p in parts)
         self.needs_variants = any(p.needs_variants for p in parts)
-        self.memory = max(part.memory for part in parts)
+        self.memory, self.cost = max(part.memory for part in parts), max(part.cost for part in parts)
 
     def train(self, job: Job) -> TrainedModels:
         return next((part for part in self.parts if part.trains), Defense()).train(job)

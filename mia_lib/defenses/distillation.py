@@ -32,6 +32,7 @@ class Distillation(Softened):
     """
 
     family = "distillation"
+    of_paper = True
     strengths = (2.0, 20.0, 50.0)
     default = 20.0
 

@@ -25,6 +25,7 @@ class RankReciprocal(OutputDefense):
     """The largest posteriors (the strength: how many) are replaced by 1, 1/2, 1/3 ... by rank, normalised; others are 0."""
 
     family = "obfuscation"
+    of_paper = True
     strengths = (5.0, 3.0, 1.0)
     default = 3.0
     bounds = (1, math.inf)

@@ -38,6 +38,7 @@ class WeightDecay(Defense):
     """
 
     family = "regularisation"
+    of_paper = True
     strengths = (1e-2, 3e-2, 1e-1)
     default = 3e-2
     bounds = (0.0, float("inf"))

@@ -14,6 +14,7 @@ from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.speaker_level import person_features
 from mia_lib.errors import MiaError
 from mia_lib.experiment import PERSON_ATTACKS, Experiment
+from mia_lib.person_audits import enrolment_records, person_audits
 from mia_lib.persons import enrol, largest_enrolment
 from mia_lib.protocols import HELD_OUT, TRAIN, UNSEEN, Split
 from mia_lib.signals import Signals
@@ -160,7 +161,7 @@ def experiment(tmp_path_factory):
 
 
 def test_an_audit_of_persons_has_one_example_per_person(experiment):
-    for k, audit in enumerate(experiment.person_audits("speaker_level", 2)):
+    for k, audit in enumerate(person_audits(experiment, "speaker_level", 2)):
         split = experiment.splits[experiment.targets()[k]]
         speakers = experiment.units("speaker")[audit.rows]
         np.testing.assert_array_equal(audit.units, speakers)
@@ -170,7 +171,7 @@ def test_an_audit_of_persons_has_one_example_per_person(experiment):
 
 
 def test_the_control_answers_for_people_whom_its_model_never_heard(experiment):
-    audits, control = (experiment.person_audits("mean_posterior", 2, control) for control in (False, True))
+    audits, control = (person_audits(experiment, "mean_posterior", 2, control) for control in (False, True))
     for k, (audit, other) in enumerate(zip(audits, control, strict=True)):
         np.testing.assert_array_equal(audit.rows, other.rows)
         heard = experiment.splits[experiment.targets()[k] + experiment.shadows].speakers
@@ -178,7 +179,7 @@ def test_the_control_answers_for_people_whom_its_model_never_heard(experiment):
 
 
 def test_records_cover_the_sizes_that_people_have_recordings_for(experiment):
-    records = experiment.enrolment_records((1, 3, 50))
+    records = enrolment_records(experiment, (1, 3, 50))
     assert set(records["attack"]) == set(PERSON_ATTACKS) and set(records["protocol"]) == {"speaker"}
     for size in (1, 3):
         ends = [f"{m}_enrolment_{size}" for m in ("auc", "tpr_at_fpr_1e-1", "auc", "audit_units")]
@@ -186,4 +187,4 @@ def test_records_cover_the_sizes_that_people_have_recordings_for(experiment):
         assert set(ends) <= set(records["metric"])
     assert not records["metric"].str.contains("_50").any() and (records["low"] <= records["high"]).all()
     with pytest.raises(MiaError, match="3 recordings are the most"):
-        experiment.enrolment_records((50,))
+        enrolment_records(experiment, (50,))

@@ -1,0 +1,83 @@
+"""How long a run will take here, told before it starts.
+
+The work of training is counted, not guessed: fragments that all models of a stack pass through training, times the cost of
+their defense (`Defense.cost`); what is in the cache already costs nothing. Its pace is measured, on a small stack for about a
+second. All else that a notebook does (starting, attacks, intervals, figures) is the `seconds` in its metadata, as measured on
+a machine of known pace in profile `standard`, in proportion to that pace and to the number of fragments.
+"""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from mia_lib.defenses.base import make_defense
+from mia_lib.experiment import Experiment
+from mia_lib.families import members
+from mia_lib.judgement import Judgement
+from mia_lib.objectives import Objective
+from mia_lib.references import References
+from mia_lib.series import Notebook
+from mia_lib.stack import Stack
+from mia_lib.training import Job, TrainingConfig, train_job
+
+KNOWN_PACE, KNOWN_FRAGMENTS = 6.3e-5, 2575  # seconds per fragment and pass; fragments, where `seconds` were measured
+MODELS, SHORT, LONG = 8, 4, 16  # models and steps of the two runs whose difference is the pace
+CHOSEN = 2  # defenses of a family that are judged
+
+
+def pace(experiment: Experiment) -> float:
+    """Seconds per fragment that passes through training in a small stack, on the experiment's features and device."""
+    s, shape = experiment.settings, experiment.features.shape[1:]
+    classes, size = min(50, max(len(split.speakers) for split in experiment.splits)), s.batch_size
+    features = torch.randn(4 * size, *shape)
+    labels = np.tile(np.arange(len(features)) % classes, (MODELS, 1))
+    spent = []
+    for steps in (1, SHORT, LONG):  # the first one warms up
+        own = [np.arange(len(features))] * MODELS
+        config = TrainingConfig(s.model, -(-steps // 4), size)
+        started = time.perf_counter()
+        train_job(Job(features, labels, own, config, list(range(MODELS)), device=experiment.device), Objective())
+        spent.append(time.perf_counter() - started)
+    return max(1e-9, (spent[2] - spent[1]) / (MODELS * size * (LONG - SHORT)))
+
+
+def passes(stack: Stack) -> float:
+    """Fragments that all models of a stack pass through training, in undefended equivalents; 0 if they are in the cache."""
+    if stack.experiment.cache.has("models", *stack.training_key):
+        return 0.0
+    own = [epochs * len(split.train()) for epochs, split in zip(stack.config.epochs, stack.splits, strict=True)]
+    return float(sum(own)) * stack.defense.cost
+
+
+def stacks(experiment: Experiment, work: str) -> Iterator[Stack]:
+    """The stacks that a word in a notebook's metadata stands for: `targets`, `references`, or a family of defenses."""
+    if work == "targets":
+        yield experiment.stack
+    elif work == "references":
+        yield References(experiment).stack
+    else:
+        names = ["none", *members(work)]
+        judged = [Judgement(experiment, name) for name in names]
+        yield judged[0].references.stack
+        training = [j for j in judged if make_defense(j.defense).trains]
+        for judgement in judged[:1] + training:
+            yield experiment.validation().defended(judgement.defense).stack
+        for judgement in sorted(training, key=lambda j: j.experiment.stack.defense.cost)[len(training) // 2 :][:CHOSEN]:
+            yield judgement.experiment.stack
+            yield judgement.references.stack
+
+
+def seconds(experiment: Experiment, notebooks: list[Notebook]) -> float:
+    """What the notebooks will take from now on, in seconds."""
+    total, known, each = 0.0, set(), pace(experiment)
+    for notebook in notebooks:
+        for stack in (s for work in notebook.work for s in stacks(experiment, work)):
+            key = str(stack.training_key)
+            if key not in known:
+                known.add(key)
+                total += each * passes(stack)
+        share = each / KNOWN_PACE * len(experiment.manifest) / KNOWN_FRAGMENTS
+        total += notebook.seconds * share
+    return total
