@@ -36,9 +36,14 @@ def reverberate(waves: Tensor, seconds: Tensor, noise: Tensor, rate: int = 16_00
     time = torch.arange(noise.shape[1]) / rate
     tail = noise * torch.exp(-math.log(1000) * time / seconds[:, None])
     tail = tail / tail.norm(dim=1, keepdim=True)
-    size = waves.shape[1] + noise.shape[1]
+    size = _fast_length(waves.shape[1] + noise.shape[1])
     wet = torch.fft.irfft(torch.fft.rfft(waves, size) * torch.fft.rfft(tail, size), size)[:, : waves.shape[1]]
     return with_energy_of(waves + wet, waves)
+
+
+def _fast_length(least: int) -> int:
+    """The smallest length of at least `least` whose Fourier transform is fast: a power of two times 1, 3, 9 or 27."""
+    return min(odd * 2 ** max(0, math.ceil(math.log2(least / odd))) for odd in (1, 3, 9, 27))
 
 
 def add_noise(waves: Tensor, snr: Tensor, noise: Tensor) -> Tensor:
@@ -65,7 +70,7 @@ def altered(waves: Tensor, seed: list[int], rate: int = 16_000) -> Tensor:
         return torch.from_numpy(rng.uniform(*span, batch).astype(np.float32))
 
     def white(length: int) -> Tensor:
-        return torch.from_numpy(rng.standard_normal((batch, length), dtype=np.float32))
+        return torch.from_numpy(rng.random((batch, length), dtype=np.float32) - 0.5) * 12**0.5  # variance one
 
     waves = shift(waves, (amounts(SHIFT) * rate).long())
     waves = reverberate(waves, amounts(REVERBERATION), white(round(REVERBERATION[1] * rate)), rate)

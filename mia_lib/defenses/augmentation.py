@@ -41,6 +41,7 @@ class Augmentation(Defense):
     family = "regularisation"
     strengths = (0.25, 0.5, 1.0)
     default = 1.0
+    cost = 1.2
     bounds = (0.0, 1.0)
     trains = True
     needs_variants = True

@@ -35,6 +35,7 @@ class Distillation(Softened):
     of_paper = True
     strengths = (2.0, 20.0, 50.0)
     default = 20.0
+    cost = 2.0
 
     def objective(self, job: Job) -> Objective:
         return HotCrossEntropy(self.temperatures(job))

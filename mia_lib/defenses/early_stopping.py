@@ -20,6 +20,7 @@ class EarlyStopping(Defense):
     family = "regularisation"
     strengths = (0.5, 0.3, 0.1)
     default = 0.5
+    cost = 0.4
     bounds = (0.01, 1.0)
     trains = True
 

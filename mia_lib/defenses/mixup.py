@@ -50,6 +50,7 @@ class Mixup(Defense):
     family = "regularisation"
     strengths = (0.2, 1.0, 4.0)
     default = 1.0
+    cost = 1.3
     bounds = (0.0, 1000.0)
     trains = True
 

@@ -51,7 +51,7 @@ class Selena(TeacherStudent):
         super().__init__(strength)
         if np.ndim(self.strength):
             raise UsageError("selena takes one number of sub-models for all models of a stack")
-        self.submodels = self.memory = int(self.strength)
+        self.submodels = self.memory = self.cost = int(self.strength)
         self.out = max(1, round(SHARE * self.submodels))
 
     def teachers(self, job: Job) -> Job:

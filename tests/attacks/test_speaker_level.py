@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.speaker_level import person_features
 from mia_lib.errors import MiaError
-from mia_lib.experiment import PERSON_ATTACKS, Experiment
-from mia_lib.person_audits import enrolment_records, person_audits
+from mia_lib.experiment import Experiment
+from mia_lib.person_audits import PERSON_ATTACKS, enrolment_records, person_audits
 from mia_lib.persons import enrol, largest_enrolment
 from mia_lib.protocols import HELD_OUT, TRAIN, UNSEEN, Split
 from mia_lib.signals import Signals
