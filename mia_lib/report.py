@@ -113,7 +113,7 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
         return []
     table = verdicts.summary(records[records["defense"].isin(known)])
     return [
-        {"defense": name, "verdict": row["verdict"], "by": row["by"]}
+        {"defense": name, "claim": row["the paper says"], "verdict": row["verdict"], "by": row["by"]}
         | {key: number(metric, row[key]) for key, metric in DEFENSE_COLUMNS.items()}
         for name, row in table.iterrows()
     ]

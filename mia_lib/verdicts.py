@@ -2,6 +2,9 @@
 
 import pandas as pd
 
+from mia_lib.defenses import DEFENSES
+from mia_lib.paper import claims
+
 TOLERANCE = 0.03
 """How much test accuracy a defense may cost."""
 CLAIMED = 0.53
@@ -43,12 +46,21 @@ def _value(
     return float(rows.loc[rows["adaptive"] == adaptive, "value"].iloc[0])
 
 
+def claimed(defense: str) -> str:
+    """What arXiv 1911.01888 reports of the accuracy of its attack: undefended on its two corpora, and behind its defenses."""
+    if defense == "none":
+        return ", ".join(f"{value:.3f} ({corpus})" for corpus, value in claims()["balanced_accuracy"].items())
+    ours = "+" in defense or not DEFENSES.get(defense.partition(":")[0]).of_paper
+    return "not tried" if ours else "chance"
+
+
 def summary(records: pd.DataFrame) -> pd.DataFrame:
     """One row per defense of judged records: accuracy, the paper's attack, the strongest attacks, and a verdict in words."""
     undefended, rows = records[records["defense"] == "none"], {}
     for name, part in records.groupby("defense", sort=False):
         auc, corner = strongest(part, "auc"), strongest(part, "tpr_at_fpr_1e-3")
         rows[name] = {
+            "the paper says": claimed(name),
             "test accuracy": _value(part, "test_accuracy"),
             "paper's attack": _value(part, "balanced_accuracy", "top3_network", "paper"),
             "the same, adaptive": _value(part, "balanced_accuracy", "top3_network", "paper", adaptive=True),

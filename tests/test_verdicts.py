@@ -55,3 +55,9 @@ def test_rows_of_several_defenses_with_equal_numbers_in_their_index_are_kept_apa
     assert list(table.index) == ["none", "top_k:1"] and table["strongest AUC, utterance"].tolist() == [0.98, 0.7]
     points = verdicts.points(both, {"none": "undefended", "top_k:1": "obfuscation"}, "auc")
     assert points.loc["top_k:1", ["x", "y", "y_low"]].tolist() == [0.93, 0.7, 0.6]
+
+
+def test_the_papers_claim_stands_beside_its_own_defenses_only():
+    assert verdicts.claimed("none") == "0.879 (LibriSpeech), 0.828 (VOiCES, room 1)"
+    assert verdicts.claimed("rank_reciprocal:3") == verdicts.claimed("distillation:20") == "chance"
+    assert verdicts.claimed("selena:4") == verdicts.claimed("weight_decay:0.1+label_only") == "not tried"
