@@ -272,6 +272,7 @@ class _Run:
         self.steps = own_steps(config, train)
         self.epoch_steps = max(1, round(float(np.mean(sizes)) / config.batch_size))
         self.steps_per_epoch = sizes / config.batch_size
+        self._plan_steps()
         steps, size = int(self.steps.max()), config.batch_size
         schedules = [objective.schedule(i, steps, size, s) for i, s in zip(train, seeds, strict=True)]
         self.schedule = torch.from_numpy(_side_by_side(schedules)).to(self.device)  # [steps, models, batch]
@@ -291,11 +292,15 @@ class _Run:
         self.fingerprint = digest([asdict(config), seeds, [digest(i.tolist()) for i in train]])
         self.objective.begin(job, self.network)
 
-    def rates(self, step: int) -> Tensor:
-        """Learning rate of each model at `step` of its own steps."""
+    def _plan_steps(self) -> None:
+        """Progress, epoch and learning rate of each model at every step, [steps, models] on the device: in an epoch nothing
+        goes there from the host."""
+        step = np.arange(int(self.steps.max()))[:, None]
         done = np.minimum(step / self.steps, 1.0)
         shape = 0.5 * (1 + np.cos(np.pi * done)) if self.config.schedule == "cosine" else np.ones_like(done)
-        return torch.as_tensor(self.config.learning_rate * shape, dtype=self.dtype).to(self.device)
+        self.done = torch.as_tensor(done, dtype=self.dtype).to(self.device)
+        self.epoch = torch.as_tensor(step // self.steps_per_epoch).long().to(self.device)
+        self.rates = torch.as_tensor(self.config.learning_rate * shape, dtype=self.dtype).to(self.device)
 
     def train(self, checkpoint: Path | None, label: str) -> TrainedModels:
         step, seconds = self._restore(checkpoint)
@@ -332,12 +337,10 @@ class _Run:
         drawn, known = indices >= 0, indices.clamp_min(0)
         features = self.features[known].to(self.dtype)
         labels = self.labels.gather(1, known).masked_fill(~drawn, 0)
-        done = torch.as_tensor(np.minimum(step / self.steps, 1.0), dtype=self.dtype).to(self.device)
-        epoch = torch.as_tensor(step // self.steps_per_epoch).long().to(self.device)
         self.network.zero_grad(set_to_none=True)
-        batch = Batch(indices, epoch, done, step, self.seeds)
+        batch = Batch(indices, self.epoch[step], self.done[step], step, self.seeds)
         losses, logits = self.objective.backward(self.network, features, labels, batch)
-        self.adam.step(self.rates(step))
+        self.adam.step(self.rates[step])
         hits = ((logits.argmax(-1) == labels) & drawn).sum(1)
         return losses.float(), hits / drawn.sum(1).clamp_min(1)
 

@@ -237,10 +237,14 @@ class GroupNorm(nn.Module):
 
     def normalised(self, x: Tensor) -> Tensor:
         """x [models, batch, ..., channels] with mean 0 and variance 1 per example and group: [models, batch, n, channels]."""
-        models, batch, *_, channels = x.shape
-        grouped = x.reshape(models, batch, -1, self.groups, channels // self.groups)
-        variance, mean = torch.var_mean(grouped, dim=(2, 4), keepdim=True, correction=0)
-        return ((grouped - mean) * torch.rsqrt(variance + EPSILON)).reshape(models, batch, -1, channels)
+        rows = x.reshape(*x.shape[:2], -1, x.shape[-1])
+        rows = rows - self._of_groups(rows)
+        return rows * torch.rsqrt(self._of_groups(rows.square()) + EPSILON)
+
+    def _of_groups(self, rows: Tensor) -> Tensor:
+        """Mean over length and group of [models, batch, n, channels], for each channel: [models, batch, 1, channels]."""
+        means = rows.mean(2, keepdim=True).unflatten(-1, (self.groups, -1))
+        return means.mean(-1, keepdim=True).expand_as(means).flatten(-2)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.normalised(x).flatten(1, 2)
@@ -272,8 +276,8 @@ def max_pool(x: Tensor, size: int) -> Tensor:
 
 def statistics_pool(x: Tensor) -> Tensor:
     """Mean and standard deviation over the length: [models, batch, length, c] -> [models, batch, 2c]."""
-    variance, mean = torch.var_mean(x, dim=2, correction=0)
-    return torch.cat([mean, torch.sqrt(variance + 1e-5)], dim=-1)
+    mean = x.mean(2, keepdim=True)
+    return torch.cat([mean[:, :, 0], torch.sqrt((x - mean).square().mean(2) + EPSILON)], dim=-1)
 
 
 class StackedNetwork(nn.Module):
