@@ -64,7 +64,8 @@ def stacks(experiment: Experiment, work: str) -> Iterator[Stack]:
         training = [j for j in judged if make_defense(j.defense).trains]
         for judgement in judged[:1] + training:
             yield experiment.validation().defended(judgement.defense).stack
-        for judgement in sorted(training, key=lambda j: j.experiment.stack.defense.cost)[len(training) // 2 :][:CHOSEN]:
+        by_cost = sorted(training, key=lambda judgement: judgement.experiment.stack.defense.cost)
+        for judgement in by_cost[len(training) // 2 :][:CHOSEN]:  # which ones, nobody knows yet: of middling cost
             yield judgement.experiment.stack
             yield judgement.references.stack
 
