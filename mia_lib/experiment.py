@@ -146,7 +146,7 @@ class Experiment:
         s = self.settings
         epochs = [s.epochs, *[s.shadow_epochs] * self.shadows] * s.repeats
         seeds = np.random.SeedSequence([self.seed, 8, self.first_repeat]).generate_state(len(self.splits))
-        return Stack(self, self.splits, epochs, seeds, self.defense, followed=self.defense == "none")
+        return Stack(self, self.splits, epochs, seeds, self.defense, followed=not make_defense(self.defense).trains)
 
     @property
     def labels(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from mia_lib.internals import read_internals
 from mia_lib.memory import train_in_parts
 from mia_lib.models import MODELS
 from mia_lib.perturbations import perturbed_features
-from mia_lib.protocols import REFERENCE, VALIDATION, Split
+from mia_lib.protocols import HELD_OUT, NONE, REFERENCE, TRAIN, VALIDATION, Split
 from mia_lib.signals import query_models
 from mia_lib.stages import digest
 from mia_lib.training import Job, TrainedModels, TrainingConfig, joined
@@ -70,12 +70,17 @@ class Stack:
             [split.train() for split in self.splits],
             self.config,
             self.seeds,
-            test=[split.held_out() for split in self.splits] if self.followed else None,
+            test=[self._tested(split) for split in self.splits] if self.followed else None,
             groups=experiment.manifest["source"].astype("category").cat.codes.to_numpy(np.int64),
             device=experiment.device,
             checkpoint=checkpoint,
             **sides,
         )
+
+    @staticmethod
+    def _tested(split: Split) -> np.ndarray:
+        """Fragments whose accuracy is followed: also those set aside for a defense of answers, so that it changes nothing."""
+        return np.flatnonzero(np.isin(split.role, (HELD_OUT, REFERENCE)))
 
     @cached_property
     def models(self) -> TrainedModels:
@@ -95,8 +100,14 @@ class Stack:
     def training_key(self) -> tuple[dict, list[str]]:
         """What decides the models: parameters and modules."""
         experiment, parts = self.experiment, hashlib.sha256()
-        for split in self.splits:
-            parts.update(split.role.tobytes() + "\0".join(split.speakers).encode())
+        for (
+            split
+        ) in self.splits:  # what training does not read decides nothing: a defense of answers has the same models
+            role = np.where(np.isin(split.role, (TRAIN, VALIDATION)), split.role, NONE).astype(np.int8)
+            aside = split.role == REFERENCE if self.defense.trains else np.zeros(0)
+            tested = self._tested(split) if self.followed else np.zeros(0)
+            parts.update(role.tobytes() + aside.tobytes() + tested.tobytes())
+            parts.update("\0".join(split.speakers).encode())
         params = dict(config=self.config.__dict__, seeds=self.seeds, features=experiment.feature_params())
         params |= dict(
             splits=parts.hexdigest(),
@@ -209,7 +220,7 @@ def train_together(stacks: Sequence[Stack]) -> None:
     """Train the models of several stacks of one experiment that are not in the cache yet, in as few calls as there are kinds
     of defense: a sweep of strengths is one stack. Each then finds its own models in the cache, as if trained alone."""
     kinds: dict[tuple, list[Stack]] = {}
-    for stack in stacks:
+    for stack in {str(stack.training_key): stack for stack in stacks}.values():
         if not stack.experiment.cache.has("models", *stack.training_key):
             part, rest = training_part(stack.defense_name), (replace(stack.config, epochs=1), stack.followed)
             kinds.setdefault((part.partition(":")[0] if make_defense(part).mixes_strengths else part, rest), []).append(

@@ -112,3 +112,19 @@ def test_a_sweep_is_trained_in_one_call_and_each_strength_finds_its_models(exper
 def test_a_combination_is_what_protects_best_above_what_protects_best(experiment, monkeypatch):
     monkeypatch.setattr(families, "chosen", lambda _, family: {"protects": family[:3]})
     assert families.tried(experiment, "combination") == ("reg+obf", "dis+obf", "adv+obf")
+
+
+def test_a_defense_of_answers_has_the_undefended_models_and_is_never_trained_for(experiment):
+    for validation in (experiment, experiment.validation()):
+        key = validation.stack.training_key
+        for name in ("temperature:2", "memguard:1", "label_only"):  # the second is given reference fragments
+            assert validation.defended(name).stack.training_key == key
+        assert validation.defended("dmp").stack.training_key != key
+
+
+def test_stacks_with_the_same_models_are_trained_once(experiment, monkeypatch):
+    calls = []
+    monkeypatch.setattr("mia_lib.stack._train_group", calls.append)
+    fresh = Experiment(experiment.corpus_name, "smoke", 7, "cpu", experiment.cache.root.parent, settings=SMALL)
+    train_together([fresh.validation().defended(name).stack for name in ("none", "top_k:1", "rounding:2")])
+    assert not calls
