@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +14,15 @@ from mia_lib.defenses.base import Defense, make_defense
 from mia_lib.memory import bytes_per_model, free_memory, train_in_parts
 
 PEAK = """
-import resource, sys, torch
+import re
+import torch
 import numpy as np
 from mia_lib.memory import bytes_per_model
 from mia_lib.training import Job, TrainingConfig, train_job
 from mia_lib.objectives import Objective
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 
 def job(models):
     features, labels = torch.randn(200, 94, 20), np.tile(np.arange(200) % 50, (models, 1))
@@ -33,6 +35,7 @@ print((peak() - before) / 23 / bytes_per_model(job(1)))
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks of memory are read as Linux tells them")
 def test_the_formula_holds_what_training_really_takes():
     ratio = float(subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True).stdout)
     assert 0.5 < ratio < 1
