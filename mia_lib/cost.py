@@ -3,7 +3,7 @@
 The work of training is counted, not guessed: fragments that all models of a stack pass through training, times the cost of
 their defense (`Defense.cost`); what is in the cache already costs nothing. Its pace is measured, on a small stack for about a
 second. All else that a notebook does (starting, attacks, intervals, figures) is the `seconds` in its metadata, as measured on
-a machine of known pace in profile `standard`, in proportion to that pace and to the number of fragments.
+a machine of known pace in profile `standard`: all but START of it in proportion to the number of fragments.
 """
 
 import time
@@ -22,7 +22,8 @@ from mia_lib.series import Notebook
 from mia_lib.stack import Stack
 from mia_lib.training import Job, TrainingConfig, train_job
 
-KNOWN_PACE, KNOWN_FRAGMENTS = 6.3e-5, 2575  # seconds per fragment and pass; fragments, where `seconds` were measured
+KNOWN_PACE, KNOWN_FRAGMENTS = 7.3e-5, 2575  # seconds per fragment and pass; fragments, where `seconds` were measured
+START = 4.3  # seconds that a notebook takes to do nothing, there
 MODELS, SHORT, LONG = 8, 4, 16  # models and steps of the two runs whose difference is the pace
 CHOSEN = 2  # defenses of a family that are judged
 
@@ -79,6 +80,6 @@ def seconds(experiment: Experiment, notebooks: list[Notebook]) -> float:
             if key not in known:
                 known.add(key)
                 total += each * passes(stack)
-        share = each / KNOWN_PACE * len(experiment.manifest) / KNOWN_FRAGMENTS
-        total += notebook.seconds * share
+        size = len(experiment.manifest) / KNOWN_FRAGMENTS
+        total += each / KNOWN_PACE * (START + (notebook.seconds - START) * size)
     return total

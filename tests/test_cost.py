@@ -32,18 +32,19 @@ def test_work_is_models_times_fragments_times_epochs_times_the_defense(experimen
 
 def test_what_several_notebooks_need_counts_once_and_the_rest_goes_with_pace_and_data(experiment, monkeypatch):
     monkeypatch.setattr(cost, "pace", lambda _: 2 * cost.KNOWN_PACE)
-    share = 2 * len(experiment.manifest) / cost.KNOWN_FRAGMENTS
-    one = cost.seconds(experiment, [notebook(("targets",))])
-    assert one == pytest.approx(2 * cost.KNOWN_PACE * cost.passes(experiment.stack))
-    both = cost.seconds(experiment, [notebook(("targets",), 5.0), notebook(("targets",), 7.0)])
-    assert both == pytest.approx(one + 12 * share)
+    start, share = cost.START, len(experiment.manifest) / cost.KNOWN_FRAGMENTS
+    one = cost.seconds(experiment, [notebook(("targets",), start)])
+    assert one == pytest.approx(2 * cost.KNOWN_PACE * cost.passes(experiment.stack) + 2 * start)
+    both = cost.seconds(experiment, [notebook(("targets",), start + 5), notebook(("targets",), start + 7)])
+    assert both == pytest.approx(one + 2 * start + 2 * 12 * share)
 
 
 def test_every_family_can_be_counted_and_costs_more_than_its_undefended_models(experiment, monkeypatch):
     monkeypatch.setattr(cost, "pace", lambda _: 1.0)
-    plain = cost.seconds(experiment, [notebook(("obfuscation",))])
+    nothing = cost.seconds(experiment, [notebook(())])
+    plain = cost.seconds(experiment, [notebook(("obfuscation",))]) - nothing
     for family in ("regularisation", "distillation", "adversarial", "privacy"):
-        assert cost.seconds(experiment, [notebook((family,))]) > 2 * plain > 0
+        assert cost.seconds(experiment, [notebook((family,))]) - nothing > 2 * plain > 0
 
 
 def test_what_is_in_the_cache_costs_nothing(experiment):
