@@ -13,7 +13,7 @@ from mia_lib.experiment import PAPER_ATTACKS, Experiment
 from mia_lib.progress import progress
 from mia_lib.protocols import PROTOCOLS
 from mia_lib.references import References
-from mia_lib.stack import train_together
+from mia_lib.stack import Stack, train_together
 from mia_lib.stages import file_digest
 
 CALIBRATED = ("lira_online", "rmia_online", "label_only_calibrated")
@@ -31,6 +31,13 @@ def calibration_gaps(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     return np.abs(gap)[place]
 
 
+def _seconds_per_pass(stack: Stack) -> float:
+    """Training time of a fragment in one epoch of one model."""
+    return stack.models.seconds / sum(
+        epochs * len(split.train()) for epochs, split in zip(stack.config.epochs, stack.splits, strict=True)
+    )
+
+
 class Judgement:
     """One defense on one experiment, beside the undefended models (`none` judges those themselves)."""
 
@@ -45,7 +52,7 @@ class Judgement:
         return References(self.experiment, s.defense_references, s.defense_speakers)
 
     def utility(self) -> pd.DataFrame:
-        """Accuracies, expected calibration error and training time, the last also as a ratio to the undefended models."""
+        """Accuracies and expected calibration error."""
         e = self.experiment
         measures = {"train_accuracy": e.accuracy("train"), "test_accuracy": e.accuracy("held_out")}
         gaps, units = [], []
@@ -55,10 +62,15 @@ class Judgement:
             gaps.append(calibration_gaps(p.max(-1), (p.argmax(-1) == e.labels[k][rows]).astype(float)))
             units.append(e.units("utterance")[rows])
         measures["calibration_error"] = mean_measure(gaps, units, e.settings.bootstrap, e.seed)
-        seconds, before = e.models.seconds, self.undefended.models.seconds
-        for name, value in (("train_seconds", seconds), ("train_seconds_ratio", seconds / before)):
-            measures[name] = Measure(value, value, value, len(e.splits))
         return e.table("", "none", measures)
+
+    def training_cost(self) -> pd.DataFrame:
+        """Training time, and that of each fragment and pass as a ratio to undefended reference models."""
+        stack, plain = self.experiment.stack, Judgement(self.undefended, "none").references.stack
+        ratio = _seconds_per_pass(stack) / _seconds_per_pass(plain) if stack.defense.trains else 1.0
+        values = {"train_seconds": stack.models.seconds, "train_seconds_ratio": ratio}
+        measures = {name: Measure(value, value, value, len(stack.splits)) for name, value in values.items()}
+        return self.experiment.table("", "none", measures)
 
     def attacked(self, attack: str, protocol: str, adaptive: bool) -> pd.DataFrame:
         """All rates of an attack whose shadow models are behind the same defense (adaptive), or undefended."""
@@ -76,7 +88,7 @@ class Judgement:
         train_together([self.experiment.stack, self.references.stack])
         choices = [(a, p, adaptive) for a in PAPER_ATTACKS for p in PROTOCOLS for adaptive in (False, True)]
         choices += [("label_only", p, True) for p in PROTOCOLS]
-        return pd.concat([self._stage("shadows", choices), self.calibrated()])
+        return pd.concat([self._stage("shadows", choices), self.training_cost(), self.calibrated()])
 
     def calibrated(self) -> pd.DataFrame:
         """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""
