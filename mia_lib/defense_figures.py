@@ -91,10 +91,12 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     """Privacy against utility: one point per defense (index), test accuracy x and leakage y, each with low and high."""
     figure, axis = plt.subplots(figsize=(8.5, 5))
     colours = dict(zip(dict.fromkeys(points["family"]), sns.color_palette("colorblind"), strict=False))
-    for defense, row in points.iterrows():
+    for row in points.to_dict("records"):
         spans = {f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"}
         axis.errorbar(row["x"], row["y"], fmt="o", color=colours[row["family"]], capsize=2, alpha=0.9, **spans)
-        axis.annotate(defense, (row["x"], row["y"]), (5, 4), textcoords="offset points", fontsize=8)
+    for _, spot in points.groupby([points["x"].round(2), points["y"].round(2)]):  # what lies on one spot shares a label
+        place = spot["x"].iloc[0], spot["y"].iloc[0]
+        axis.annotate(", ".join(spot.index), place, (5, 4), textcoords="offset points", fontsize=8)
     axis.axhline(chance, color="grey", linestyle=":")
     axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
     handles = [plt.Line2D([], [], marker="o", linestyle="", color=c, label=f) for f, c in colours.items()]
