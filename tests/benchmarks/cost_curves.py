@@ -4,9 +4,8 @@
 
 One quantity changes at a time: models K from 1 to 128, fragments N from 1,000 to 100,000, classes C from 10 to 1,000. Each
 point is a process of its own, so that its peak of memory is its own. Features are noise. Printed: seconds per training step,
-peak memory above that of
-an idle process, features included,
-and the straight line through the points with its largest deviation.
+peak memory above that of an idle process, features included, and the straight line through the points with its largest
+deviation.
 """
 
 import argparse
