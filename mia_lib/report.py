@@ -115,7 +115,7 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
     return [
         {"defense": name, "claim": row["the paper says"], "verdict": row["verdict"], "by": row["by"]}
         | {key: number(metric, row[key]) for key, metric in DEFENSE_COLUMNS.items()}
-        for name, row in table.iterrows()
+        for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none")
     ]
 
 
