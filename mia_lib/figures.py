@@ -184,6 +184,7 @@ def main_result(records: pd.DataFrame) -> Figure:
     figure = intervals(part, "auc", "protocol", "kind")
     figure.axes[0].set(xlim=(0.4, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
     figure.axes[0].set_title("Can somebody tell what a voice model was trained on?")
+    figure.axes[0].legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.4, -0.3), ncols=3)  # covers no interval
     return figure
 
 
