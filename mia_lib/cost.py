@@ -48,8 +48,7 @@ def passes(stack: Stack) -> float:
     """Fragments that all models of a stack pass through training, in undefended equivalents; 0 if they are in the cache."""
     if stack.experiment.cache.has("models", *stack.training_key):
         return 0.0
-    own = [epochs * len(split.train()) for epochs, split in zip(stack.config.epochs, stack.splits, strict=True)]
-    return float(sum(own)) * stack.defense.cost
+    return stack.passes * stack.defense.cost
 
 
 def stacks(experiment: Experiment, work: str) -> Iterator[Stack]:
@@ -63,8 +62,10 @@ def stacks(experiment: Experiment, work: str) -> Iterator[Stack]:
         judged = [Judgement(experiment, name) for name in names]
         yield judged[0].references.stack
         training = [j for j in judged if make_defense(j.defense).trains]
+        validation = experiment.validation()
+        _ = validation.groups  # drawn once, for all defenses
         for judgement in judged[:1] + training:
-            yield experiment.validation().defended(judgement.defense).stack
+            yield validation.defended(judgement.defense).stack
         by_cost = sorted(training, key=lambda judgement: judgement.experiment.stack.defense.cost)
         for judgement in by_cost[len(training) // 2 :][:CHOSEN]:  # which ones, nobody knows yet: of middling cost
             yield judgement.experiment.stack

@@ -49,11 +49,13 @@ def validate(experiment: Experiment, family: str) -> pd.DataFrame:
     """
     names = ("none", *tried(experiment, family))
     validation, rows = experiment.validation(), []
-    train_together([validation.defended(name).stack for name in names])
+    _ = validation.groups  # drawn once, for all defenses
+    judgements = [Judgement(validation, name) for name in names]
+    train_together([judgement.experiment.stack for judgement in judgements])
     with progress(f"{family} on the validation model", len(names), "defense") as bar:
-        for name in names:
-            rows.append(_row(Judgement(validation, name).quick()))
-            bar.update(1, name)
+        for judgement in judgements:
+            rows.append(_row(judgement.quick()))
+            bar.update(1, judgement.defense)
     return pd.DataFrame(rows, index=pd.Index(names, name="defense"))
 
 

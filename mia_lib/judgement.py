@@ -13,7 +13,7 @@ from mia_lib.experiment import PAPER_ATTACKS, Experiment
 from mia_lib.progress import progress
 from mia_lib.protocols import PROTOCOLS
 from mia_lib.references import References
-from mia_lib.stack import Stack, train_together
+from mia_lib.stack import train_together
 from mia_lib.stages import file_digest
 
 CALIBRATED = ("lira_online", "rmia_online", "label_only_calibrated")
@@ -29,13 +29,6 @@ def calibration_gaps(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
     count = np.maximum(np.bincount(place, minlength=BINS), 1)
     gap = np.bincount(place, correct, BINS) / count - np.bincount(place, confidence, BINS) / count
     return np.abs(gap)[place]
-
-
-def _seconds_per_pass(stack: Stack) -> float:
-    """Training time of a fragment in one epoch of one model."""
-    return stack.models.seconds / sum(
-        epochs * len(split.train()) for epochs, split in zip(stack.config.epochs, stack.splits, strict=True)
-    )
 
 
 class Judgement:
@@ -67,7 +60,8 @@ class Judgement:
     def training_cost(self) -> pd.DataFrame:
         """Training time, and that of each fragment and pass as a ratio to undefended reference models."""
         stack, plain = self.experiment.stack, Judgement(self.undefended, "none").references.stack
-        ratio = _seconds_per_pass(stack) / _seconds_per_pass(plain) if stack.defense.trains else 1.0
+        pace, usual = (s.models.seconds / s.passes for s in (stack, plain))
+        ratio = pace / usual if stack.defense.trains else 1.0
         values = {"train_seconds": stack.models.seconds, "train_seconds_ratio": ratio}
         measures = {name: Measure(value, value, value, len(stack.splits)) for name, value in values.items()}
         return self.experiment.table("", "none", measures)

@@ -77,6 +77,12 @@ class Stack:
             **sides,
         )
 
+    @property
+    def passes(self) -> int:
+        """Fragments that all models together pass through training, counted once per epoch."""
+        pairs = zip(self.config.epochs, self.splits, strict=True)
+        return sum(epochs * len(split.train()) for epochs, split in pairs)
+
     @staticmethod
     def _tested(split: Split) -> np.ndarray:
         """Fragments whose accuracy is followed: also those set aside for a defense of answers, so that it changes nothing."""
@@ -222,10 +228,9 @@ def train_together(stacks: Sequence[Stack]) -> None:
     kinds: dict[tuple, list[Stack]] = {}
     for stack in {str(stack.training_key): stack for stack in stacks}.values():
         if not stack.experiment.cache.has("models", *stack.training_key):
-            part, rest = training_part(stack.defense_name), (replace(stack.config, epochs=1), stack.followed)
-            kinds.setdefault((part.partition(":")[0] if make_defense(part).mixes_strengths else part, rest), []).append(
-                stack
-            )
+            part = training_part(stack.defense_name)
+            kind = part.partition(":")[0] if make_defense(part).mixes_strengths else part
+            kinds.setdefault((kind, replace(stack.config, epochs=1), stack.followed), []).append(stack)
     for group in kinds.values():
         if len(group) > 1:
             _train_group(group)

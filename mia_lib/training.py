@@ -28,6 +28,7 @@ from mia_lib.progress import progress
 from mia_lib.stages import digest
 
 CHECKPOINT_SECONDS = 20.0
+PER_MODEL = ("train", "seeds", "test", "validation", "reference")  # fields of a job with one entry for each model
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class TrainingConfig:
     schedule: str = "constant"  # or "cosine": to zero over each model's own steps
     patience: int = 0  # epochs without a lower validation loss after which a model stops (0: never)
     norm: str = "batch"  # how the network normalises, a name in `layers.NORMS`; "group" mixes no examples
+
+    def epochs_of(self, models: int) -> tuple[int, ...]:
+        """The epochs of each of so many models."""
+        return (self.epochs,) * models if isinstance(self.epochs, int) else tuple(self.epochs)
 
 
 @dataclass(frozen=True)
@@ -68,20 +73,20 @@ class Job:
 
     def pick(self, models: Sequence[int]) -> "Job":
         """The job of some of the models."""
-        parts = {name: getattr(self, name) for name in ("train", "seeds", "test", "validation", "reference")}
+        parts = {name: getattr(self, name) for name in PER_MODEL}
         parts = {name: None if given is None else [given[k] for k in models] for name, given in parts.items()}
-        epochs = np.broadcast_to(self.config.epochs, len(self.train))
-        config = replace(self.config, epochs=tuple(int(epochs[k]) for k in models))
+        epochs = self.config.epochs_of(len(self.train))
+        config = replace(self.config, epochs=tuple(epochs[k] for k in models))
         return replace(self, labels=self.labels[list(models)], config=config, **parts)
 
 
 def joined(jobs: Sequence[Job]) -> Job:
     """Jobs on the same features that differ in their models only, as one; checkpoint and label are the first's."""
     first, parts = jobs[0], {}
-    for name in ("train", "seeds", "test", "validation", "reference"):
+    for name in PER_MODEL:
         given = [getattr(job, name) for job in jobs]
         parts[name] = None if given[0] is None else [item for part in given for item in part]
-    epochs = tuple(int(e) for job in jobs for e in np.broadcast_to(job.config.epochs, len(job.train)))
+    epochs = tuple(e for job in jobs for e in job.config.epochs_of(len(job.train)))
     labels = np.concatenate([job.labels for job in jobs])
     return replace(first, labels=labels, config=replace(first.config, epochs=epochs), **parts)
 
@@ -150,7 +155,7 @@ def concatenated(parts: Sequence[TrainedModels]) -> TrainedModels:
             own = network.state_dict()[name]
             tensor[start : start + len(own)][tuple(slice(size) for size in own.shape)] = own
             start += len(own)
-    epochs = tuple(int(e) for p in parts for e in np.broadcast_to(p.config.epochs, len(p.network.classes)))
+    epochs = tuple(e for p in parts for e in p.config.epochs_of(len(p.network.classes)))
     starts = np.cumsum([0, *(len(network.classes) for network in networks)])
     history = [p.history.assign(model=p.history["model"] + k) for p, k in zip(parts, starts, strict=False)]
     whole = whole.eval().requires_grad_(False)
@@ -176,8 +181,7 @@ def feature_statistics(features: Tensor, indices: Sequence[np.ndarray]) -> tuple
 
 def own_steps(config: TrainingConfig, train: Sequence[np.ndarray]) -> np.ndarray:
     """Steps after which each model has passed `epochs` times over its fragments, int64 [models]."""
-    epochs = [config.epochs] * len(train) if isinstance(config.epochs, int) else list(config.epochs)
-    return -(-np.array(epochs) * np.array([len(index) for index in train]) // config.batch_size)
+    return -(-np.array(config.epochs_of(len(train))) * np.array([len(index) for index in train]) // config.batch_size)
 
 
 def _side_by_side(schedules: Sequence[np.ndarray]) -> np.ndarray:

@@ -270,8 +270,7 @@ NORMS = {"batch": BatchNorm, "group": GroupNorm}
 
 def max_pool(x: Tensor, size: int) -> Tensor:
     """Maximum over `size` neighbours along the length of [models, batch, length, channels]; a remainder is dropped."""
-    y = F.max_pool2d(_images(x), (size, 1))
-    return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, x.shape[3])
+    return _pool(x, size)[0]
 
 
 def statistics_pool(x: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """Toy speakers: a faint voice under much noise, so that models recognise new fragments and learn members by heart."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
@@ -29,9 +27,7 @@ def toy(classes=(4, 6, 5), n=48, voice=0.5, dtype=torch.float64, **config) -> Jo
 
 def alone(job: Job, k: int) -> Job:
     """The job of model k by itself."""
-    own = {name: [getattr(job, name)[k]] for name in ("train", "reference", "test", "seeds")}
-    epochs = job.config.epochs if isinstance(job.config.epochs, int) else job.config.epochs[k]
-    return replace(job, labels=job.labels[k : k + 1], config=replace(job.config, epochs=epochs), **own)
+    return job.pick([k])
 
 
 def largest_difference(stack: TrainedModels, k: int, single: TrainedModels) -> float:
