@@ -15,12 +15,13 @@ import torch
 from mia_lib.defenses.base import make_defense
 from mia_lib.experiment import Experiment
 from mia_lib.families import members
+from mia_lib.job import Job, TrainingConfig
 from mia_lib.judgement import Judgement
 from mia_lib.objectives import Objective
 from mia_lib.references import References
 from mia_lib.series import Notebook
 from mia_lib.stack import Stack
-from mia_lib.training import Job, TrainingConfig, train_job
+from mia_lib.training import train_job
 
 KNOWN_PACE, KNOWN_FRAGMENTS = 7.3e-5, 2575  # seconds per fragment and pass; fragments, where `seconds` were measured
 START = 4.3  # seconds that a notebook takes to do nothing, there

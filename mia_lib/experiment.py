@@ -35,7 +35,7 @@ from mia_lib.settings import resolve
 from mia_lib.signals import Signals
 from mia_lib.stack import Stack
 from mia_lib.stages import Cache, file_digest
-from mia_lib.training import TrainedModels
+from mia_lib.trained import TrainedModels
 
 DEFENDER_SHARE = 0.4  # of the held-out recordings, for a defense that needs data beside what the model trains on
 PAPER_ATTACKS = ("largest_posterior", "top3_network")
@@ -84,7 +84,7 @@ class Experiment:
     def defended(self, defense: str) -> "Experiment":
         """The same experiment with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`)."""
         other = copy(self)
-        for name in ("splits", "stack", "answers", "_details"):
+        for name in ("splits", "stack", "answers", "_details", "_fits"):
             other.__dict__.pop(name, None)
         make_defense(defense)  # refuses unknown names before anything is computed
         other.defense = defense
@@ -93,7 +93,7 @@ class Experiment:
     def validation(self) -> "Experiment":
         """One more target with one shadow, drawn as the others: strengths are chosen on it, never on the attacked ones."""
         other = copy(self)
-        for name in ("groups", "splits", "stack", "answers", "_details", "_detailed_rows"):
+        for name in ("groups", "splits", "stack", "answers", "_details", "_fits", "_detailed_rows"):
             other.__dict__.pop(name, None)
         other.first_repeat, other.shadows = self.settings.repeats, 1
         other.settings = replace(self.settings, repeats=1, n_shadows=1)
@@ -231,6 +231,20 @@ class Experiment:
         member = np.stack([self._membership(k, protocol) for k in rows])[:, self.fragments_for(needs)]
         return self._answers_with(needs).pick(rows).with_members(member)
 
+    @cached_property
+    def _fits(self) -> dict[tuple, tuple]:
+        return {}
+
+    def _fitted(self, attack: str, protocol: str, target: int, count: int, options: tuple = ()) -> tuple:
+        """An attack fitted on the first `count` shadows of a target, and the threshold learnt there; each is fitted once."""
+        key = (attack, protocol, target, count, options)
+        if key not in self._fits:
+            known = self._shadow_signals(target, protocol, count, needs_of(attack))
+            fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target, **dict(options)).fit(known)
+            mask, member = known.audited()
+            self._fits[key] = fit, best_threshold(fit.score(known)[mask], member)
+        return self._fits[key]
+
     def audits(
         self, attack: str, protocol: str, control: bool = False, shadows: "Experiment | None" = None, **options
     ) -> list[Audit]:
@@ -244,11 +258,8 @@ class Experiment:
         audits, needs = [], needs_of(attack)
         for target in self.targets():
             count = self.shadows - 1 if control else self.settings.n_shadows
-            known = (shadows or self)._shadow_signals(target, protocol, count, needs)
+            fit, threshold = (shadows or self)._fitted(attack, protocol, target, count, tuple(options.items()))
             victim = self.signals(target + self.shadows if control else target, protocol, target, needs)
-            fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target, **options).fit(known)
-            mask, member = known.audited()
-            threshold = best_threshold(fit.score(known)[mask], member)
             mask, member = victim.audited()
             rows = self.fragments_for(needs)[mask[0]]
             audits.append(Audit(fit.score(victim)[mask], member, self.units(protocol)[rows], threshold, rows))
@@ -270,14 +281,13 @@ class Experiment:
         shares: dict[str, list] = {"train": [], "held_out": [], "unseen": []}
         needs = needs_of(attack)
         fragments = self.fragments_for(needs)
-        for target, audit in zip(self.targets(), self.audits(attack, protocol), strict=True):
-            shadows = self._shadow_signals(target, protocol, self.settings.n_shadows, needs)
-            fit = ATTACKS.get(attack)(seed=self.seed * 1000 + target).fit(shadows)
+        for target in self.targets():
+            fit, threshold = self._fitted(attack, protocol, target, self.settings.n_shadows)
             scores = fit.score(self.signals(target, protocol, needs=needs))[0]
             for code, role in ((TRAIN, "train"), (HELD_OUT, "held_out"), (UNSEEN, "unseen")):
                 rows = self.splits[target].role[fragments] == code
                 units = self.units("speaker")[fragments[rows]]
-                shares[role].append(((scores[rows] >= audit.threshold).astype(float), units))
+                shares[role].append(((scores[rows] >= threshold).astype(float), units))
         return {
             role: mean_measure(*map(list, zip(*pairs, strict=True)), self.settings.bootstrap, self.seed)
             for role, pairs in shares.items()

@@ -1,5 +1,6 @@
 """A defense judged: what it costs, what it stops, and what it only hides from an attacker who does not know it."""
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -66,15 +67,22 @@ class Judgement:
         measures = {name: Measure(value, value, value, len(stack.splits)) for name, value in values.items()}
         return self.experiment.table("", "none", measures)
 
-    def attacked(self, attack: str, protocol: str, adaptive: bool) -> pd.DataFrame:
-        """All rates of an attack whose shadow models are behind the same defense (adaptive), or undefended."""
+    def attacked(self, attack: str, protocol: str, adaptive: bool, draws: int | None = None) -> pd.DataFrame:
+        """All rates of an attack whose shadow models are behind the same defense (adaptive), or undefended.
+
+        draws: of the bootstrap (None: as the settings say).
+        """
         e, shadows = self.experiment, None if adaptive else self.undefended
-        measures = evaluate(e.audits(attack, protocol, shadows=shadows), e.settings.bootstrap, e.seed)
+        measures = evaluate(e.audits(attack, protocol, shadows=shadows), draws or e.settings.bootstrap, e.seed)
         return e.table(protocol, attack, measures, adaptive)
 
     def quick(self) -> pd.DataFrame:
-        """What a choice of strength needs: utility, and the paper's attack with and without knowledge of the defense."""
-        return self._stage("quick", [("top3_network", p, a) for p in ("paper", "utterance") for a in (False, True)])
+        """What a choice of strength needs, without intervals: utility, and the paper's attack, knowing the defense or not;
+        where training and answers are both changed also the attack on labels, which no change of answers stops."""
+        choices = [("top3_network", p, adaptive) for p in ("paper", "utterance") for adaptive in (False, True)]
+        if self.experiment.stack.defense.trains and self.experiment.stack.defense.alters:
+            choices.append(("label_only", "utterance", True))
+        return self._stage("quick", self.experiment, lambda: self._attacks(choices, draws=1))
 
     def records(self) -> pd.DataFrame:
         """Utility and all attacks: the paper's two, knowing the defense or not, and those on the label alone, under every
@@ -82,30 +90,32 @@ class Judgement:
         train_together([self.experiment.stack, self.references.stack])
         choices = [(a, p, adaptive) for a in PAPER_ATTACKS for p in PROTOCOLS for adaptive in (False, True)]
         choices += [("label_only", p, True) for p in PROTOCOLS]
-        return pd.concat([self._stage("shadows", choices), self.training_cost(), self.calibrated()])
+        shadows = self._stage("shadows", self.experiment, lambda: self._attacks(choices))
+        return pd.concat([shadows, self.training_cost(), self.calibrated()])
 
     def calibrated(self) -> pd.DataFrame:
         """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""
+        r = self.references
+        return self._stage("calibrated", r, lambda: [r.attack_records(a).assign(adaptive=True) for a in CALIBRATED])
+
+    def _attacks(self, choices: list[tuple[str, str, bool]], draws: int | None = None) -> list[pd.DataFrame]:
+        """Utility, and an attack for each of `choices` (attack, protocol, adaptive)."""
+        tables = [self.utility()]
+        with progress(f"attacks on {self.defense}", len(choices), "attack") as bar:
+            for choice in choices:
+                tables.append(self.attacked(*choice, draws))
+                bar.update(1)
+        return tables
+
+    def _stage(
+        self, name: str, models: Experiment | References, tables: Callable[[], list[pd.DataFrame]]
+    ) -> pd.DataFrame:
+        """Records as a cached stage; models: whose answers they follow from."""
 
         def build(folder: Path, _scratch: Path) -> None:
-            tables = [self.references.attack_records(attack).assign(adaptive=True) for attack in CALIBRATED]
-            pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
+            pd.concat(tables()).to_parquet(folder / "records.parquet", index=False)
 
-        params, code = self._key("calibrated", self.references)
-        return pd.read_parquet(self.experiment.cache.stage("records", params, code, build) / "records.parquet")
-
-    def _stage(self, name: str, choices: list[tuple[str, str, bool]]) -> pd.DataFrame:
-        """Utility, and an attack for each of `choices` (attack, protocol, adaptive), as a cached stage."""
-
-        def build(folder: Path, _scratch: Path) -> None:
-            tables = [self.utility()]
-            with progress(f"attacks on {self.defense}", len(choices), "attack") as bar:
-                for choice in choices:
-                    tables.append(self.attacked(*choice))
-                    bar.update(1)
-            pd.concat(tables).to_parquet(folder / "records.parquet", index=False)
-
-        params, code = self._key(name, self.experiment)
+        params, code = self._key(name, models)
         return pd.read_parquet(self.experiment.cache.stage("records", params, code, build) / "records.parquet")
 
     def _key(self, name: str, models: Experiment | References) -> tuple[dict, list[str]]:

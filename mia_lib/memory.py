@@ -15,8 +15,9 @@ import psutil
 import torch
 
 from mia_lib.defenses.base import Defense
+from mia_lib.job import Job
 from mia_lib.models import MODELS
-from mia_lib.training import Job, TrainedModels, concatenated
+from mia_lib.trained import TrainedModels, concatenated
 
 SHARE = 0.7  # of the free memory that a stack may take
 CGROUP = Path("/sys/fs/cgroup")

@@ -1,6 +1,6 @@
 """What a stack of models minimises: the hook through which defenses act on training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from mia_lib.models.layers import StackedNetwork
 
 if TYPE_CHECKING:
-    from mia_lib.training import Job
+    from mia_lib.job import Job
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Batch:
             torch.Generator().manual_seed((seed * 1_000_003 + self.step * 1009 + purpose) % 2**63)
             for seed in self.seeds
         ]
+
+
+Alteration = Callable[[StackedNetwork, Tensor, Batch], Tensor]
+"""What models hear in place of a batch of their fragments' features [models, batch, frames, bins], of the same shape."""
 
 
 def batch_schedule(indices: np.ndarray, steps: int, batch_size: int, seed: int) -> np.ndarray:

@@ -27,8 +27,8 @@ class Settings:
     query_fragments: int = 1000  # about so many, in whole recordings, for attacks that ask several times about each
     defense_references: int = 8  # reference models behind each defense that is judged
     defense_speakers: int = 30  # speakers that those know (0: all)
-    epochs: int = 40  # of the target and the reference models
-    shadow_epochs: int = 40  # of the shadows
+    epochs: int = 20  # of the target and the reference models
+    shadow_epochs: int = 20  # of the shadows
     batch_size: int = 32  # fragments in one step of each model
     learning_rate: float = 1e-3  # of Adam
     schedule: str = "cosine"  # learning rate falls to zero, so that no model ends in a burst of loss; or "constant"

@@ -12,13 +12,15 @@ import torch
 
 from mia_lib.defenses.base import Answers, defense_modules, make_defense, training_part
 from mia_lib.internals import read_internals
+from mia_lib.job import Job, TrainingConfig, joined
 from mia_lib.memory import train_in_parts
 from mia_lib.models import MODELS
 from mia_lib.perturbations import perturbed_features
 from mia_lib.protocols import HELD_OUT, NONE, REFERENCE, TRAIN, VALIDATION, Split
 from mia_lib.signals import query_models
 from mia_lib.stages import digest
-from mia_lib.training import Job, TrainedModels, TrainingConfig, joined
+from mia_lib.trained import TrainedModels
+from mia_lib.training import CODE as TRAINING
 from mia_lib.variants import variant_features
 
 if TYPE_CHECKING:
@@ -121,8 +123,7 @@ class Stack:
             device=experiment.device.type,
             threads=torch.get_num_threads(),
         )
-        code = ["mia_lib.training", "mia_lib.objectives", "mia_lib.models.layers"]
-        code.append(MODELS.get(self.config.model).__module__)
+        code = [*TRAINING, MODELS.get(self.config.model).__module__]
         if self.defense.trains:
             params |= dict(defense=training_part(self.defense_name))
             code += defense_modules(training_part(self.defense_name))

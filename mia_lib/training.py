@@ -9,7 +9,7 @@ aside while the rest of the stack goes on.
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,148 +19,19 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mia_lib.adam import StackedAdam
 from mia_lib.errors import MiaError, UsageError
+from mia_lib.job import Job, TrainingConfig
 from mia_lib.models import MODELS
-from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective
 from mia_lib.process import tune
 from mia_lib.progress import progress
 from mia_lib.stages import digest
+from mia_lib.trained import TrainedModels
 
 CHECKPOINT_SECONDS = 20.0
-PER_MODEL = ("train", "seeds", "test", "validation", "reference")  # fields of a job with one entry for each model
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How a stack is trained; `epochs` may be one number or one per model."""
-
-    model: str = "paper_mfcc"
-    epochs: int | tuple[int, ...] = 50
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    schedule: str = "constant"  # or "cosine": to zero over each model's own steps
-    patience: int = 0  # epochs without a lower validation loss after which a model stops (0: never)
-    norm: str = "batch"  # how the network normalises, a name in `layers.NORMS`; "group" mixes no examples
-
-    def epochs_of(self, models: int) -> tuple[int, ...]:
-        """The epochs of each of so many models."""
-        return (self.epochs,) * models if isinstance(self.epochs, int) else tuple(self.epochs)
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything that one call of `train_models` trains on; see there. Three fields are for defenses: `reference`,
-    fragments of each model's own speakers that are neither trained on nor audited; `variants`, the features [copies, N,
-    frames, bins] of altered copies of all fragments; and `groups`, int64 [N]: fragments with the same number were cut from
-    one source and must stay on one side wherever a defense divides them (None: each stands for itself).
-    """
-
-    features: Tensor
-    labels: np.ndarray
-    train: Sequence[np.ndarray]
-    config: TrainingConfig
-    seeds: Sequence[int]
-    test: Sequence[np.ndarray] | None = None
-    validation: Sequence[np.ndarray] | None = None
-    reference: Sequence[np.ndarray] | None = None
-    variants: Tensor | None = None
-    groups: np.ndarray | None = None
-    device: str | torch.device = "cpu"
-    dtype: torch.dtype = torch.float32
-    checkpoint: Path | None = None
-    label: str = "train"
-
-    def pick(self, models: Sequence[int]) -> "Job":
-        """The job of some of the models."""
-        parts = {name: getattr(self, name) for name in PER_MODEL}
-        parts = {name: None if given is None else [given[k] for k in models] for name, given in parts.items()}
-        epochs = self.config.epochs_of(len(self.train))
-        config = replace(self.config, epochs=tuple(epochs[k] for k in models))
-        return replace(self, labels=self.labels[list(models)], config=config, **parts)
-
-
-def joined(jobs: Sequence[Job]) -> Job:
-    """Jobs on the same features that differ in their models only, as one; checkpoint and label are the first's."""
-    first, parts = jobs[0], {}
-    for name in PER_MODEL:
-        given = [getattr(job, name) for job in jobs]
-        parts[name] = None if given[0] is None else [item for part in given for item in part]
-    epochs = tuple(e for job in jobs for e in job.config.epochs_of(len(job.train)))
-    labels = np.concatenate([job.labels for job in jobs])
-    return replace(first, labels=labels, config=replace(first.config, epochs=epochs), **parts)
-
-
-@dataclass
-class TrainedModels:
-    """A trained stack, and how it got there."""
-
-    network: StackedNetwork
-    config: TrainingConfig
-    history: pd.DataFrame = field(repr=False)  # model, epoch, loss, train_accuracy, test_accuracy
-    seconds: float = 0.0
-
-    def save(self, folder: Path) -> None:
-        """Write weights (safetensors), history (parquet) and the description (json) into `folder`."""
-        network = self.network
-        save_file(
-            {name: t.cpu().contiguous() for name, t in network.state_dict().items()}, folder / "models.safetensors"
-        )
-        self.history.to_parquet(folder / "history.parquet")
-        about = dict(frames=network.frames, bins=network.bins, classes=network.classes, seconds=self.seconds)
-        (folder / "models.json").write_text(json.dumps(about | {"config": asdict(self.config)}))
-
-    def pick(self, models: Sequence[int]) -> "TrainedModels":
-        """Some of the models, as if only they had been trained; of the time, their share."""
-        old, config = self.network, self.config
-        if not isinstance(config.epochs, int):
-            config = replace(config, epochs=tuple(config.epochs[k] for k in models))
-        classes = [old.classes[k] for k in models]
-        network = type(old)(old.frames, old.bins, classes, config.norm).to(old.mean)
-        for name, tensor in network.state_dict().items():  # the last layer is as wide as the largest number of classes
-            tensor.copy_(old.state_dict()[name][list(models)][tuple(slice(size) for size in tensor.shape)])
-        places = {k: i for i, k in enumerate(models)}
-        history = self.history[self.history["model"].isin(places)]
-        history = history.assign(model=history["model"].map(places)).reset_index(drop=True)
-        seconds = round(self.seconds * len(models) / len(old.classes), 3)
-        return TrainedModels(network.eval().requires_grad_(False), config, history, seconds)
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> "TrainedModels":
-        """Read what `save` wrote."""
-        about = json.loads((folder / "models.json").read_text())
-        config = about["config"]
-        if isinstance(config["epochs"], list):
-            config["epochs"] = tuple(config["epochs"])
-        config = TrainingConfig(**config)
-        with safe_open(folder / "models.safetensors", "pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"], config.norm)
-        network = network.to(weights["mean"].dtype)
-        network.load_state_dict(weights)
-        history = pd.read_parquet(folder / "history.parquet")
-        return cls(network.to(device).eval(), config, history, about["seconds"])
-
-
-def concatenated(parts: Sequence[TrainedModels]) -> TrainedModels:
-    """Models that were trained in several calls, as if in one."""
-    first, networks = parts[0], [part.network for part in parts]
-    classes = [c for network in networks for c in network.classes]
-    whole = type(first.network)(first.network.frames, first.network.bins, classes, first.config.norm)
-    whole = whole.to(first.network.mean)
-    for name, tensor in whole.state_dict().items():
-        tensor.zero_()  # the last layer of a part may be narrower
-        start = 0
-        for network in networks:
-            own = network.state_dict()[name]
-            tensor[start : start + len(own)][tuple(slice(size) for size in own.shape)] = own
-            start += len(own)
-    epochs = tuple(e for p in parts for e in p.config.epochs_of(len(p.network.classes)))
-    starts = np.cumsum([0, *(len(network.classes) for network in networks)])
-    history = [p.history.assign(model=p.history["model"] + k) for p, k in zip(parts, starts, strict=False)]
-    whole = whole.eval().requires_grad_(False)
-    config = replace(first.config, epochs=epochs)
-    return TrainedModels(whole, config, pd.concat(history, ignore_index=True), sum(part.seconds for part in parts))
+CODE = tuple(f"mia_lib.{name}" for name in ("training", "job", "adam", "objectives", "models.layers"))
+"""Dotted names of the modules whose code decides what becomes of a job (for keys of cached stages)."""
 
 
 def feature_statistics(features: Tensor, indices: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
@@ -189,35 +60,6 @@ def _side_by_side(schedules: Sequence[np.ndarray]) -> np.ndarray:
     width = max(schedule.shape[1] for schedule in schedules)
     padded = [np.pad(s, ((0, 0), (0, width - s.shape[1])), constant_values=-1) for s in schedules]
     return np.stack(padded, axis=1)
-
-
-class StackedAdam:
-    """Adam (Kingma and Ba 2015) on tensors with a leading model axis, with one learning rate per model.
-
-    torch's fused kernel, which passes once over memory but knows one rate only, steps from zero at rate 1; each model then
-    takes its share of that step.
-    """
-
-    def __init__(self, parameters: Sequence[Tensor], betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
-        self.parameters = list(parameters)
-        self.mean, self.square, self.updates = ([torch.zeros_like(p) for p in self.parameters] for _ in range(3))
-        self.counts = [torch.zeros((), device=p.device) for p in self.parameters]
-        self.options = dict(lr=1.0, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=0.0)
-
-    @torch.no_grad()
-    def step(self, rates: Tensor) -> None:
-        """One update; `rates` [models] are the learning rates."""
-        torch._foreach_add_(self.counts, 1)
-        state = self.updates, [p.grad for p in self.parameters], self.mean, self.square, [], self.counts
-        torch._fused_adam_(*state, **self.options, amsgrad=False, maximize=False)
-        for p, update in zip(self.parameters, self.updates, strict=True):
-            p.addcmul_(update, rates.view(-1, *[1] * (p.ndim - 1)))
-        torch._foreach_zero_(self.updates)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Moments and step counts by name, to be saved or copied into."""
-        groups = dict(mean=self.mean, square=self.square, count=self.counts)
-        return {f"{name}.{i}": tensor for name, group in groups.items() for i, tensor in enumerate(group)}
 
 
 def train_models(
@@ -261,12 +103,8 @@ class _Run:
 
     def __init__(self, job: Job, objective: Objective):
         tune()
-        self.config, self.objective, self.device, self.dtype = (
-            job.config,
-            objective,
-            torch.device(job.device),
-            job.dtype,
-        )
+        self.job, self.config, self.objective = job, job.config, objective
+        self.device, self.dtype = torch.device(job.device), job.dtype
         self.features = job.features.to(self.device)
         self.labels = torch.as_tensor(job.labels).to(self.device)
         self.test, self.validation, self.seeds = job.test, job.validation, [int(seed) for seed in job.seeds]
@@ -343,7 +181,8 @@ class _Run:
         labels = self.labels.gather(1, known).masked_fill(~drawn, 0)
         self.network.zero_grad(set_to_none=True)
         batch = Batch(indices, self.epoch[step], self.done[step], step, self.seeds)
-        losses, logits = self.objective.backward(self.network, features, labels, batch)
+        heard = self.job.heard(self.network, features, batch)
+        losses, logits = self.objective.backward(self.network, heard, labels, batch)
         self.adam.step(self.rates[step])
         hits = ((logits.argmax(-1) == labels) & drawn).sum(1)
         return losses.float(), hits / drawn.sum(1).clamp_min(1)

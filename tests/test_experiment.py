@@ -12,9 +12,10 @@ import torch
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.evaluation import evaluate
 from mia_lib.experiment import PAPER_ATTACKS, Experiment, choose_device
+from mia_lib.job import TrainingConfig
 from mia_lib.protocols import HELD_OUT, TRAIN, UNSEEN
 from mia_lib.records import COLUMNS
-from mia_lib.training import TrainingConfig, feature_statistics, train_models
+from mia_lib.training import feature_statistics, train_models
 
 SEEDS = range(5)
 SMALL = dict(max_speakers=0, max_utterances=0, epochs=20, shadow_epochs=20, n_shadows=2, bootstrap=100)

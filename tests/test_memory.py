@@ -18,7 +18,8 @@ import re
 import torch
 import numpy as np
 from mia_lib.memory import bytes_per_model
-from mia_lib.training import Job, TrainingConfig, train_job
+from mia_lib.job import Job, TrainingConfig
+from mia_lib.training import train_job
 from mia_lib.objectives import Objective
 
 def peak():

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from mia_lib.adam import StackedAdam
 from mia_lib.errors import MiaError, UsageError
+from mia_lib.job import Job, TrainingConfig, joined
 from mia_lib.models import MODELS
 from mia_lib.objectives import Objective, batch_schedule
-from mia_lib.training import Job, StackedAdam, TrainingConfig, joined, train_job, train_models
+from mia_lib.training import train_job, train_models
 
 SIZES, CLASSES = (40, 55, 47), (4, 6, 5)
 

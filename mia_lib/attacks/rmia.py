@@ -7,7 +7,7 @@ the ratios say nothing: on such models the attack needs posteriors at a higher t
 
 import numpy as np
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
@@ -42,6 +42,12 @@ def dominated(ratio: np.ndarray, population: np.ndarray, gamma: float) -> np.nda
         itself = population & (row <= row / gamma)
         scores[k] = (counts - itself) / (len(ordered) - population)
     return scores
+
+
+def auc(scores: np.ndarray, member: np.ndarray) -> float:
+    """Area under the ROC curve by ranks, ties counted half (Mann and Whitney); for the many choices that are compared."""
+    members, others = member.sum(), (~member).sum()
+    return float((rankdata(scores)[member].sum() - members * (members + 1) / 2) / (members * others))
 
 
 @ATTACKS.register("rmia_online")
@@ -99,7 +105,7 @@ class RMIA:
                     known = np.isfinite(ratio)  # not so where all others, or none, trained on the fragment
                     scores = dominated(np.where(known, ratio, 0.0)[None], z & known, self.gamma)[0]
                     rows = known & audited[k]
-                    found[temperature, a] += roc_auc_score(inside[k][rows], scores[rows])
+                    found[temperature, a] += auc(scores[rows], inside[k][rows])
         return max(found, key=found.get)
 
     def score(self, target: Signals) -> np.ndarray:

@@ -11,7 +11,7 @@ from mia_lib.attacks.base import check_shadows
 from mia_lib.errors import MiaError
 from mia_lib.signals import Signals
 
-TOP, HIDDEN, BATCH = 3, 64, 128
+TOP, HIDDEN, BATCH = 3, 64, 512
 MOST = 50_000  # examples to learn from; more of them change the AUC in the third decimal
 
 

@@ -6,6 +6,7 @@ posteriors and the true speaker; it and the model move in turn, all pairs of a s
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid, one_hot, relu
 
+from mia_lib.adam import StackedAdam
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.errors import MiaError
+from mia_lib.job import Job
 from mia_lib.models.layers import Linear, StackedNetwork, uniform
 from mia_lib.objectives import Batch, Objective, cross_entropy
-from mia_lib.training import Job, StackedAdam
 
 WIDTH = 64  # of h: enough for the few dozen speakers of a stack, and cheap beside the model
 STEPS = 5  # of h for each step of the model
@@ -92,7 +94,7 @@ class AdversarialObjective(Objective):
         for k, rows in enumerate(job.reference):
             if not len(rows) or job.labels[k][rows].min() < 0:
                 raise MiaError(f"model {k} needs reference fragments, each of one of its own speakers")
-        device, dtype = network.mean.device, network.mean.dtype
+        self.job, device, dtype = job, network.mean.device, network.mean.dtype
         self.weights = self.weights.to(device, dtype)
         longest = max(map(len, job.reference))
         self.reference = torch.from_numpy(np.stack([np.resize(rows, longest) for rows in job.reference])).to(device)
@@ -106,16 +108,17 @@ class AdversarialObjective(Objective):
 
     def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         logits = network(features)
-        partners, partner_labels = self._partners(batch)
-        self._train_attacker(logits.detach(), labels, aside(network, partners.to(features.dtype)), partner_labels)
+        partners, partner_labels = self._partners(network, batch)
+        self._train_attacker(logits.detach(), labels, aside(network, partners), partner_labels)
         loss = regularised_loss(cross_entropy(logits, labels).mean(1), self.attacker(logits, labels), self.weights)
         return loss, logits
 
-    def _partners(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """As many reference fragments as the batch has members, drawn for each model: their features and labels."""
+    def _partners(self, network: StackedNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As many reference fragments as the batch has members, drawn for each model: features, altered alike, and labels."""
         drawn = batch.random(batch.indices.shape[1]).double()
         rows = self.reference.gather(1, (drawn * self.sizes[:, None]).long())
-        return self.features[rows], self.labels.gather(1, rows)
+        features = self.features[rows].to(network.mean.dtype)
+        return self.job.heard(network, features, replace(batch, indices=rows)), self.labels.gather(1, rows)
 
     def _train_attacker(self, seen: Tensor, labels: Tensor, unseen: Tensor, unseen_labels: Tensor) -> None:
         rates = torch.full_like(self.weights, RATE)
@@ -141,7 +144,7 @@ class AdversarialRegularisation(Defense):
 
     family = "adversarial"
     of_paper = True
-    strengths = (0.3, 1.0, 3.0)
+    strengths = (0.1, 0.3, 1.0, 3.0)
     default = 1.0
     cost = 1.8
     bounds = (0, math.inf)

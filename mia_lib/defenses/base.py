@@ -1,21 +1,24 @@
 """What every defense looks like: it changes how a stack is trained, or what its models answer, or both.
 
 A defense has a name, and one number that says how strong it is: `relaxloss:0.5`. Several act together as
-`label_smoothing:0.2+top_k:3`: one of them may change the training, and their changes of answers follow each other.
+`dmp:2+spec_augment:0.4+top_k:3`: all that alter what models hear, one more that changes the training, and any that change
+the answers; these follow each other.
 """
 
 import math
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.errors import UsageError
-from mia_lib.objectives import Objective
-from mia_lib.training import Job, TrainedModels, train_job
+from mia_lib.job import Job
+from mia_lib.objectives import Alteration, Objective
+from mia_lib.trained import TrainedModels
+from mia_lib.training import train_job
 
 
 @dataclass(frozen=True)
@@ -117,22 +120,52 @@ class Defense:
         return answers.logits
 
 
+class Altering(Defense):
+    """A defense that alters what the models hear while they train; acts together with any other way to train."""
+
+    trains = True
+
+    def alteration(self, strength: torch.Tensor, job: Job) -> Alteration:
+        """What is done to the features of every batch; strength: [models], or [1] for all."""
+        raise NotImplementedError
+
+    def altered(self, job: Job) -> Job:
+        """The job with this defense's alteration as its last."""
+        strengths = self.strength_of(job)
+        alteration = self.alteration(strengths if np.ndim(self.strength) else strengths[:1], job)
+        return replace(job, alterations=(*job.alterations, alteration))
+
+    def train(self, job: Job) -> TrainedModels:
+        return super().train(self.altered(job))
+
+
 class Together(Defense):
     """Several defenses at once."""
+
+    mixes_strengths = False
 
     def __init__(self, parts: Sequence[Defense]):
         super().__init__()
         self.parts = list(parts)
-        if sum(part.trains for part in parts) > 1:
-            raise UsageError("only one defense of a combination may change the training")
+        if sum(part.trains and not isinstance(part, Altering) for part in parts) > 1:
+            raise UsageError(
+                "only one defense of a combination may change the training, beside those that alter what models hear: "
+                + ", ".join(name for name in DEFENSES.names() if issubclass(DEFENSES.get(name), Altering))
+            )
         self.trains, self.alters = any(p.trains for p in parts), any(p.alters for p in parts)
         self.keeps_argmax = all(p.keeps_argmax for p in parts)
         self.needs_reference = any(p.needs_reference for p in parts)
         self.needs_variants = any(p.needs_variants for p in parts)
-        self.memory, self.cost = max(part.memory for part in parts), max(part.cost for part in parts)
+        self.memory, self.cost = (math.prod(getattr(p, name) for p in parts) for name in ("memory", "cost"))
 
     def train(self, job: Job) -> TrainedModels:
-        return next((part for part in self.parts if part.trains), Defense()).train(job)
+        way = Defense()
+        for part in self.parts:
+            if isinstance(part, Altering):
+                job = part.altered(job)
+            elif part.trains:
+                way = part
+        return way.train(job)
 
     def answer(self, answers: Answers) -> np.ndarray:
         for part in self.parts:

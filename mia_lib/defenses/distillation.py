@@ -4,9 +4,9 @@ from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.teaching import Softened
+from mia_lib.job import Job
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective, cross_entropy
-from mia_lib.training import Job
 
 
 class HotCrossEntropy(Objective):
@@ -33,7 +33,7 @@ class Distillation(Softened):
 
     family = "distillation"
     of_paper = True
-    strengths = (2.0, 20.0, 50.0)
+    strengths = (2.0, 5.0, 20.0, 50.0)
     default = 20.0
     cost = 2.0
 

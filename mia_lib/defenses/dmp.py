@@ -5,7 +5,7 @@ from dataclasses import replace
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.teaching import Softened, as_many_steps
 from mia_lib.errors import UsageError
-from mia_lib.training import Job
+from mia_lib.job import Job
 
 
 @DEFENSES.register("dmp")

@@ -22,11 +22,13 @@ from torch.nn.functional import pad
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.errors import MiaError, UsageError
+from mia_lib.job import Job
 from mia_lib.models.examples import gradient_squares, recorded
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective, cross_entropy
 from mia_lib.privacy import noise_multiplier
-from mia_lib.training import Job, TrainedModels, feature_statistics, own_steps, train_job
+from mia_lib.trained import TrainedModels
+from mia_lib.training import feature_statistics, own_steps, train_job
 
 STREAM = 16  # tells the draws of a schedule from others with the same seed
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mia_lib.adam import StackedAdam
 from mia_lib.models.layers import Linear
-from mia_lib.training import StackedAdam
 
 HIDDEN = (32, 32)  # a narrow last layer now and then ends with no unit active, where the search for noise has no slope
 STEPS, BATCH, RATE = 600, 128, 3e-3

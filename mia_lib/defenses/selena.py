@@ -8,7 +8,7 @@ import numpy as np
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.teaching import TeacherStudent, as_many_steps, teacher_seeds
 from mia_lib.errors import UsageError
-from mia_lib.training import Job
+from mia_lib.job import Job
 
 SHARE = 0.4  # of the sub-models never train on a given fragment: 10 of 25 in the paper
 

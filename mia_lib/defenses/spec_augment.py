@@ -1,13 +1,17 @@
 """SpecAugment (Park et al., Interspeech 2019): features with a run of frames and a run of bins blotted out."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.base import Defense
+from mia_lib.defenses.base import Altering
+from mia_lib.job import Job
 from mia_lib.models.layers import StackedNetwork
-from mia_lib.objectives import Batch, Objective
-from mia_lib.training import Job
+from mia_lib.objectives import Alteration, Batch
+
+PURPOSE = 2  # tells its draws from those of others in the same step
 
 
 def runs(width: Tensor, place: Tensor, share: Tensor, length: int) -> Tensor:
@@ -22,30 +26,25 @@ def runs(width: Tensor, place: Tensor, share: Tensor, length: int) -> Tensor:
     return (position >= start) & (position < start + width[..., None])
 
 
-class Masked(Objective):
-    """Cross-entropy of features whose masked frames and bins are the model's mean, which is 0 once normalised."""
+def mask(network: StackedNetwork, features: Tensor, batch: Batch, share: Tensor) -> Tensor:
+    """The features with one run of frames and one of bins at the model's mean, which is 0 once normalised.
 
-    def __init__(self, strength: Tensor):
-        self.strength = strength
-
-    def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        draws = batch.random(labels.shape[1], 4).unbind(-1)
-        frames, bins = features.shape[-2:]
-        masked = (
-            runs(*draws[:2], self.strength, frames)[..., None] | runs(*draws[2:], self.strength, bins)[..., None, :]
-        )
-        return super().losses(network, torch.where(masked, network.mean[:, None, None], features), labels, batch)
+    share: [models] or [1], the most of each axis that is masked.
+    """
+    draws = batch.random(features.shape[1], 4, purpose=PURPOSE).unbind(-1)
+    frames, bins = features.shape[-2:]
+    masked = runs(*draws[:2], share, frames)[..., None] | runs(*draws[2:], share, bins)[..., None, :]
+    return torch.where(masked, network.mean[:, None, None], features)
 
 
 @DEFENSES.register("spec_augment")
-class SpecAugment(Defense):
+class SpecAugment(Altering):
     """Training on features with one run of frames and one of bins masked, each up to a share `strength` of the axis."""
 
     family = "regularisation"
-    strengths = (0.2, 0.4, 0.8)
+    strengths = (0.2, 0.4, 0.6)
     default = 0.4
     bounds = (0.0, 1.0)
-    trains = True
 
-    def objective(self, job: Job) -> Objective:
-        return Masked(self.strength_of(job))
+    def alteration(self, strength: Tensor, job: Job) -> Alteration:
+        return partial(mask, share=strength)

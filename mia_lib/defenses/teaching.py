@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from mia_lib.defenses.base import Defense
+from mia_lib.job import Job, TrainingConfig
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective
 from mia_lib.signals import CHUNK_VALUES
 from mia_lib.stages import Cache, digest
-from mia_lib.training import Job, TrainedModels, TrainingConfig, train_job
+from mia_lib.trained import TrainedModels
+from mia_lib.training import CODE, train_job
 
 
 def distillation_loss(logits: Tensor, answers: Tensor, temperature: Tensor) -> Tensor:
@@ -130,7 +132,7 @@ class TeacherStudent(Defense):
 
         params = dict(config=asdict(job.config), seeds=[int(s) for s in job.seeds], strength=self.strength)
         params |= dict(train=[digest(own.tolist()) for own in job.train], dtype=job.dtype)
-        code = ["mia_lib.training", "mia_lib.objectives", __name__, type(self).__module__]
+        code = [*CODE, __name__, type(self).__module__]
         folder = Cache(job.checkpoint.parent).stage("teachers", params, code, build)
         return TrainedModels.load(folder, job.device)
 

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import masked_mean
 from mia_lib.attacks.modified_entropy import class_thresholds
+from mia_lib.attacks.rmia import auc as rank_auc
 from mia_lib.attacks.rmia import average, dominated
 from mia_lib.errors import MiaError
 from mia_lib.evaluation import tpr_at_fpr
@@ -78,6 +79,13 @@ def test_a_shared_variance_holds_no_spread_between_fragments():
     shadows = two_classes([[0.0, 100.0], [2.0, 102.0], [5.0, 105.0]], [[0, 0], [0, 0], [1, 1]])
     attack = ATTACKS.get("lira_offline")(variance="shared").fit(shadows)
     np.testing.assert_allclose(attack.score(two_classes([[3.0, 103.0]], [[-1, -1]])), [[2.0, 2.0]])
+
+
+def test_rank_auc_counts_ties_half_as_the_curve_does():
+    rng = np.random.default_rng(0)
+    for values in (2, 5, 1000):
+        scores, member = rng.integers(values, size=200).astype(float), rng.random(200) < 0.4
+        assert rank_auc(scores, member) == pytest.approx(roc_auc_score(member, scores), abs=1e-12)
 
 
 def test_rmia_by_hand():

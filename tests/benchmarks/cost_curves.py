@@ -27,7 +27,8 @@ POINT = """
 import json, re, sys, time
 import numpy as np, torch
 from mia_lib.memory import bytes_per_model
-from mia_lib.training import Job, TrainingConfig, train_job
+from mia_lib.job import Job, TrainingConfig
+from mia_lib.training import train_job
 from mia_lib.objectives import Objective
 
 options = json.loads(sys.argv[1])

@@ -21,10 +21,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mia_lib.experiment import Experiment, choose_device
+from mia_lib.job import TrainingConfig
 from mia_lib.objectives import batch_schedule
 from mia_lib.process import tune
 from mia_lib.references import References
-from mia_lib.training import TrainingConfig, feature_statistics, train_models
+from mia_lib.training import feature_statistics, train_models
 
 BATCH, RATE = 32, 1e-3
 

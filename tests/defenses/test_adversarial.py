@@ -1,6 +1,7 @@
 """Training against an attacker (adversarial regularisation) and against changed features (PGD)."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from mia_lib.defenses.base import Defense, make_defense
 from mia_lib.defenses.pgd import PGD, worst_neighbours
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
-from mia_lib.objectives import cross_entropy
+from mia_lib.objectives import Batch, cross_entropy
 from mia_lib.training import train_job
 
 BOTH = [AdversarialRegularisation, PGD]
@@ -192,3 +193,20 @@ def test_nonsense_strengths_are_refused(name):
     with pytest.raises(UsageError, match="strength"):
         defense([])
     assert make_defense(name).strength == defense.default and list(defense.strengths) == sorted(defense.strengths)
+
+
+def test_reference_fragments_are_altered_as_the_members_are():
+    seen = []
+
+    def silence(network, features, batch):
+        seen.append(batch.indices)
+        return torch.zeros_like(features)
+
+    job = replace(toy(epochs=1), alterations=(silence,))
+    objective = AdversarialRegularisation(1.0).objective(job)
+    train_job(job, objective)
+    network = SimpleNamespace(mean=torch.zeros(3, 8, dtype=torch.float64))
+    batch = Batch(torch.zeros(3, 5, dtype=torch.long), torch.zeros(3), torch.zeros(3), 0, job.seeds)
+    features, _ = objective._partners(network, batch)
+    assert not features.any()
+    assert all(np.isin(rows, own).all() for rows, own in zip(seen[-1].numpy(), job.reference, strict=True))

@@ -23,13 +23,14 @@ from mia_lib.defenses.dmp import DMP
 from mia_lib.defenses.selena import Selena, left_out
 from mia_lib.defenses.teaching import SoftLabels, ask, distillation_loss, mean_posteriors, teacher_seeds
 from mia_lib.errors import MiaError, UsageError
+from mia_lib.job import Job, TrainingConfig
 from mia_lib.objectives import Batch, Objective, cross_entropy
 from mia_lib.references import References
 from mia_lib.settings import resolve
 from mia_lib.signals import query_models
 from mia_lib.stack import Stack
 from mia_lib.statistics import statistics
-from mia_lib.training import Job, TrainedModels, TrainingConfig
+from mia_lib.trained import TrainedModels
 
 NAMES = ("distillation", "dmp", "selena")
 SPEAKERS, SOURCES, CUTS, FRAMES, BINS = 5, 12, 2, 64, 4

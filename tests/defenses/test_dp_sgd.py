@@ -20,7 +20,8 @@ from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
 from mia_lib.objectives import Batch, cross_entropy
 from mia_lib.privacy import epsilon
-from mia_lib.training import TrainedModels, feature_statistics, train_job
+from mia_lib.trained import TrainedModels
+from mia_lib.training import feature_statistics, train_job
 
 INF = float("inf")
 

@@ -1,6 +1,7 @@
 """Regularisation: losses by hand, no effect at strength 0, a real effect above, and models that stay independent."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,11 +16,12 @@ from mia_lib.defenses.hamp import ALPHA, hamp_loss, soft_labels, top_target
 from mia_lib.defenses.label_smoothing import Smoothed
 from mia_lib.defenses.mixup import Mixed, larger_shares
 from mia_lib.defenses.relaxloss import Relaxed, flattened_targets, relaxed_loss
-from mia_lib.defenses.spec_augment import Masked, runs
+from mia_lib.defenses.spec_augment import mask, runs
 from mia_lib.defenses.weight_decay import Decayed
 from mia_lib.errors import UsageError
 from mia_lib.features.compute import compute_features, extract
 from mia_lib.fragments import Fragments
+from mia_lib.job import Job, TrainingConfig
 from mia_lib.models import MODELS
 from mia_lib.models.layers import Dropout
 from mia_lib.objectives import Batch, Objective, cross_entropy, soft_cross_entropy
@@ -27,7 +29,7 @@ from mia_lib.protocols import HELD_OUT, TRAIN, Split
 from mia_lib.settings import Settings
 from mia_lib.stack import Stack
 from mia_lib.stages import Cache
-from mia_lib.training import Job, TrainingConfig, train_job
+from mia_lib.training import train_job
 from mia_lib.variants import COPIES, AlteredAudio, add_noise, amplify, reverberate, shift
 
 IDLE = dict.fromkeys(("weight_decay", "dropout", "label_smoothing", "mixup", "augmentation", "spec_augment",
@@ -188,10 +190,8 @@ def test_masked_runs_are_as_wide_as_they_may_be_and_fit():
 
 
 def test_spec_augment_puts_the_models_mean_where_it_masks():
-    network = Spy(mean=torch.tensor([[7.0, 8.0, 9.0]]))
-    features, labels = torch.zeros(1, 50, 20, 3), torch.zeros(1, 50, dtype=torch.long)
-    Masked(torch.tensor([1.0])).losses(network, features, labels, batch(1, 50))
-    (given,) = network.seen
+    network = SimpleNamespace(mean=torch.tensor([[7.0, 8.0, 9.0]]))
+    given = mask(network, torch.zeros(1, 50, 20, 3), batch(1, 50), torch.tensor([1.0]))
     changed = given != 0
     assert 0.2 < changed.double().mean() < 0.95
     assert torch.equal(given, changed * network.mean)
@@ -289,13 +289,11 @@ def test_only_a_defense_that_wants_altered_copies_gets_them_and_each_at_its_plac
 def test_augmentation_trains_on_the_copies_of_the_right_fragments():
     features = torch.zeros(10, 2, 3, dtype=torch.float64)
     variants = (torch.arange(10.0)[:, None, None] + 100 * torch.tensor([1, 2, 3]).view(3, 1, 1, 1)).expand(3, 10, 2, 3)
-    network = Spy()
-    objective = make_defense("augmentation:0.5").objective(job(pick=slice(0, 1)))
-    objective.begin(SimpleNamespace(variants=variants, device="cpu"), network)
+    one = replace(job(pick=slice(0, 1)), variants=variants)
+    (alteration,) = make_defense("augmentation:0.5").altered(one).alterations
     indices = torch.arange(400)[None] % 10
     step = Batch(indices, torch.zeros(1), torch.zeros(1), 3, [5])
-    objective.losses(network, features[indices], torch.zeros(1, 400, dtype=torch.long), step)
-    values = network.seen[0][0, :, 0, 0]
+    values = alteration(None, features[indices], step)[0, :, 0, 0]
     copies = values > 0
     assert copies.double().mean() == pytest.approx(0.5, abs=0.08)
     assert (values[copies] % 100 == indices[0][copies]).all()
@@ -337,17 +335,14 @@ def test_a_sweep_trained_as_one_stack_ends_where_each_ends_alone(name):
 def test_a_killed_run_resumes_to_the_same_end(name, tmp_path, monkeypatch):
     monkeypatch.setattr("mia_lib.training.CHECKPOINT_SECONDS", 0.0)
     path, given = tmp_path / "checkpoint.safetensors", job(epochs=3)
-    objective = make_defense(name).objective(given)
-    losses = objective.losses
 
-    def killed(network, features, labels, batch):
+    def killed(network, features, batch):
         if batch.step == 7:
             raise KeyboardInterrupt
-        return losses(network, features, labels, batch)
+        return features
 
-    objective.losses = killed
     with pytest.raises(KeyboardInterrupt):
-        train_job(job(epochs=3, checkpoint=path), objective)
+        make_defense(name).train(job(epochs=3, checkpoint=path, alterations=(killed,)))
     assert path.exists()
     resumed = make_defense(name).train(job(epochs=3, checkpoint=path))
     same(make_defense(name).train(given), resumed, rtol=1e-6, atol=1e-8)
@@ -407,3 +402,30 @@ def test_a_strength_per_model_must_be_one_per_model():
 def test_a_combination_asks_for_the_copies_that_one_of_its_parts_needs():
     assert Together([make_defense("augmentation")]).needs_variants
     assert not Together([make_defense("mixup")]).needs_variants
+
+
+# Alterations act together with any one other way to train
+
+
+@pytest.mark.parametrize("other", ["weight_decay:0.05", "mixup:1", "distillation:2", "selena:2"])
+def test_an_alteration_and_another_defense_act_together_in_either_order(other):
+    both = make_defense(f"spec_augment:0.5+{other}").train(job())
+    same(make_defense(f"{other}+spec_augment:0.5").train(job()), both)
+    for alone in ("spec_augment:0.5", other):
+        weight = make_defense(alone).train(job()).network.hidden.weight
+        assert (both.network.hidden.weight - weight).abs().max() > 1e-4
+    same(make_defense(f"spec_augment:0+{other}").train(job()), make_defense(other).train(job()))
+
+
+def test_two_alterations_act_one_after_the_other():
+    both = make_defense("augmentation:1+spec_augment:0.5").train(job())
+    copies = job(variants=torch.full_like(job().variants, 3.0))
+    blank = make_defense("augmentation:1").train(copies)
+    masked = make_defense("augmentation:1+spec_augment:0.5").train(copies)
+    assert (masked.network.hidden.weight - blank.network.hidden.weight).abs().max() > 1e-4
+    assert (masked.network.hidden.weight - both.network.hidden.weight).abs().max() > 1e-4
+
+
+def test_a_second_way_to_train_is_refused_in_one_sentence():
+    with pytest.raises(UsageError, match=r"only one defense.*: augmentation, spec_augment"):
+        make_defense("mixup:1+spec_augment:0.5+weight_decay:0.1")

@@ -1,0 +1,35 @@
+"""The optimiser of a stack of models."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class StackedAdam:
+    """Adam (Kingma and Ba 2015) on tensors with a leading model axis, with one learning rate per model.
+
+    torch's fused kernel, which passes once over memory but knows one rate only, steps from zero at rate 1; each model then
+    takes its share of that step.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
+        self.parameters = list(parameters)
+        self.mean, self.square, self.updates = ([torch.zeros_like(p) for p in self.parameters] for _ in range(3))
+        self.counts = [torch.zeros((), device=p.device) for p in self.parameters]
+        self.options = dict(lr=1.0, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=0.0)
+
+    @torch.no_grad()
+    def step(self, rates: Tensor) -> None:
+        """One update; `rates` [models] are the learning rates."""
+        torch._foreach_add_(self.counts, 1)
+        state = self.updates, [p.grad for p in self.parameters], self.mean, self.square, [], self.counts
+        torch._fused_adam_(*state, **self.options, amsgrad=False, maximize=False)
+        for p, update in zip(self.parameters, self.updates, strict=True):
+            p.addcmul_(update, rates.view(-1, *[1] * (p.ndim - 1)))
+        torch._foreach_zero_(self.updates)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Moments and step counts by name, to be saved or copied into."""
+        groups = dict(mean=self.mean, square=self.square, count=self.counts)
+        return {f"{name}.{i}": tensor for name, group in groups.items() for i, tensor in enumerate(group)}
