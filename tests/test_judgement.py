@@ -110,8 +110,26 @@ def test_a_sweep_is_trained_in_one_call_and_each_strength_finds_its_models(exper
 
 
 def test_a_combination_is_what_protects_best_above_what_protects_best(experiment, monkeypatch):
+    tables = dict(
+        regularisation=dict(none=0.9, mixup=0.55, spec_augment=0.7, augmentation=0.6),
+        distillation=dict(none=0.9, distillation=0.8, dmp=0.47),
+    )
     monkeypatch.setattr(families, "chosen", lambda _, family: {"protects": family[:3]})
-    assert families.tried(experiment, "combination") == ("reg+obf", "dis+obf", "adv+obf")
+    monkeypatch.setattr(
+        families, "validate", lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f]))
+    )
+    under = ("reg", "dis", "adv", "dmp+augmentation")
+    assert families.tried(experiment, "combination") == tuple(f"{name}+obf" for name in under)
+
+
+def test_a_combination_is_chosen_by_what_it_does_against_labels_too(experiment):
+    validation = experiment.validation()
+    both = Judgement(validation, "label_smoothing:0.2+label_only").quick()
+    assert set(both["attack"]) == {"none", "top3_network", "label_only"}
+    labels = both[(both["attack"] == "label_only") & (both["metric"] == "auc")]["value"].item()
+    assert families._row(both)["auc_adaptive"] == labels  # the other attack sees constant posteriors
+    for name in ("label_only", "label_smoothing:0.2"):
+        assert "label_only" not in set(Judgement(validation, name).quick()["attack"])
 
 
 def test_a_defense_of_answers_has_the_undefended_models_and_is_never_trained_for(experiment):
