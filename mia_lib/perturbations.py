@@ -18,6 +18,7 @@ from mia_lib.errors import MiaError
 from mia_lib.features import FEATURES
 from mia_lib.features.compute import BATCH
 from mia_lib.fragments import Fragments
+from mia_lib.process import tune
 from mia_lib.progress import progress
 from mia_lib.stages import Cache, digest
 
@@ -119,6 +120,7 @@ def perturbed_features(
     """
     if not 1 <= count <= len(PERTURBATIONS):
         raise MiaError(f"there are {len(PERTURBATIONS)} altered versions of a fragment, so {count} cannot be computed")
+    tune()
     transform = FEATURES.get(feature)(hop, fragments.sample_rate).to(device)
     functions = list(PERTURBATIONS.values())[:count]
 

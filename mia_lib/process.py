@@ -1,4 +1,4 @@
-"""Settings of the whole process that pay in training and querying, so that nobody needs to know them."""
+"""Settings of the whole process that pay in features, training and querying, so that nobody needs to know them."""
 
 import ctypes
 import sys

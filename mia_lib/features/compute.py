@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from mia_lib.features import FEATURES
+from mia_lib.process import tune
 from mia_lib.progress import progress
 from mia_lib.stages import Cache
 
@@ -15,6 +16,7 @@ BATCH = 32  # fragments; small batches stay in the processor's cache and are the
 
 def extract(name: str, audio: np.ndarray, hop: int, device: str | torch.device = "cpu", sample_rate: int = 16_000):
     """Yield (start, features [batch, frames, bins] on the CPU) for int16 `audio` [N, samples], batch by batch."""
+    tune()
     transform = FEATURES.get(name)(hop, sample_rate).to(device)
     for start in range(0, len(audio), BATCH):
         waves = torch.from_numpy(np.asarray(audio[start : start + BATCH], dtype=np.float32) / 32768)
