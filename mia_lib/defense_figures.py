@@ -9,6 +9,9 @@ from matplotlib.figure import Figure
 from mia_lib import figures
 from mia_lib.figures import MEMBER, OTHER, span
 
+HOLLOW = 0.08  # how far a hollow mark stands above the filled one, in rows
+MARKERS = "oDs^vPX*"
+
 
 def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
     """Each kind of defense on the validation model over its strengths, weakest left: balanced accuracy of the paper's attack
@@ -65,15 +68,16 @@ def judged(records: pd.DataFrame, metric: str = "auc", protocol: str = "utteranc
         for adaptive in (False, True):
             part = table[(table["defense"] == defense) & (table["adaptive"] == adaptive)]
             y = np.array([attacks.index(a) for a in part["attack"]]) + 0.22 * (i - (len(defenses) - 1) / 2)
+            y -= 0 if adaptive else HOLLOW  # a little above, where both find the same
             look = dict(fmt="D" if adaptive else "o", mfc=colour if adaptive else "white", color=colour, capsize=3)
             axis.errorbar(part["value"], y, xerr=span(part), label=defense if adaptive else None, **look)
     axis.axvline(chance, color="grey", linestyle=":", label="chance")
     axis.set_yticks(range(len(attacks)), [figures.name(a) for a in attacks])
     axis.invert_yaxis()
-    axis.set_xlabel(
-        f"{figures.name(metric)}, protocol {protocol} (95 % interval; hollow: attack does not know the defense)"
-    )
-    axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    axis.set_xlabel(f"{figures.name(metric)}, protocol {protocol} (95 % interval)")
+    handles, labels = axis.get_legend_handles_labels()
+    hollow = plt.Line2D([], [], marker="o", mfc="white", color="grey", linestyle="", label="hollow: does not know it")
+    axis.legend([*handles, hollow], [*labels, hollow.get_label()], fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -90,15 +94,19 @@ def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
 def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     """Privacy against utility: one point per defense (index), test accuracy x and leakage y, each with low and high."""
     figure, axis = plt.subplots(figsize=(8.5, 5))
-    colours = dict(zip(dict.fromkeys(points["family"]), sns.color_palette("colorblind"), strict=False))
+    families = list(dict.fromkeys(points["family"]))
+    looks = {
+        family: dict(marker=marker, color=colour)
+        for family, marker, colour in zip(families, MARKERS, sns.color_palette("colorblind"), strict=False)
+    }
     for row in points.to_dict("records"):
         spans = {f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"}
-        axis.errorbar(row["x"], row["y"], fmt="o", color=colours[row["family"]], capsize=2, alpha=0.9, **spans)
+        axis.errorbar(row["x"], row["y"], linestyle="", capsize=2, alpha=0.9, **looks[row["family"]], **spans)
     for _, spot in points.groupby([points["x"].round(2), points["y"].round(2)]):  # what lies on one spot shares a label
         place = spot["x"].iloc[0], spot["y"].iloc[0]
         axis.annotate(", ".join(spot.index), place, (5, 4), textcoords="offset points", fontsize=8)
     axis.axhline(chance, color="grey", linestyle=":")
     axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
-    handles = [plt.Line2D([], [], marker="o", linestyle="", color=c, label=f) for f, c in colours.items()]
+    handles = [plt.Line2D([], [], linestyle="", label=family, **look) for family, look in looks.items()]
     axis.legend(handles=handles, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
