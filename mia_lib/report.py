@@ -41,7 +41,7 @@ DEFENSE_COLUMNS = {
     "paper's attack": "accuracy",
     "the same, adaptive": "accuracy",
     "strongest AUC, utterance": "auc",
-    "its TPR at 0.1 % FPR": "tpr_",
+    "strongest TPR at 0.1 % FPR": "tpr_",
     "strongest AUC, speaker": "auc",
 }
 """Columns of the table of defenses -> the metric as which its numbers are written."""
@@ -113,7 +113,7 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
         return []
     table = verdicts.summary(records[records["defense"].isin(known)])
     return [
-        {"defense": name, "claim": row["the paper says"], "verdict": row["verdict"], "by": row["by"]}
+        {"defense": name, "claim": row["the paper says"], "verdict": row["verdict"], "by": row["by"].replace("_", " ")}
         | {key: number(metric, row[key]) for key, metric in DEFENSE_COLUMNS.items()}
         for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none")
     ]

@@ -21,15 +21,18 @@ def verdict(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
     """What the records of one defense say of the claim that it takes the paper's attack to chance at little cost.
 
     Claimed: balanced accuracy of the paper's attack, as the paper ran it (protocol `paper`, shadows undefended), at most
-    CLAIMED, for at most TOLERANCE of test accuracy. Then: is the strongest attack that knows the defense at chance?
+    CLAIMED, for at most TOLERANCE of test accuracy. Then: is the strongest attack that knows the defense at chance? Of what
+    the paper did not try nothing was claimed, so nothing is reproduced: it takes the attack to chance or does not.
     """
+    claim = claimed(str(records["defense"].iloc[0])) != "not tried"
+    yes, no = ("reproduced", "not reproduced") if claim else ("to chance", "not to chance")
     rate = _value(records, "balanced_accuracy", "top3_network", "paper", adaptive=False)
     cost = _value(undefended, "test_accuracy") - _value(records, "test_accuracy")
     if rate > CLAIMED:
-        return "not reproduced"
+        return no
     if cost > TOLERANCE:
-        return f"reproduced, at {100 * cost:.0f} points of accuracy" + _adaptive_half(records)
-    return "reproduced" + _adaptive_half(records)
+        return f"{yes}, at {100 * cost:.0f} points of accuracy" + _adaptive_half(records)
+    return yes + _adaptive_half(records)
 
 
 def _adaptive_half(records: pd.DataFrame) -> str:
@@ -66,7 +69,7 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
             "the same, adaptive": _value(part, "balanced_accuracy", "top3_network", "paper", adaptive=True),
             "strongest AUC, utterance": auc["value"],
             "by": auc["attack"],
-            "its TPR at 0.1 % FPR": corner["value"],
+            "strongest TPR at 0.1 % FPR": corner["value"],
             "strongest AUC, speaker": strongest(part, "auc", "speaker")["value"],
             "training cost": _value(part, "train_seconds_ratio"),
             "verdict": "undefended" if name == "none" else verdict(part, undefended),

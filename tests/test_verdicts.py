@@ -41,7 +41,8 @@ NONE = records("none", 0.95, 0.99, 0.99, 0.98, 0.96)
     ],
 )  # fmt: skip
 def test_a_verdict_follows_from_the_numbers(defended, words):
-    assert verdicts.verdict(records("d", **defended), NONE) == words
+    assert verdicts.verdict(records("weight_decay:0.1", **defended), NONE) == words
+    assert verdicts.verdict(records("dmp:2", **defended), NONE) == words.replace("reproduced", "to chance")
 
 
 def test_the_strongest_attack_is_one_that_knows_the_defense():
