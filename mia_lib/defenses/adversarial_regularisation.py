@@ -144,7 +144,7 @@ class AdversarialRegularisation(Defense):
 
     family = "adversarial"
     of_paper = True
-    strengths = (0.1, 0.3, 1.0, 3.0)
+    strengths = (0.1, 0.3, 1.0)
     default = 1.0
     cost = 1.8
     bounds = (0, math.inf)
