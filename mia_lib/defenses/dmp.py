@@ -14,7 +14,8 @@ class DMP(Softened):
 
     The teacher trains as an undefended model would. Its softened posteriors are all that the student sees of the
     reference fragments, which count as unlabelled data; it passes over them until it has done as many steps as the
-    teacher, and features are normalised by their statistics. The paper draws the reference fragments from a large pool,
+    teacher (twice as many where another defense alters what it hears: there is more to learn), and features are normalised
+    by their statistics. The paper draws the reference fragments from a large pool,
     preferring those on which the teacher is certain; here they are few, and all are used. A speaker without reference
     fragments is known to the student from other people's answers only. Cost: two trainings of each model.
     """
@@ -31,4 +32,5 @@ class DMP(Softened):
                 "defense 'dmp' needs reference fragments: recordings of the model's own speakers that it neither trains on "
                 "nor is audited on, which takes speakers with at least two held-out recordings"
             )
-        return replace(job, train=job.reference, config=as_many_steps(job, job.reference))
+        times = 2 if job.alterations else 1
+        return replace(job, train=job.reference, config=as_many_steps(job, job.reference, times))

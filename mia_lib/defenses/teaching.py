@@ -151,13 +151,13 @@ def teacher_seeds(seeds: Sequence[int], teachers: int = 1) -> list[int]:
     return [int(word) for seed in seeds for word in np.random.SeedSequence([int(seed), 15]).generate_state(teachers)]
 
 
-def as_many_steps(job: Job, train: Sequence[np.ndarray]) -> TrainingConfig:
-    """The job's configuration with as many epochs as let each model do at least its steps on other fragments.
+def as_many_steps(job: Job, train: Sequence[np.ndarray], times: int = 1) -> TrainingConfig:
+    """The job's configuration with as many epochs as let each model do at least `times` its steps on other fragments.
 
     train: of each model, or of several in place of each, those of the first model first.
     """
     epochs = np.broadcast_to(job.config.epochs, len(job.train))
-    steps = np.repeat(epochs * [len(own) for own in job.train], len(train) // len(job.train))
+    steps = times * np.repeat(epochs * [len(own) for own in job.train], len(train) // len(job.train))
     return replace(
         job.config, epochs=tuple(int(-(-n // max(len(own), 1))) for n, own in zip(steps, train, strict=True))
     )

@@ -187,8 +187,10 @@ def test_a_dmp_student_depends_on_members_through_the_teachers_answers_only(monk
 def test_students_and_sub_models_do_as_many_steps_as_the_undefended_model():
     job = replace(toy(), config=TrainingConfig(epochs=(3, 5, 8), batch_size=8))
     few = replace(job, reference=[own[:7] for own in job.reference])
-    for other, repeated in ((DMP().students(few), 1), (Selena(4).teachers(job), 4)):
-        steps = np.repeat([e * len(own) for e, own in zip(job.config.epochs, job.train, strict=True)], repeated)
+    altered = replace(few, alterations=(lambda network, features, batch: features,))
+    cases = ((DMP().students(few), 1, 1), (DMP().students(altered), 1, 2), (Selena(4).teachers(job), 4, 1))
+    for other, repeated, times in cases:  # what is altered is heard twice as often
+        steps = np.repeat([times * e * len(own) for e, own in zip(job.config.epochs, job.train, strict=True)], repeated)
         ours = [e * len(own) for e, own in zip(other.config.epochs, other.train, strict=True)]
         extra = np.array(ours) - steps
         assert (extra >= 0).all() and (extra < [len(own) for own in other.train]).all()
