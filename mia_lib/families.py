@@ -13,6 +13,7 @@ from mia_lib.progress import progress
 from mia_lib.stack import train_together
 from mia_lib.verdicts import TOLERANCE
 
+GENTLE = 2  # of the strengths at which students may hear altered fragments, the weakest: they have little to learn from
 FAMILIES = ("obfuscation", "regularisation", "distillation", "adversarial", "privacy", "combination")
 
 
@@ -41,7 +42,8 @@ def tried(experiment: Experiment, family: str) -> tuple[str, ...]:
     heard = [name for name in table.index if isinstance(make_defense(name), Altering)]
     kind = choose(table.loc[["none", *heard]], "auc_adaptive").partition(":")[0]
     taught = _nearest_to_chance(validate(experiment, "distillation").drop(index="none"), "auc_adaptive")
-    under += [f"{taught}+{name}" for name in heard if name.partition(":")[0] == kind]
+    gentle = [name for name in heard if name.partition(":")[0] == kind][:GENTLE]
+    under += [f"{taught}+{name}" for name in gentle]
     return tuple(f"{name}+{over}" for name in under)
 
 
