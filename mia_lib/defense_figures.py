@@ -92,7 +92,10 @@ def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
 
 
 def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
-    """Privacy against utility: one point per defense (index), test accuracy x and leakage y, each with low and high."""
+    """Privacy against utility: one point per defense (index), test accuracy x and leakage y, each with low and high.
+
+    Where guessing finds few, the height is logarithmic above its share.
+    """
     figure, axis = plt.subplots(figsize=(8.5, 5))
     families = list(dict.fromkeys(points["family"]))
     looks = {
@@ -106,6 +109,10 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
         place = spot["x"].iloc[0], spot["y"].iloc[0]
         axis.annotate(", ".join(spot.index), place, (5, 4), textcoords="offset points", fontsize=8)
     axis.axhline(chance, color="grey", linestyle=":")
+    if chance < 0.1:
+        axis.set_yscale("symlog", linthresh=chance)
+        axis.set_ylim(-chance / 4, 1)
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
     handles = [plt.Line2D([], [], linestyle="", label=family, **look) for family, look in looks.items()]
     axis.legend(handles=handles, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
