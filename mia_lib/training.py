@@ -30,7 +30,7 @@ from mia_lib.stages import digest
 from mia_lib.trained import TrainedModels
 
 CHECKPOINT_SECONDS = 20.0
-CODE = tuple(f"mia_lib.{name}" for name in ("training", "job", "adam", "objectives", "models.layers"))
+CODE = tuple(f"mia_lib.{name}" for name in ("training", "job", "adam", "trained", "objectives", "models.layers"))
 """Dotted names of the modules whose code decides what becomes of a job (for keys of cached stages)."""
 
 
