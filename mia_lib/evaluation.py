@@ -7,9 +7,10 @@ of the Clopper-Pearson interval, which is the honest one where all, none or few 
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import beta
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from mia_lib.errors import MiaError
@@ -18,6 +19,7 @@ FEW_UNITS = 10
 """Below so many units on one side, a bootstrap over units gives intervals that are too narrow."""
 
 FPR_LEVELS = {"tpr_at_fpr_1e-1": 0.1, "tpr_at_fpr_1e-2": 0.01, "tpr_at_fpr_1e-3": 0.001, "tpr_at_fpr_0": 0.0}
+POOLED, POOLED_LEVEL = "tpr_at_fpr_1e-3_pooled", 0.001
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,9 @@ def best_threshold(scores: np.ndarray, member: np.ndarray) -> float:
 
 def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
     """Exact 95 % interval of a share `hits` of `n` independent examples (Clopper and Pearson 1934)."""
-    interval = binomtest(hits, n).proportion_ci(0.95, "exact")
-    return float(interval.low), float(interval.high)
+    low = beta.ppf(0.025, hits, n - hits + 1) if hits else 0.0
+    high = beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
+    return float(low), float(high)
 
 
 def decision_rates(
@@ -83,8 +86,10 @@ def decision_rates(
     }
 
 
-def curve_rates(scores: np.ndarray, member: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """AUC and true-positive rates at low false-positive rates for each row of `weights` [draws, n]."""
+def curve_rates(
+    scores: np.ndarray, member: np.ndarray, weights: np.ndarray, levels: dict[str, float] = FPR_LEVELS
+) -> dict[str, np.ndarray]:
+    """AUC and true-positive rates at low false-positive rates, by name, for each row of `weights` [draws, n]."""
     order = np.argsort(-scores, kind="stable")
     ends = np.flatnonzero(np.diff(scores[order], append=np.nan) != 0)  # last of each group of equal scores
     w, m = weights[:, order], member[order]
@@ -93,7 +98,7 @@ def curve_rates(scores: np.ndarray, member: np.ndarray, weights: np.ndarray) -> 
     tpr = np.hstack([zero, tp / tp[:, -1:]])
     fpr = np.hstack([zero, fp / fp[:, -1:]])
     rates = {"auc": (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)}
-    for name, level in FPR_LEVELS.items():
+    for name, level in levels.items():
         rates[name] = np.where(fpr <= level + 1e-12, tpr, 0).max(1)
     return rates
 
@@ -122,6 +127,11 @@ class Audit:
     def __post_init__(self):
         check_scores(self.scores, self.member)
 
+    @cached_property
+    def best_threshold(self) -> float:
+        """The threshold of the best balanced accuracy on this very target: nobody has it who does not know the answers."""
+        return best_threshold(self.scores, self.member)
+
     def shuffled(self, seed: int) -> "Audit":
         """Negative control: the same scores, with half of the true members' units and half of the others' as "members"."""
         rng, dealt = np.random.default_rng([seed, 5]), np.zeros(len(self.member), dtype=bool)
@@ -140,56 +150,66 @@ class Audit:
         return Audit(self.scores[kept], self.member[kept], self.units[kept], self.threshold, self.rows[kept])
 
 
-def _rates(audit: Audit, weights: np.ndarray) -> dict[str, np.ndarray]:
-    rates = curve_rates(audit.scores, audit.member, weights)
-    rates |= decision_rates(audit.scores >= audit.threshold, audit.member, weights)
-    best = best_threshold(audit.scores, audit.member)
-    at_best = decision_rates(audit.scores >= best, audit.member, weights)
-    return rates | {f"{name}_target_threshold": value for name, value in at_best.items()}
+def _rates(audit: Audit, weights: np.ndarray, control: bool) -> dict[str, np.ndarray]:
+    rates = curve_rates(audit.scores, audit.member, weights, {} if control else FPR_LEVELS)
+    decisions = decision_rates(audit.scores >= audit.threshold, audit.member, weights)
+    if control:
+        return rates | {"balanced_accuracy": decisions["balanced_accuracy"]}
+    at_best = decision_rates(audit.scores >= audit.best_threshold, audit.member, weights)
+    return rates | decisions | {f"{name}_target_threshold": value for name, value in at_best.items()}
 
 
-def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0) -> dict[str, Measure]:
+def _points(audit: Audit, control: bool) -> dict[str, float]:
+    rates = {name: float(value[0]) for name, value in _rates(audit, np.ones((1, len(audit.member))), control).items()}
+    levels = {name: tpr_at_fpr(audit.scores, audit.member, FPR_LEVELS[name]) for name in FPR_LEVELS if name in rates}
+    return rates | {"auc": float(roc_auc_score(audit.member, audit.scores))} | levels
+
+
+def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: bool = False) -> dict[str, Measure]:
     """All rates of an attack over one or several targets: the mean over targets, with 95 % intervals.
 
     Rates at the audit's own (shadow-learnt) threshold are `balanced_accuracy`, `precision` and `recall`; the same with the
-    threshold chosen on the attacked target itself, as the paper did, end in `_target_threshold`. Each bootstrap draw draws
-    the targets again, and the units.
+    threshold chosen on the attacked target itself, as the paper did, end in `_target_threshold`. No mean is POOLED: one
+    threshold for all targets, and false alarms counted among the non-members of all (as the code of Carlini et al. 2022
+    does), where each target alone has too few to tell one in a thousand from none. Each bootstrap draw draws the targets
+    again, and the units. control: only what a negative control is judged by, AUC and balanced accuracy.
     """
     rng = np.random.default_rng([seed, 6])
-    points: dict[str, list[float]] = {}
-    drawn: dict[str, list[np.ndarray]] = {}
-    for audit in audits:
-        point = _rates(audit, np.ones((1, len(audit.member))))
-        point["auc"] = np.array([roc_auc_score(audit.member, audit.scores)])
-        for name, level in FPR_LEVELS.items():
-            point[name] = np.array([tpr_at_fpr(audit.scores, audit.member, level)])
-        for name, value in point.items():
-            points.setdefault(name, []).append(float(value[0]))
+    points = [_points(audit, control) for audit in audits]
+    values = {name: float(np.mean([point[name] for point in points])) for name in points[0]}
+    everything = [np.concatenate([getattr(audit, side) for audit in audits]) for side in ("scores", "member")]
+    if not control:
+        values[POOLED] = tpr_at_fpr(*everything, POOLED_LEVEL)
+    drawn: dict[str, list[np.ndarray]] = {name: [] for name in values}
     for start in range(0, draws, 100):
-        weights = bootstrap_weights([audit.units for audit in audits], min(100, draws - start), rng)
-        parts = [_rates(audit, weight) for audit, weight in zip(audits, weights, strict=True)]
-        for name in points:
-            drawn.setdefault(name, []).append(np.stack([part[name] for part in parts], axis=1))
-    chosen = rng.integers(len(audits), size=(draws, len(audits)))
-    members, n = [int(audit.member.sum()) for audit in audits], sum(len(audit.member) for audit in audits)
+        size = min(100, draws - start)
+        times = rng.multinomial(len(audits), np.full(len(audits), 1 / len(audits)), size)  # each target is drawn
+        weights = bootstrap_weights([audit.units for audit in audits], size, rng)
+        rates = [_rates(audit, weight, control) for audit, weight in zip(audits, weights, strict=True)]
+        for name in points[0]:
+            drawn[name].append((times * np.stack([rate[name] for rate in rates], axis=1)).mean(1))
+        if not control:
+            joint = np.hstack([weight * often[:, None] for weight, often in zip(weights, times.T, strict=True)])
+            drawn[POOLED].append(curve_rates(*everything, joint, {POOLED: POOLED_LEVEL})[POOLED])
+    members, n = int(everything[1].sum()), len(everything[1])
     measures = {}
-    for name, values in drawn.items():
-        means = np.take_along_axis(np.concatenate(values), chosen, axis=1).mean(1)
-        low, high = np.quantile(means, [0.025, 0.975])
+    for name, value in values.items():
+        low, high = np.quantile(np.concatenate(drawn[name]), [0.025, 0.975])
         if name.startswith(("tpr_", "recall")):
-            hits = sum(round(share * count) for share, count in zip(points[name], members, strict=True))
-            exact = clopper_pearson(hits, sum(members))
+            own = [point.get(name, value) for point in points]
+            hits = sum(round(share * int(audit.member.sum())) for share, audit in zip(own, audits, strict=True))
+            exact = clopper_pearson(hits, members)
             low, high = min(low, exact[0]), max(high, exact[1])
-        measures[name] = Measure(float(np.mean(points[name])), float(low), float(high), n)
+        measures[name] = Measure(value, float(low), float(high), n)
     return measures
 
 
 def with_controls(audits: list[Audit], controls: dict[str, list[Audit]], draws: int, seed: int) -> dict[str, Measure]:
     """All rates of an attack, and of each control its AUC and balanced accuracy; `audit_units` counts the thinnest side."""
     measures = evaluate(audits, draws, seed)
-    for name, control in controls.items():
-        rates = evaluate(control, draws, seed)
-        measures |= {f"{metric}_control_{name}": rates[metric] for metric in ("auc", "balanced_accuracy")}
+    for name, audited in controls.items():
+        rates = evaluate(audited, draws, seed, control=True)
+        measures |= {f"{metric}_control_{name}": rate for metric, rate in rates.items()}
     units = min(audit.smaller_side() for audit in audits)
     return measures | {"audit_units": Measure(units, units, units, measures["auc"].n)}
 

@@ -41,9 +41,10 @@ class Judgement:
 
     @cached_property
     def references(self) -> References:
-        """Reference models behind the same defense, fewer and on fewer speakers than those of notebook 06."""
+        """Reference models behind the same defense, fewer and on fewer speakers than those of notebook 06; each of them plays
+        the target, for the more non-members there are, the fewer false alarms can be told from none."""
         s = self.experiment.settings
-        return References(self.experiment, s.defense_references, s.defense_speakers)
+        return References(self.experiment, s.defense_references, s.defense_speakers, s.defense_references + 1)
 
     def utility(self) -> pd.DataFrame:
         """Accuracies and expected calibration error."""

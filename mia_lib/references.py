@@ -1,7 +1,7 @@
 """Reference models: the stage for attacks that compare a fragment with itself in models that did and did not see it.
 
 All models know all speakers. Each recording trains a random half of the models; a tenth of each speaker's recordings
-trains none and is the attacker's population. The first models play the target in turn, attacked through all others.
+trains none and is the attacker's population. Several models play the target in turn, each attacked through all others.
 """
 
 from functools import cached_property
@@ -31,12 +31,16 @@ class References:
     """Models on random halves, and one on the population alone: the negative control's target.
 
     count: reference models behind each target (None: `n_references`). speakers: how many of them the models know, drawn by
-    the experiment's seed (0: all); other people's fragments play no part.
+    the experiment's seed (0: all); other people's fragments play no part. attacked: how many of the models play the target
+    (None: `repeats`).
     """
 
-    def __init__(self, experiment: Experiment, count: int | None = None, speakers: int = 0):
+    def __init__(
+        self, experiment: Experiment, count: int | None = None, speakers: int = 0, attacked: int | None = None
+    ):
         self.experiment, self.settings, self.speakers = experiment, experiment.settings, speakers
         self.count = (self.settings.n_references if count is None else count) + 1
+        self.attacked = min(self.settings.repeats if attacked is None else attacked, self.count)
         self._fits: dict[tuple, tuple] = {}
         self._details: dict[tuple, tuple] = {}
 
@@ -62,7 +66,7 @@ class References:
 
     def targets(self) -> list[int]:
         """The models that are attacked in turn."""
-        return list(range(min(self.settings.repeats, self.count)))
+        return list(range(self.attacked))
 
     @cached_property
     def signals(self) -> Signals:

@@ -19,6 +19,7 @@ LABELS = {
     "auc": "AUC",
     "tpr_at_fpr_1e-2": "Members found at 1 % false positives",
     "tpr_at_fpr_1e-3": "Members found at 0.1 % false positives",
+    "tpr_at_fpr_1e-3_pooled": "Members found at 0.1 % false positives, one threshold for all targets",
     "tpr_at_fpr_0": "Members found without a false positive",
     "balanced_accuracy": "Balanced accuracy",
     "precision": "Precision",

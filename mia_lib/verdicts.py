@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mia_lib.defenses import DEFENSES
+from mia_lib.evaluation import POOLED
 from mia_lib.paper import claims
 
 TOLERANCE = 0.03
@@ -61,7 +62,7 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
     """One row per defense of judged records: accuracy, the paper's attack, the strongest attacks, and a verdict in words."""
     undefended, rows = records[records["defense"] == "none"], {}
     for name, part in records.groupby("defense", sort=False):
-        auc, corner = strongest(part, "auc"), strongest(part, "tpr_at_fpr_1e-3")
+        auc, corner = strongest(part, "auc"), strongest(part, POOLED)
         rows[name] = {
             "the paper says": claimed(name),
             "test accuracy": _value(part, "test_accuracy"),

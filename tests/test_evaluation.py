@@ -52,6 +52,36 @@ def test_the_best_threshold_lies_between_the_sides():
     assert best_threshold(np.array([0.9, 0.1]), np.array([0, 1], bool)) == np.inf
 
 
+def test_pooled_targets_share_one_threshold_and_their_false_alarms():
+    member = np.arange(1200) < 600
+    clean, noisy = np.where(member, 2.0, 0.0), np.where(member, 1.0, 0.0)
+    noisy[600] = 1.5  # one false alarm: allowed among the 1,200 non-members of both, not among its own 600
+    measures = evaluate([audit(clean, member), audit(noisy, member)], 50)
+    assert measures["tpr_at_fpr_1e-3"].value == pytest.approx((1 + 0) / 2)
+    assert measures["tpr_at_fpr_1e-3_pooled"].value == 1
+    noisy[601] = 1.5  # a second one is too many, at this or any lower threshold
+    assert evaluate([audit(clean, member), audit(noisy, member)], 50)["tpr_at_fpr_1e-3_pooled"].value == 0.5
+
+
+def test_guessing_on_pooled_targets_finds_one_in_a_thousand_and_alone_finds_what_few_non_members_allow():
+    found, held = [], 0
+    for seed in range(20):
+        rng, member = np.random.default_rng(seed), np.arange(400) < 200
+        measures = evaluate([audit(rng.random(400), member) for _ in range(10)], 20, seed)
+        found.append([measures[name].value for name in ("tpr_at_fpr_1e-3", "tpr_at_fpr_1e-3_pooled")])
+        held += measures["tpr_at_fpr_1e-3_pooled"].low <= 0.001
+    assert held >= 17
+    alone, pooled = np.mean(found, axis=0)
+    assert alone > 0.004 and pooled < 0.0025  # in expectation 1/201; 3/2001, two false alarms of 2,000 being allowed
+
+
+def test_a_control_is_judged_by_the_same_numbers_as_an_attack():
+    rng, member = np.random.default_rng(3), np.arange(100) < 50
+    audits = [audit(rng.random(100), member) for _ in range(2)]
+    everything, brief = evaluate(audits, 100), evaluate(audits, 100, control=True)
+    assert sorted(brief) == ["auc", "balanced_accuracy"] and all(everything[name] == brief[name] for name in brief)
+
+
 def test_a_unit_has_one_weight_wherever_it_occurs():
     first, second = bootstrap_weights([np.array(list("aabbc")), np.array(list("cab"))], 50, np.random.default_rng(0))
     assert (first[:, 0] == first[:, 1]).all() and (first[:, [4, 0, 2]] == second).all()

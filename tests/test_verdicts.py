@@ -17,7 +17,7 @@ def records(defense, accuracy, paper, adaptive, lira, lira_low):
         ("utterance", "lira_online", True, "auc", lira, lira_low),
         ("utterance", "label_only", True, "auc", lira - 0.1, lira_low - 0.1),
         ("utterance", "lira_online", False, "auc", 0.999, 0.99),
-        ("utterance", "lira_online", True, "tpr_at_fpr_1e-3", 0.02, 0.0),
+        ("utterance", "lira_online", True, "tpr_at_fpr_1e-3_pooled", 0.02, 0.0),
         ("speaker", "label_only", True, "auc", 0.8, 0.7),
     ]
     common = dict(corpus="demo", profile="smoke", seed=0, defense=defense, n=100)
