@@ -230,7 +230,8 @@ def train_together(stacks: Sequence[Stack]) -> None:
     for stack in {str(stack.training_key): stack for stack in stacks}.values():
         if not stack.experiment.cache.has("models", *stack.training_key):
             part = training_part(stack.defense_name)
-            kind = part.partition(":")[0] if make_defense(part).mixes_strengths else part
+            words = [word.partition(":")[0] for word in part.split("+")]
+            kind = "+".join(words) if make_defense(part).mixes_strengths else part
             kinds.setdefault((kind, replace(stack.config, epochs=1), stack.followed), []).append(stack)
     for group in kinds.values():
         if len(group) > 1:
@@ -243,8 +244,8 @@ def _train_group(stacks: list[Stack]) -> None:
     ends = np.cumsum([0, *(len(stack.splits) for stack in stacks)])
 
     def build(folder: Path, scratch: Path) -> None:
-        strengths = [part.strength for part, stack in zip(parts, stacks, strict=True) for _ in stack.splits]
-        defense = parts[0] if len(set(strengths)) == 1 else type(parts[0])(strengths)
+        each = [part for part, stack in zip(parts, stacks, strict=True) for _ in stack.splits]
+        defense = type(parts[0]).mixed(each)
         jobs = [stack.job(scratch / "checkpoint.safetensors") for stack in stacks]
         train_in_parts(defense, joined(jobs)).save(folder)
 

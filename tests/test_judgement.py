@@ -91,9 +91,10 @@ def test_every_defense_belongs_to_a_family_and_other_families_are_refused(experi
         families.validate(experiment, "hope")
 
 
-def test_a_sweep_is_trained_in_one_call_and_each_strength_finds_its_models(experiment, monkeypatch):
-    validation, names = experiment.validation(), ("label_smoothing:0.2", "label_smoothing:0.8", "none")
-    calls = []
+@pytest.mark.parametrize("beside", [("", ""), ("+spec_augment:0.1", "+spec_augment:0.2")])
+def test_a_sweep_is_trained_in_one_call_and_each_strength_finds_its_models(experiment, monkeypatch, beside):
+    validation, calls = experiment.validation(), []
+    names = (f"label_smoothing:0.2{beside[0]}", f"label_smoothing:0.8{beside[1]}", "none")
     train = LabelSmoothing.train
     monkeypatch.setattr(LabelSmoothing, "train", lambda self, job: calls.append(len(job.train)) or train(self, job))
     train_together([validation.defended(name).stack for name in names])

@@ -104,6 +104,12 @@ class Defense:
         other.strength = [self.strength[k] for k in models]
         return other
 
+    @classmethod
+    def mixed(cls, defenses: "Sequence[Defense]") -> "Defense":
+        """Defenses of this kind, one for each model of a job, as one."""
+        strengths = [defense.strength for defense in defenses]
+        return defenses[0] if len(set(strengths)) == 1 else cls(strengths)
+
     def objective(self, job: Job) -> Objective:
         """What training minimises."""
         return Objective()
@@ -142,8 +148,6 @@ class Altering(Defense):
 class Together(Defense):
     """Several defenses at once."""
 
-    mixes_strengths = False
-
     def __init__(self, parts: Sequence[Defense]):
         super().__init__()
         self.parts = list(parts)
@@ -156,7 +160,16 @@ class Together(Defense):
         self.keeps_argmax = all(p.keeps_argmax for p in parts)
         self.needs_reference = any(p.needs_reference for p in parts)
         self.needs_variants = any(p.needs_variants for p in parts)
+        self.mixes_strengths = all(p.mixes_strengths for p in parts)
         self.memory, self.cost = (math.prod(getattr(p, name) for p in parts) for name in ("memory", "cost"))
+
+    def part(self, models: Sequence[int]) -> "Defense":
+        return Together([part.part(models) for part in self.parts])
+
+    @classmethod
+    def mixed(cls, defenses: "Sequence[Defense]") -> "Defense":
+        columns = zip(*(defense.parts for defense in defenses), strict=True)
+        return cls([type(column[0]).mixed(column) for column in columns])
 
     def train(self, job: Job) -> TrainedModels:
         way = Defense()

@@ -321,10 +321,25 @@ def test_the_idle_strength_is_plain_training(name, plain):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sweep_trained_as_one_stack_ends_where_each_ends_alone(name):
     defense = DEFENSES.get(name)
-    strengths = (IDLE[name], defense.default, defense.strengths[-1])
-    stack = defense(strengths).train(job()).network.state_dict()
-    for k, strength in enumerate(strengths):
-        alone = defense(strength).train(job(pick=slice(k, k + 1)))
+    ends_where_each_ends_alone([defense(s) for s in (IDLE[name], defense.default, defense.strengths[-1])])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("spec_augment:0.2+mixup:1", "spec_augment:0.6+mixup:4", "spec_augment:0.2+mixup:4"),
+        ("label_smoothing:0.1+spec_augment:0.4",) * 3,
+        ("distillation:2+spec_augment:0.2", "distillation:2+spec_augment:0.4", "distillation:5+spec_augment:0.6"),
+    ],
+)
+def test_a_sweep_of_a_combination_trained_as_one_stack_ends_where_each_ends_alone(names):
+    ends_where_each_ends_alone([make_defense(name) for name in names])
+
+
+def ends_where_each_ends_alone(defenses):
+    stack = type(defenses[0]).mixed(defenses).train(job()).network.state_dict()
+    for k, defense in enumerate(defenses):
+        alone = defense.train(job(pick=slice(k, k + 1)))
         for parameter, value in alone.network.state_dict().items():
             together = stack[parameter][k : k + 1]
             together = together if together.shape == value.shape else together[..., : value.shape[-1]]
