@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from mia_lib.errors import MiaError
-from mia_lib.models.examples import gradient_squares, recorded
+from mia_lib.models.examples import gradient_squares, recorded, slopes
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.progress import progress
 
@@ -51,7 +51,7 @@ def _read(network: StackedNetwork, x: Tensor, y: Tensor) -> Tensor:
     with torch.enable_grad(), recorded(network) as calls:
         z = network(x.clone().requires_grad_())
         y = torch.where(y >= 0, y, z.argmax(-1))
-        square = gradient_squares(calls, _phi(z, y))
+        square = gradient_squares(calls, slopes(calls, _phi(z, y)))
     with torch.no_grad():
         hidden = next(inputs[0] for layer, inputs, _ in calls if layer is network.output)
         return _numbers(square.sqrt(), z, y, hidden, network.output.weight)

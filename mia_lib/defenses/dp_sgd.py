@@ -23,7 +23,7 @@ from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.job import Job
-from mia_lib.models.examples import gradient_squares, recorded
+from mia_lib.models.examples import gradient_squares, gradient_sums, recorded, slopes
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Batch, Objective, cross_entropy
 from mia_lib.privacy import noise_multiplier
@@ -60,16 +60,15 @@ def clipped_gradients(
     """Sum over the batch of the fragments' gradients, each scaled to a norm of at most `clip`; and the logits.
 
     features: [models, batch, frames, bins]. labels: int64 [models, batch]. drawn: bool [models, batch], which fragments
-    count. The norm is over all parameters of one model. No fragment's gradient is ever held by itself: norms first, then
-    one more pass back in which each loss has its weight (Lee and Kifer, PETS 2021).
+    count. The norm is over all parameters of one model. One pass back gives each layer's slopes, from which first the norms
+    follow and then the weighted sums (Bu et al., ICML 2023): no fragment's whole gradient is ever held by itself.
     """
     with recorded(network) as calls:
         logits = network(features)
-    losses, parameters = cross_entropy(logits, labels), dict(network.named_parameters())
-    norms = gradient_squares(calls, losses, retain_graph=True).sqrt()
-    weights = (drawn * (clip / norms.clamp_min(clip))).to(losses.dtype)
-    sums = torch.autograd.grad(losses, list(parameters.values()), weights)
-    return dict(zip(parameters, sums, strict=True)), logits.detach()
+    given = slopes(calls, cross_entropy(logits, labels))
+    norms = gradient_squares(calls, given).sqrt()
+    weights = (drawn * (clip / norms.clamp_min(clip))).to(logits.dtype)
+    return gradient_sums(network, calls, given, weights), logits.detach()
 
 
 def gaussian(network: StackedNetwork, deviation: Tensor, generators: list[torch.Generator]) -> dict[str, Tensor]:

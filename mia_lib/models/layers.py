@@ -138,6 +138,11 @@ class Conv1d(nn.Module):
             return products.sum((2, 3)).clamp_min(0)
         return (windows.transpose(2, 3) @ slope).square().sum((2, 3))
 
+    def gradients(self, x: Tensor, slope: Tensor) -> dict[str, Tensor]:
+        """The gradient of each parameter, from input and output slope."""
+        windows = self.windows(x).flatten(1, 2)
+        return {"weight": torch.bmm(windows.transpose(1, 2), slope.flatten(1, 2))}
+
 
 class Linear(nn.Module):
     """Affine map of [models, batch, inputs]; with `sizes`, model k uses only its first sizes[k] outputs."""
@@ -159,6 +164,10 @@ class Linear(nn.Module):
     def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has, from its input and output slope."""
         return slope.square().sum(2) * (1 + x.square().sum(2))
+
+    def gradients(self, x: Tensor, slope: Tensor) -> dict[str, Tensor]:
+        """The gradient of each parameter, from input and output slope."""
+        return {"weight": torch.bmm(x.transpose(1, 2), slope), "bias": slope.sum(1, keepdim=True)}
 
 
 class BatchNorm(nn.Module):
@@ -265,6 +274,12 @@ class GroupNorm(nn.Module):
     def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has."""
         return _scale_and_shift_squares(self.normalised(x), slope)
+
+    def gradients(self, x: Tensor, slope: Tensor) -> dict[str, Tensor]:
+        """The gradient of each parameter, from input and output slope."""
+        normalised = self.normalised(x)
+        slope = slope.reshape(normalised.shape)
+        return {"weight": (slope * normalised).sum((1, 2)), "bias": slope.sum((1, 2))}
 
 
 def _scale_and_shift_squares(normalised: Tensor, slope: Tensor) -> Tensor:
