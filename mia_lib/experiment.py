@@ -17,6 +17,7 @@ from mia_lib.detail import detailed_signals, needs_of, whole_recordings
 from mia_lib.errors import MiaError, UsageError
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.features.compute import compute_features
+from mia_lib.features.resident import Waveforms, resident
 from mia_lib.fragments import Fragments, make_fragments
 from mia_lib.protocols import (
     HELD_OUT,
@@ -118,8 +119,13 @@ class Experiment:
 
     @cached_property
     def features(self) -> torch.Tensor:
-        """Feature tensor [N, frames, bins]."""
+        """Feature tensor [N, frames, bins], memory-mapped."""
         return compute_features(self.settings.feature, self.fragments, self.settings.hop, self.cache, self.device)
+
+    @cached_property
+    def resident(self) -> torch.Tensor | Waveforms:
+        """The same where models read them: on the device, or computed anew from waveforms there."""
+        return resident(self.features, self.settings.feature, self.fragments, self.settings.hop, self.device)
 
     @cached_property
     def groups(self) -> list[tuple[Split, list[Split]]]:

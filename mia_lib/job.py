@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ from torch import Tensor
 
 from mia_lib.models.layers import StackedNetwork
 from mia_lib.objectives import Alteration, Batch
+
+if TYPE_CHECKING:
+    from mia_lib.features.resident import Waveforms
 
 PER_MODEL = ("train", "seeds", "test", "validation", "reference")  # fields of a job with one entry for each model
 
@@ -40,7 +44,7 @@ class Job:
     what is done, in this order, to the features of every batch before the objective sees them.
     """
 
-    features: Tensor
+    features: "Tensor | Waveforms"
     labels: np.ndarray
     train: Sequence[np.ndarray]
     config: TrainingConfig

@@ -67,7 +67,7 @@ class Stack:
             s, device, seed = experiment.settings, experiment.device, experiment.seed
             sides["variants"] = variant_features(s.feature, experiment.fragments, s.hop, experiment.cache, device, seed)
         return Job(
-            experiment.features,
+            experiment.resident,
             self.labels,
             [split.train() for split in self.splits],
             self.config,
@@ -76,6 +76,7 @@ class Stack:
             groups=experiment.manifest["source"].astype("category").cat.codes.to_numpy(np.int64),
             device=experiment.device,
             checkpoint=checkpoint,
+            label="train" if isinstance(experiment.resident, torch.Tensor) else "features on the fly, train",
             **sides,
         )
 
@@ -137,7 +138,7 @@ class Stack:
         experiment, models = self.experiment, self.models
 
         def build(folder: Path, _scratch: Path) -> None:
-            np.save(folder / "logits.npy", query_models(models.network, experiment.features, experiment.device))
+            np.save(folder / "logits.npy", query_models(models.network, experiment.resident, experiment.device))
 
         folder = experiment.cache.stage("logits", self._model_params(), CODE, build)
         return np.load(folder / "logits.npy", mmap_mode="r")
