@@ -50,6 +50,13 @@ def test_the_strongest_attack_is_one_that_knows_the_defense():
     assert best["attack"] == "lira_online" and best["value"] == 0.98  # not the .999 of the one that does not know it
 
 
+def test_an_attack_tried_on_few_fragments_says_nothing_about_one_false_alarm_in_a_thousand():
+    row = NONE[NONE["metric"] == "tpr_at_fpr_1e-3_pooled"]
+    few, enough, more = (row.assign(value=v, n=n) for v, n in ((0.05, 1990), (0.01, 2000), (0.02, 2500)))
+    assert verdicts.strongest(pd.concat([few, enough, more]), row["metric"].iloc[0])["value"] == 0.02
+    assert verdicts.strongest(pd.concat([few, few.assign(value=0.3, n=600)]), row["metric"].iloc[0])["value"] == 0.05
+
+
 def test_rows_of_several_defenses_with_equal_numbers_in_their_index_are_kept_apart():
     both = pd.concat([NONE, records("top_k:1", 0.93, 0.5, 0.9, 0.7, 0.6)])
     table = verdicts.summary(both)
