@@ -11,6 +11,7 @@ from mia_lib.figures import MEMBER, OTHER, span
 
 HOLLOW = 0.08  # how far a hollow mark stands above the filled one, in rows
 MARKERS = "oDs^vPX*"
+ACCURACIES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)  # marked on an axis
 
 
 def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
@@ -92,28 +93,39 @@ def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
 
 
 def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
-    """Privacy against utility: one point per defense (index), test accuracy x and leakage y, each with low and high.
+    """Privacy against utility: one numbered point per defense (index), test accuracy x and leakage y, each with low and high.
 
-    Where guessing finds few, the height is logarithmic above its share.
+    To the right errors are drawn on a logarithmic scale, so that good models stand apart. Where guessing finds few, the
+    height is logarithmic above its share.
     """
-    figure, axis = plt.subplots(figsize=(8.5, 5))
+    figure, axis = plt.subplots(figsize=(7.5, 5))
     families = list(dict.fromkeys(points["family"]))
     looks = {
-        family: dict(marker=marker, color=colour)
+        family: dict(marker=marker, color=colour, linestyle="")
         for family, marker, colour in zip(families, MARKERS, sns.color_palette("colorblind"), strict=False)
     }
-    for row in points.to_dict("records"):
+    points = points.assign(number=np.arange(1, len(points) + 1).astype(str))
+    for name, row in points.iterrows():
         spans = {f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"}
-        axis.errorbar(row["x"], row["y"], linestyle="", capsize=2, alpha=0.9, **looks[row["family"]], **spans)
+        look = looks[row["family"]] | dict(label=f"{row['number']}  {name} ({row['family']})")
+        axis.errorbar(row["x"], row["y"], capsize=2, alpha=0.9, **look, **spans)
     for _, spot in points.groupby([points["x"].round(2), points["y"].round(2)]):  # what lies on one spot shares a label
         place = spot["x"].iloc[0], spot["y"].iloc[0]
-        axis.annotate(", ".join(spot.index), place, (5, 4), textcoords="offset points", fontsize=8)
+        axis.annotate(", ".join(spot["number"]), place, (5, 4), textcoords="offset points", fontsize=9)
     axis.axhline(chance, color="grey", linestyle=":")
     if chance < 0.1:
         axis.set_yscale("symlog", linthresh=chance)
         axis.set_ylim(-chance / 4, 1)
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    right = min(0.999, 1 - (1 - points["x_high"].max()) / 1.5)
+    axis.set_xscale("function", functions=(_of_error, lambda x: 1 - 10.0**-x))
+    axis.set_xlim(max(0.0, points["x_low"].min() - 0.05), right)
+    axis.set_xticks([tick for tick in ACCURACIES if axis.get_xlim()[0] <= tick <= right])
     axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
-    handles = [plt.Line2D([], [], linestyle="", label=family, **look) for family, look in looks.items()]
-    axis.legend(handles=handles, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    handles, labels = axis.get_legend_handles_labels()
+    axis.legend([handle[0] for handle in handles], labels, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def _of_error(accuracy: np.ndarray) -> np.ndarray:
+    return -np.log10(np.clip(1 - np.asarray(accuracy), 1e-4, None))
