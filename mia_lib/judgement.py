@@ -96,8 +96,16 @@ class Judgement:
 
     def calibrated(self) -> pd.DataFrame:
         """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""
-        r = self.references
-        return self._stage("calibrated", r, lambda: [r.attack_records(a).assign(adaptive=True) for a in CALIBRATED])
+
+        def tables() -> list[pd.DataFrame]:
+            found = []
+            with progress(f"calibrated attacks on {self.defense}", len(CALIBRATED), "attack") as bar:
+                for attack in CALIBRATED:
+                    found.append(self.references.attack_records(attack).assign(adaptive=True))
+                    bar.update(1, attack)
+            return found
+
+        return self._stage("calibrated", self.references, tables)
 
     def _attacks(self, choices: list[tuple[str, str, bool]], draws: int | None = None) -> list[pd.DataFrame]:
         """Utility, and an attack for each of `choices` (attack, protocol, adaptive)."""
