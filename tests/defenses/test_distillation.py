@@ -238,7 +238,7 @@ def test_jobs_of_a_stack_know_the_source_of_every_fragment():
     settings = resolve("smoke", "demo")
     split = SimpleNamespace(role=np.array([1, 2, 1, 1]), speakers=("a", "b"), train=lambda: np.array([0, 2, 3]),
                             held_out=lambda: np.array([1]), labels=lambda manifest: np.array([0, 0, 1, 1]))  # fmt: skip
-    experiment = SimpleNamespace(settings=settings, manifest=manifest, features=None, device="cpu")
+    experiment = SimpleNamespace(settings=settings, manifest=manifest, resident=None, device="cpu")
     assert Stack(experiment, [split], [1], [0]).job().groups.tolist() == [1, 0, 2, 2]
 
 
