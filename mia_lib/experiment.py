@@ -38,7 +38,7 @@ from mia_lib.stack import Stack
 from mia_lib.stages import Cache, file_digest
 from mia_lib.trained import TrainedModels
 
-DEFENDER_SHARE = 0.4  # of the held-out recordings, for a defense that needs data beside what the model trains on
+DEFENDER_SHARE = 0.6  # of the held-out recordings, for a defense that needs data beside what the model trains on
 PAPER_ATTACKS = ("largest_posterior", "top3_network")
 
 
