@@ -109,9 +109,7 @@ class Stack:
     def training_key(self) -> tuple[dict, list[str]]:
         """What decides the models: parameters and modules."""
         experiment, parts = self.experiment, hashlib.sha256()
-        for (
-            split
-        ) in self.splits:  # what training does not read decides nothing: a defense of answers has the same models
+        for split in self.splits:  # what training does not read decides nothing: so defenses of answers train no models
             role = np.where(np.isin(split.role, (TRAIN, VALIDATION)), split.role, NONE).astype(np.int8)
             aside = split.role == REFERENCE if self.defense.trains else np.zeros(0)
             tested = self._tested(split) if self.followed else np.zeros(0)

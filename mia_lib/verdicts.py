@@ -11,7 +11,7 @@ TOLERANCE = 0.03
 CLAIMED = 0.53
 """Largest balanced accuracy of the paper's attack that counts as taken to chance."""
 ENOUGH = 2000
-"""Examples, half of them non-members, below which an attack's trial cannot tell one false alarm in a thousand from none."""
+"""Examples, members and non-members, below which a trial cannot tell one false alarm in a thousand from none."""
 
 
 def strongest(records: pd.DataFrame, metric: str, protocol: str = "utterance") -> pd.Series:

@@ -210,7 +210,8 @@ class BatchNorm(nn.Module):
         """Squared norms [models, batch] of the gradients that each example alone has, in evaluation mode."""
         mean, scale = self.running_mean[:, None], (self.running_var + EPSILON).rsqrt()[:, None]
         rows = x.reshape(*x.shape[:2], -1, x.shape[-1])  # [models, batch, n, channels]
-        return _scale_and_shift_squares((rows - mean[:, None]) * scale[:, None], slope)
+        scale, shift = _scale_and_shift((rows - mean[:, None]) * scale[:, None], slope)
+        return scale.square().sum(2) + shift.square().sum(2)
 
 
 class Dropout(nn.Module):
@@ -273,19 +274,19 @@ class GroupNorm(nn.Module):
 
     def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has."""
-        return _scale_and_shift_squares(self.normalised(x), slope)
+        scale, shift = _scale_and_shift(self.normalised(x), slope)
+        return scale.square().sum(2) + shift.square().sum(2)
 
     def gradients(self, x: Tensor, slope: Tensor) -> dict[str, Tensor]:
         """The gradient of each parameter, from input and output slope."""
-        normalised = self.normalised(x)
-        slope = slope.reshape(normalised.shape)
-        return {"weight": (slope * normalised).sum((1, 2)), "bias": slope.sum((1, 2))}
+        scale, shift = _scale_and_shift(self.normalised(x), slope)
+        return {"weight": scale.sum(1), "bias": shift.sum(1)}
 
 
-def _scale_and_shift_squares(normalised: Tensor, slope: Tensor) -> Tensor:
-    """Squared norms [models, batch] of a scale's and a shift's gradients; normalised: [models, batch, n, channels]."""
+def _scale_and_shift(normalised: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients [models, batch, channels] of scale and shift for each example; normalised: [models, batch, n, channels]."""
     slope = slope.reshape(normalised.shape)
-    return (slope * normalised).sum(2).square().sum(2) + slope.sum(2).square().sum(2)
+    return (slope * normalised).sum(2), slope.sum(2)
 
 
 NORMS = {"batch": BatchNorm, "group": GroupNorm}
