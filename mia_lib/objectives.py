@@ -68,8 +68,12 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 class Objective:
     """Mean cross-entropy of each model; a defense changes what it must.
 
-    One object serves one call of `train_models`: `begin`, then `backward` at every step.
+    One object serves one call of `train_models`: `begin`, then `backward` at every step. With `draws`, a step depends on
+    random numbers of its batch, or on the host in another way; without, it must be the same work every time, told apart by
+    tensors only, since it may be recorded and replayed.
     """
+
+    draws = False
 
     def schedule(self, indices: np.ndarray, steps: int, batch_size: int, seed: int) -> np.ndarray:
         """Fragments of every step of one model, int32 [steps, any width]; -1 fills what a step does not use.

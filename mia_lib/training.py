@@ -26,11 +26,14 @@ from mia_lib.models import MODELS
 from mia_lib.objectives import Batch, Objective
 from mia_lib.process import tune
 from mia_lib.progress import progress
+from mia_lib.replay import WARM, recorded
 from mia_lib.stages import digest
 from mia_lib.trained import TrainedModels
 
 CHECKPOINT_SECONDS = 20.0
-CODE = tuple(f"mia_lib.{name}" for name in ("training", "job", "adam", "trained", "objectives", "models.layers"))
+CODE = tuple(
+    f"mia_lib.{name}" for name in ("training", "job", "adam", "replay", "trained", "objectives", "models.layers")
+)
 """Dotted names of the modules whose code decides what becomes of a job (for keys of cached stages)."""
 
 
@@ -135,8 +138,9 @@ class _Run:
         self.objective.begin(job, self.network)
 
     def _plan_steps(self) -> None:
-        """Progress, epoch and learning rate of each model at every step, [steps, models] on the device: in an epoch nothing
-        goes there from the host."""
+        """Progress, epoch and learning rate of each model at every step, [steps, models], and the number of the step itself,
+        on the device: in an epoch nothing goes there from the host."""
+        self.at = torch.zeros(1, dtype=torch.int64, device=self.device)
         step = np.arange(int(self.steps.max()))[:, None]
         done = np.minimum(step / self.steps, 1.0)
         shape = 0.5 * (1 + np.cos(np.pi * done)) if self.config.schedule == "cosine" else np.ones_like(done)
@@ -147,14 +151,19 @@ class _Run:
     def train(self, checkpoint: Path | None, label: str) -> TrainedModels:
         step, seconds = self._restore(checkpoint)
         started = saved = time.monotonic()
-        total = int(self.steps.max())
+        self.at.fill_(step)
+        self.taken, first, total = step, step, int(self.steps.max())
+        take = self._step
         title = f"{label} {len(self.steps)} models"
         correct, losses, since = self._zero(), self._zero(), 0
         with progress(title, total, "step") as bar:
             bar.update(step)
             while step < total and len(self.finished) < len(self.steps):
-                batch_loss, hits = self._step(step)
+                if step == first + WARM and self._recordable():
+                    take = recorded(self._step, self.device)
+                batch_loss, hits = take()
                 losses, correct, since, step = losses + batch_loss, correct + hits, since + 1, step + 1
+                self.taken = step
                 if step % self.epoch_steps == 0 or step == total:
                     note = self._record(step, losses / since, correct / since)
                     correct, losses, since = self._zero(), self._zero(), 0
@@ -166,7 +175,7 @@ class _Run:
                     self._save(checkpoint, step, seconds + saved - started)
         for k, weights in self.finished.items():
             self._put(k, weights)
-        self.network.eval().requires_grad_(False)
+        self.network.eval().requires_grad_(False).zero_grad()
         return TrainedModels(
             self.network, self.config, pd.DataFrame(self.history), round(seconds + time.monotonic() - started, 3)
         )
@@ -174,16 +183,25 @@ class _Run:
     def _zero(self) -> Tensor:
         return torch.zeros(len(self.steps), device=self.device)
 
-    def _step(self, step: int) -> tuple[Tensor, Tensor]:
-        indices = self.schedule[step].long()
+    def _recordable(self) -> bool:
+        """Whether the host has no part in a step."""
+        return not self.objective.draws and not self.job.alterations and isinstance(self.features, Tensor)
+
+    def _step(self) -> tuple[Tensor, Tensor]:
+        """Take the step that is numbered `at` on the device, and `taken` on the host; mean losses and accuracies [models]."""
+        schedule, epoch, done, rates = (
+            of_steps.index_select(0, self.at)[0] for of_steps in (self.schedule, self.epoch, self.done, self.rates)
+        )
+        self.at.add_(1)
+        indices = schedule.long()
         drawn, known = indices >= 0, indices.clamp_min(0)
         features = self.features[known].to(self.dtype)
         labels = self.labels.gather(1, known).masked_fill(~drawn, 0)
         self.network.zero_grad(set_to_none=True)
-        batch = Batch(indices, self.epoch[step], self.done[step], step, self.seeds)
+        batch = Batch(indices, epoch, done, self.taken, self.seeds)
         heard = self.job.heard(self.network, features, batch)
         losses, logits = self.objective.backward(self.network, heard, labels, batch)
-        self.adam.step(self.rates[step])
+        self.adam.step(rates)
         hits = ((logits.argmax(-1) == labels) & drawn).sum(1)
         return losses.float(), hits / drawn.sum(1).clamp_min(1)
 

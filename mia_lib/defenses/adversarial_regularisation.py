@@ -85,6 +85,8 @@ class AdversarialObjective(Objective):
     a model then learns to be right in training mode and to please h, and answer nonsense, in the other.)
     """
 
+    draws = True
+
     def __init__(self, weights: Tensor):
         self.weights = weights  # lambda of each model, [models]
 

@@ -93,6 +93,8 @@ def gaussian(network: StackedNetwork, deviation: Tensor, generators: list[torch.
 class PrivateObjective(Objective):
     """Cross-entropy, by noisy sums of clipped gradients on Poisson samples. `noise` [models] is per unit of `clip`."""
 
+    draws = True
+
     def __init__(self, epsilon: np.ndarray, clip: float):
         self.epsilon, self.clip = epsilon, clip
 

@@ -13,6 +13,8 @@ from mia_lib.objectives import Batch, Objective
 class Dropped(Objective):
     """Cross-entropy of networks whose dropout layers drop a share `strength` [models], with new masks at each step."""
 
+    draws = True
+
     def __init__(self, strength: Tensor):
         self.strength = strength
         self.layers: list[Dropout] = []

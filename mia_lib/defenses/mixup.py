@@ -30,6 +30,8 @@ class Mixed(Objective):
     accuracy that is followed is that of naming the larger part.
     """
 
+    draws = True
+
     def __init__(self, strength: Tensor):
         self.strength = strength
 

@@ -44,6 +44,8 @@ def worst_neighbours(
 class PGDObjective(Objective):
     """Cross-entropy of the worst neighbours of each batch; the accuracy that is followed is that on these."""
 
+    draws = True
+
     def __init__(self, radii: Tensor):
         self.radii = radii  # of each model, [models]
 
