@@ -23,8 +23,8 @@ SHARE = 0.7  # of the free memory that a stack may take
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def bytes_per_model(job: Job) -> int:
-    """What each model of a job needs while it trains, in bytes."""
+def footprint(job: Job) -> tuple[int, int, int]:
+    """Bytes of one model's parameters, of what a training step keeps for the way back, and of a batch of features."""
     frames, bins = job.features.shape[1:]
     classes = int(max(row.max() for row in job.labels)) + 1
     network = MODELS.get(job.config.model)(frames, bins, [classes], job.config.norm).to(job.dtype).train()
@@ -42,8 +42,13 @@ def bytes_per_model(job: Job) -> int:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss = network(x).logsumexp(-1).sum()  # holds what it has noted: no address is used twice
     del loss
-    size = sum(p.numel() * p.element_size() for p in network.parameters())
-    return 6 * size + 2 * sum(kept.values()) + 2 * x.numel() * x.element_size()
+    return sum(p.nbytes for p in network.parameters()), sum(kept.values()), x.nbytes
+
+
+def bytes_per_model(job: Job) -> int:
+    """What each model of a job needs while it trains, in bytes."""
+    parameters, kept, batch = footprint(job)
+    return 6 * parameters + 2 * kept + 2 * batch
 
 
 def free_memory(device: torch.device) -> int:
