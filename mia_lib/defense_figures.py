@@ -98,7 +98,7 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     To the right errors are drawn on a logarithmic scale, so that good models stand apart. Where guessing finds few, the
     height is logarithmic above its share.
     """
-    figure, axis = plt.subplots(figsize=(7.5, 5))
+    figure, axis = plt.subplots(figsize=(7.5, 6.5))
     families = list(dict.fromkeys(points["family"]))
     looks = {
         family: dict(marker=marker, color=colour, linestyle="")
@@ -120,11 +120,23 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     right = min(0.999, 1 - (1 - points["x_high"].max()) / 1.5)
     axis.set_xscale("function", functions=(_of_error, lambda x: 1 - 10.0**-x))
     axis.set_xlim(max(0.0, points["x_low"].min() - 0.05), right)
-    axis.set_xticks([tick for tick in ACCURACIES if axis.get_xlim()[0] <= tick <= right])
+    axis.set_xticks(_apart([tick for tick in ACCURACIES if axis.get_xlim()[0] <= tick <= right], axis.get_xlim()))
     axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
     handles, labels = axis.get_legend_handles_labels()
-    axis.legend([handle[0] for handle in handles], labels, fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    axis.legend(
+        [handle[0] for handle in handles], labels, fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13)
+    )
     return figure
+
+
+def _apart(ticks: list[float], limits: tuple[float, float]) -> list[float]:
+    """The ticks, from the right, that stand at least a twelfth of the axis apart."""
+    start, end = _of_error(limits)
+    kept: list[float] = []
+    for tick in reversed(ticks):
+        if not kept or _of_error(kept[-1]) - _of_error(tick) >= (end - start) / 12:
+            kept.append(tick)
+    return kept[::-1]
 
 
 def _of_error(accuracy: np.ndarray) -> np.ndarray:

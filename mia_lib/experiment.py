@@ -28,6 +28,7 @@ from mia_lib.protocols import (
     audit_units,
     lab41_splits,
     membership,
+    names_speakers,
     set_reference_aside,
     shadow_attack_splits,
 )
@@ -39,6 +40,8 @@ from mia_lib.stages import Cache, file_digest
 from mia_lib.trained import TrainedModels
 
 DEFENDER_SHARE = 0.6  # of the held-out recordings, for a defense that needs data beside what the model trains on
+DATA = ("fragments", "features", "resident")
+"""What is computed of the corpus alone, whoever trains on what."""
 PAPER_ATTACKS = ("largest_posterior", "top3_network")
 
 
@@ -84,20 +87,24 @@ class Experiment:
 
     def defended(self, defense: str) -> "Experiment":
         """The same experiment with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`)."""
-        other = copy(self)
-        for name in ("splits", "stack", "answers", "_details", "_fits"):
-            other.__dict__.pop(name, None)
         make_defense(defense)  # refuses unknown names before anything is computed
+        other = self._sharing(*DATA, "groups", "_detailed_rows")
         other.defense = defense
         return other
 
     def validation(self) -> "Experiment":
         """One more target with one shadow, drawn as the others: strengths are chosen on it, never on the attacked ones."""
-        other = copy(self)
-        for name in ("groups", "splits", "stack", "answers", "_details", "_fits", "_detailed_rows"):
-            other.__dict__.pop(name, None)
+        other = self._sharing(*DATA)
         other.first_repeat, other.shadows = self.settings.repeats, 1
         other.settings = replace(self.settings, repeats=1, n_shadows=1)
+        return other
+
+    def _sharing(self, *kept: str) -> "Experiment":
+        """A copy that shares of all that was computed only what is named."""
+        other = copy(self)
+        for name, kind in vars(type(self)).items():
+            if isinstance(kind, cached_property) and name not in kept:
+                other.__dict__.pop(name, None)
         return other
 
     def set_aside(self, splits: list[Split]) -> list[Split]:
@@ -185,7 +192,7 @@ class Experiment:
         """
         row = model if split is None else split
         member = self._membership(row, protocol)[self.fragments_for(needs)]
-        return self._answers_with(needs).pick([model]).with_members(member[None])
+        return self._answers_to(protocol, needs).pick([model]).with_members(member[None])
 
     def fragments_for(self, needs: tuple[str, ...]) -> np.ndarray:
         """Which fragments an attack is run on that needs these extras, int64 [n]: all of them if it needs none."""
@@ -205,6 +212,19 @@ class Experiment:
     @cached_property
     def _details(self) -> dict[tuple, Signals]:
         return {}
+
+    @cached_property
+    def _unnamed(self) -> dict[tuple, Signals]:
+        return {}
+
+    def _answers_to(self, protocol: str, needs: tuple[str, ...]) -> Signals:
+        """`_answers_with`, as an attacker under `protocol` sees them."""
+        if names_speakers(protocol):
+            return self._answers_with(needs)
+        if needs not in self._unnamed:
+            self._unnamed[needs] = self._answers_with(needs).unnamed()
+            _ = self._unnamed[needs].statistics  # computed once, for all that are picked from it
+        return self._unnamed[needs]
 
     def _answers_with(self, needs: tuple[str, ...]) -> Signals:
         """Signals of all models with the extras that `needs` names, on `fragments_for(needs)`; no membership."""
@@ -235,7 +255,7 @@ class Experiment:
         """The signals of the first `count` shadows of a target, with the extras that `needs` names."""
         rows = list(range(target + 1, target + 1 + count))
         member = np.stack([self._membership(k, protocol) for k in rows])[:, self.fragments_for(needs)]
-        return self._answers_with(needs).pick(rows).with_members(member)
+        return self._answers_to(protocol, needs).pick(rows).with_members(member)
 
     @cached_property
     def _fits(self) -> dict[tuple, tuple]:

@@ -55,7 +55,8 @@ def validate(experiment: Experiment, family: str) -> pd.DataFrame:
 
     Columns: test_accuracy; paper and utterance, the balanced accuracy of the paper's attack without knowledge of the
     defense under those protocols; paper_adaptive and utterance_adaptive, with it; auc_adaptive, under `utterance`, of that
-    attack or, where training and answers are both changed, of the one on labels if it is further from chance.
+    attack or, where training and answers are both changed, of the one on labels if it is further from chance; n, the
+    smallest number of fragments that one of these attacks was tried on.
     """
     names = ("none", *tried(experiment, family))
     validation, rows = experiment.validation(), []
@@ -78,6 +79,7 @@ def _row(records: pd.DataFrame) -> dict[str, float]:
             row[protocol + "_adaptive" * adaptive] = part["value"]["balanced_accuracy"]
     known = records[(records["protocol"] == "utterance") & records["adaptive"] & (records["metric"] == "auc")]["value"]
     row["auc_adaptive"] = max(known, key=lambda auc: abs(auc - 0.5))
+    row["n"] = records.loc[records["attack"] != "none", "n"].min()
     return row
 
 
@@ -86,15 +88,20 @@ def _nearest_to_chance(table: pd.DataFrame, column: str) -> str:
 
 
 def choose(table: pd.DataFrame, column: str) -> str:
-    """The defense with the value of `column` nearest to chance, 0.5, of those that cost at most TOLERANCE of test accuracy.
+    """The defense with the value of `column` nearest to chance, 0.5, of those that cost at most TOLERANCE of test accuracy;
+    of all that are as near, within a standard error, the most accurate.
 
-    table: of `validate`. Where all cost more, the one that costs least.
+    table: of `validate`. Where all cost more, the one that costs least. The rule of one standard error: Breiman et al.,
+    Classification and Regression Trees, 1984. It is that of an AUC at chance, n / 2 members beside n / 2 others (Mann and
+    Whitney 1947): 1 / sqrt(3 n). A balanced accuracy's is about as large.
     """
     candidates = table.drop(index="none")
     affordable = candidates[candidates["test_accuracy"] >= table.loc["none", "test_accuracy"] - TOLERANCE]
     if affordable.empty:
         return str(candidates["test_accuracy"].idxmax())
-    return _nearest_to_chance(affordable, column)
+    table = affordable.assign(distance=(affordable[column] - 0.5).abs())
+    as_near = table[table["distance"] <= table["distance"].min() + (3 * table["n"]) ** -0.5]
+    return str(as_near.sort_values(["test_accuracy", "distance"], ascending=[False, True]).index[0])
 
 
 def judged(experiment: Experiment, family: str) -> pd.DataFrame:

@@ -130,7 +130,7 @@ class Judgement:
     def _key(self, name: str, models: Experiment | References) -> tuple[dict, list[str]]:
         """What decides a stage: parameters and modules."""
         e = self.experiment
-        names = ("judgement", "experiment", "references", "detail", "evaluation", "signals", "statistics")
+        names = ("judgement", "experiment", "protocols", "references", "detail", "evaluation", "signals", "statistics")
         code = [*(f"mia_lib.{m}" for m in names), *defense_modules(self.defense)]
         code += sorted({ATTACKS.get(attack).__module__ for attack in ATTACKS.names()})
         params = dict(logits=file_digest(Path(models.stack.logits.filename)), corpus=e.corpus_name, profile=e.profile)

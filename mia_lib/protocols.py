@@ -180,6 +180,11 @@ def random_half_splits(
     return [Split(order, roles[:, k]) for k in range(models)]
 
 
+def names_speakers(protocol: str) -> bool:
+    """Whether an attacker may know which class a speaker is: not where non-members are strangers, who are none."""
+    return UNSEEN not in _SIDES[protocol]
+
+
 def membership(split: Split, protocol: str, seed: int) -> np.ndarray:
     """Membership of every fragment under `protocol`, int8 [N]: 1 member, 0 non-member, -1 not in the audit set.
 

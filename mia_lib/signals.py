@@ -149,6 +149,14 @@ class Signals:
             new.__dict__["statistics"] = self.statistics
         return new
 
+    def unnamed(self) -> "Signals":
+        """The same answers, as seen by somebody who does not know whether speakers are among the classes: all labels are -1.
+
+        Where non-members are strangers, to know that would be to know who is a member. Internals, which were read at the
+        true class, are left out.
+        """
+        return self._changed(labels=np.full_like(self.labels, -1), internals=None)
+
     def without(self, model: int) -> "Signals":
         """The same signals, with nothing known of one model's membership: it is left to be attacked."""
         return self.audit_only((np.arange(len(self.logits)) != model)[:, None])

@@ -13,8 +13,10 @@ from mia_lib.errors import MiaError, UsageError
 from mia_lib.evaluation import evaluate
 from mia_lib.experiment import PAPER_ATTACKS, Experiment, choose_device
 from mia_lib.job import TrainingConfig
+from mia_lib.perturbations import PERTURBATIONS
 from mia_lib.protocols import HELD_OUT, TRAIN, UNSEEN
 from mia_lib.records import COLUMNS
+from mia_lib.signals import Signals
 from mia_lib.training import feature_statistics, train_models
 
 SEEDS = range(5)
@@ -50,6 +52,30 @@ def test_the_papers_attacks_find_members_of_every_seed(experiments, attack, prot
 @pytest.mark.parametrize("protocol, width", [("utterance", 0.07), ("speaker", 0.18), ("paper", 0.18)])
 def test_a_target_that_never_saw_the_audit_set_leaves_the_attack_at_chance(experiments, attack, protocol, width):
     assert aucs(experiments, attack, protocol, control=True).mean() == pytest.approx(0.5, abs=width)
+
+
+@pytest.mark.parametrize("attack", ["label_only", "modified_entropy", "shokri", "top3_network"])
+@pytest.mark.parametrize("protocol", ["speaker", "paper"])
+def test_no_attack_knows_beforehand_who_is_a_stranger(experiments, outputs, monkeypatch, attack, protocol):
+    """Answers drawn at random tell nothing, so whoever finds members among them has been told."""
+
+    def at_random(experiment, needs):
+        rows, rng = experiment.fragments_for(needs), np.random.default_rng(experiment.seed)
+        labels = experiment.labels[:, rows]
+        shape = (len(PERTURBATIONS), *labels.shape, experiment.logits.shape[2])
+        copies = rng.standard_normal(shape) if needs else None
+        return Signals(rng.standard_normal(shape[1:]), labels, np.full(labels.shape, -1, np.int8), copies=copies)
+
+    monkeypatch.setattr(Experiment, "_answers_with", at_random)
+    fresh = [small(experiment.seed, outputs) for experiment in experiments]
+    assert aucs(fresh, attack, protocol).mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_only_protocols_about_recordings_name_speakers(experiments):
+    for protocol, named in (("utterance", True), ("speaker", False), ("paper", False)):
+        signals = experiments[0].signals(0, protocol, needs=("copies",))
+        assert (signals.labels[signals.audited()[0]] >= 0).all() == named
+        assert (signals.labels >= 0).any() == named
 
 
 def test_the_gap_between_train_and_test_is_real_and_the_model_is_honest(experiments):

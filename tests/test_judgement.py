@@ -76,11 +76,22 @@ def test_a_defense_that_needs_data_gets_some_that_is_neither_trained_on_nor_audi
 
 def test_the_choice_is_the_nearest_to_chance_among_what_costs_little():
     table = pd.DataFrame(
-        dict(test_accuracy=[0.95, 0.94, 0.95 - TOLERANCE, 0.5], paper=[1.0, 0.7, 0.45, 0.5]),
+        dict(test_accuracy=[0.95, 0.94, 0.95 - TOLERANCE, 0.5], paper=[1.0, 0.7, 0.45, 0.5], n=300),
         index=["none", "weak", "good", "ruinous"],
     )
     assert families.choose(table, "paper") == "good"
     assert families.choose(table.drop(index=["weak", "good"]), "paper") == "ruinous"
+
+
+def test_of_what_is_as_near_to_chance_the_most_accurate_is_chosen():
+    """With 300 fragments a standard error is 1/30: .53 is as near as .50, .54 is not."""
+    table = pd.DataFrame(
+        dict(test_accuracy=[0.95, 0.93, 0.94, 0.945], auc_adaptive=[0.9, 0.5, 0.53, 0.54], n=300),
+        index=["none", "nearest", "as_near", "further"],
+    )
+    assert families.choose(table, "auc_adaptive") == "as_near"
+    assert families.choose(table.assign(n=30_000), "auc_adaptive") == "nearest"
+    assert families.choose(table.assign(test_accuracy=0.95), "auc_adaptive") == "nearest"  # as accurate: the nearer
 
 
 def test_every_defense_belongs_to_a_family_and_other_families_are_refused(experiment):
@@ -117,7 +128,7 @@ def test_a_combination_is_what_protects_best_above_what_protects_best(experiment
     )
     monkeypatch.setattr(families, "chosen", lambda _, family: {"protects": family[:3]})
     monkeypatch.setattr(
-        families, "validate", lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f]))
+        families, "validate", lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f], n=10_000))
     )
     under = ("reg", "dis", "adv", "dmp+augmentation")
     assert families.tried(experiment, "combination") == tuple(f"{name}+obf" for name in under)
