@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 from scipy.stats import beta
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import roc_curve
 
 from mia_lib.errors import MiaError
 
@@ -89,17 +89,26 @@ def decision_rates(
 def curve_rates(
     scores: np.ndarray, member: np.ndarray, weights: np.ndarray, levels: dict[str, float] = FPR_LEVELS
 ) -> dict[str, np.ndarray]:
-    """AUC and true-positive rates at low false-positive rates, by name, for each row of `weights` [draws, n]."""
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.diff(scores[order], append=np.nan) != 0)  # last of each group of equal scores
-    w, m = weights[:, order], member[order]
-    tp, fp = np.cumsum(w * m, axis=1)[:, ends], np.cumsum(w * ~m, axis=1)[:, ends]
-    zero = np.zeros((len(w), 1))
-    tpr = np.hstack([zero, tp / tp[:, -1:]])
-    fpr = np.hstack([zero, fp / fp[:, -1:]])
-    rates = {"auc": (np.diff(fpr) * (tpr[:, 1:] + tpr[:, :-1]) / 2).sum(1)}
+    """AUC and true-positive rates at low false-positive rates, by name, for each row of `weights` [draws, n].
+
+    Members and non-members apart, each by falling score: sums of weights then stand for both axes of the curve, and where a
+    non-member's score lies among the members' is the same in all draws.
+    """
+    sides = [np.flatnonzero(side)[np.argsort(-scores[side], kind="stable")] for side in (member, ~member)]
+    members, others = -scores[sides[0]], -scores[sides[1]]
+    above, level_with = (np.searchsorted(members, others, side) for side in ("left", "right"))
+    tp, fp = (np.zeros((len(weights), len(side) + 1)) for side in sides)  # found among the first 0, 1, 2 ...
+    weight = weights[:, sides[1]]
+    np.cumsum(weights[:, sides[0]], axis=1, out=tp[:, 1:])
+    np.cumsum(weight, axis=1, out=fp[:, 1:])
+    ties = bool((above != level_with).any())
+    below = tp[:, above] + tp[:, level_with] if ties else 2 * tp[:, above]
+    rates = {"auc": np.einsum("dj,dj->d", weight, below) / (2 * tp[:, -1] * fp[:, -1])}
+    reach = np.append(above, len(members))  # members found before the first, second ... non-member, and after all
+    rows = np.arange(len(weights))
     for name, level in levels.items():
-        rates[name] = np.where(fpr <= level + 1e-12, tpr, 0).max(1)
+        allowed = (fp[:, 1:] <= (level + 1e-12) * fp[:, -1:]).sum(1)
+        rates[name] = tp[rows, reach[allowed]] / tp[:, -1]
     return rates
 
 
@@ -160,9 +169,7 @@ def _rates(audit: Audit, weights: np.ndarray, control: bool) -> dict[str, np.nda
 
 
 def _points(audit: Audit, control: bool) -> dict[str, float]:
-    rates = {name: float(value[0]) for name, value in _rates(audit, np.ones((1, len(audit.member))), control).items()}
-    levels = {name: tpr_at_fpr(audit.scores, audit.member, FPR_LEVELS[name]) for name in FPR_LEVELS if name in rates}
-    return rates | {"auc": float(roc_auc_score(audit.member, audit.scores))} | levels
+    return {name: float(value[0]) for name, value in _rates(audit, np.ones((1, len(audit.member))), control).items()}
 
 
 def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: bool = False) -> dict[str, Measure]:

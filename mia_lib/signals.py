@@ -95,17 +95,23 @@ class Signals:
         with np.errstate(divide="ignore"):
             return cls(np.log(posteriors), labels, member, **options)
 
-    @cached_property
+    @property
     def statistics(self) -> Statistics:
         """Confidence, loss, entropies and top posteriors of every model and fragment, computed once."""
-        return statistics(self.logits, self.labels)
+        if "statistics" not in self._computed:
+            self._computed["statistics"] = statistics(self.logits, self.labels)
+        return self._computed["statistics"]
 
     def confidence(self, temperature: float) -> np.ndarray:
         """Logit-scaled confidence of the logits divided by a temperature, float64 [K, N]; computed once for each."""
-        known = self.__dict__.setdefault("_confidences", {})
-        if temperature not in known:
-            known[temperature] = confidence(self.logits, self.labels, temperature)
-        return known[temperature]
+        if temperature not in self._computed:
+            self._computed[temperature] = confidence(self.logits, self.labels, temperature)
+        return self._computed[temperature]
+
+    @cached_property
+    def _computed(self) -> dict:
+        """What was computed of these answers, whoever is a member: shared by all signals that differ in membership only."""
+        return {}
 
     def posteriors(self) -> np.ndarray:
         """Softmax of the logits, float64 [K, N, C]."""
@@ -129,9 +135,7 @@ class Signals:
         parts["copies"] = None if self.copies is None else self.copies[:, *index]
         parts["internals"] = None if self.internals is None else self.internals[index]
         new = self._changed(**parts)
-        if "statistics" in self.__dict__:
-            new.__dict__["statistics"] = self.statistics.part(index)
-        new.__dict__["_confidences"] = {t: phi[index] for t, phi in self.__dict__.get("_confidences", {}).items()}
+        new.__dict__["_computed"] = {what: values[index] for what, values in self._computed.items()}
         return new
 
     def audit_only(self, audit: np.ndarray) -> "Signals":
@@ -144,9 +148,7 @@ class Signals:
     def with_members(self, member: np.ndarray) -> "Signals":
         """The same answers under another membership, int8 [K, N]."""
         new = self._changed(member=member)
-        new.__dict__["_confidences"] = self.__dict__.setdefault("_confidences", {})
-        if "statistics" in self.__dict__:
-            new.__dict__["statistics"] = self.statistics
+        new.__dict__["_computed"] = self._computed
         return new
 
     def unnamed(self) -> "Signals":

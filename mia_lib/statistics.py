@@ -17,7 +17,7 @@ class Statistics:
     correct: np.ndarray  # 1 where the largest logit is the true class's, else 0
     top: np.ndarray  # [K, N, 3] the largest posteriors, descending (0 where there are fewer classes)
 
-    def part(self, index: tuple) -> "Statistics":
+    def __getitem__(self, index: tuple) -> "Statistics":
         """Those of some of the models or fragments: `index` into [K, N]."""
         return Statistics(*(getattr(self, field.name)[index] for field in fields(self)))
 
