@@ -55,12 +55,14 @@ def _intact(folder: Path) -> bool:
 
 
 class Cache:
-    """Stages under one root folder. `timings` holds, per stage used, its name, wall seconds and whether it was cached."""
+    """Stages under one root folder. `timings` holds, per stage used, its name, whether it was cached, and wall seconds less
+    those of the stages that it needed: they sum up to what all took."""
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
         self.timings: list[dict] = []
         self._checked: set[Path] = set()
+        self._within = 0.0  # seconds of the stages that the present one needed
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -75,7 +77,7 @@ class Cache:
         `params` must be JSON-serialisable; `code` names the modules whose source decides the result. `build` writes its
         files into `folder`; `scratch` survives a kill (for checkpoints) and is removed when the stage is complete.
         """
-        started = time.monotonic()
+        started, before, self._within = time.monotonic(), self._within, 0.0
         final = self._folder(name, params, code)
         scratch = final.with_name(f"{final.name}.partial")
         cached = final in self._checked or (final.exists() and _intact(final))
@@ -100,7 +102,9 @@ class Cache:
                 shutil.rmtree(temporary, ignore_errors=True)
             shutil.rmtree(scratch, ignore_errors=True)
         self._checked.add(final)
-        self.timings.append({"stage": name, "seconds": round(time.monotonic() - started, 3), "cached": cached})
+        spent = time.monotonic() - started
+        self.timings.append({"stage": name, "seconds": round(spent - self._within, 3), "cached": cached})
+        self._within = before + spent
         return final
 
     def has(self, name: str, params: dict, code: Sequence[str]) -> bool:

@@ -88,3 +88,23 @@ def test_a_full_disk_is_one_sentence(tmp_path):
 
     with pytest.raises(MiaError, match=r"cannot write stage s-.*No space left"):
         Cache(tmp_path).stage("s", {}, CODE, full)
+
+
+def test_a_stages_time_is_its_own_without_that_of_the_stages_it_needs(tmp_path, monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr("mia_lib.stages.time.monotonic", lambda: next(clock))
+    cache = Cache(tmp_path)
+
+    def outer(folder, scratch):
+        cache.stage("inner", {"part": 1}, CODE, builder())
+        cache.stage("inner", {"part": 2}, CODE, builder())
+        builder()(folder, scratch)
+
+    cache.stage("outer", {}, CODE, outer)
+    cache.stage("after", {}, CODE, builder())
+    assert [(t["stage"], t["seconds"]) for t in cache.timings] == [
+        ("inner", 1),
+        ("inner", 1),
+        ("outer", 3),
+        ("after", 1),
+    ]
