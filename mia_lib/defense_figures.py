@@ -11,6 +11,7 @@ from mia_lib.figures import MEMBER, OTHER, span
 
 HOLLOW = 0.08  # how far a hollow mark stands above the filled one, in rows
 MARKERS = "oDs^vPX*"
+SPOT = 6  # pixels within which points are told apart by their label only
 ACCURACIES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)  # marked on an axis
 
 
@@ -109,9 +110,6 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
         spans = {f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"}
         look = looks[row["family"]] | dict(label=f"{row['number']}  {name} ({row['family']})")
         axis.errorbar(row["x"], row["y"], capsize=2, alpha=0.9, **look, **spans)
-    for _, spot in points.groupby([points["x"].round(2), points["y"].round(2)]):  # what lies on one spot shares a label
-        place = spot["x"].iloc[0], spot["y"].iloc[0]
-        axis.annotate(", ".join(spot["number"]), place, (5, 4), textcoords="offset points", fontsize=9)
     axis.axhline(chance, color="grey", linestyle=":")
     if chance < 0.1:
         axis.set_yscale("symlog", linthresh=chance)
@@ -121,6 +119,10 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     axis.set_xscale("function", functions=(_of_error, lambda x: 1 - 10.0**-x))
     axis.set_xlim(max(0.0, points["x_low"].min() - 0.05), right)
     axis.set_xticks(_apart([tick for tick in ACCURACIES if axis.get_xlim()[0] <= tick <= right], axis.get_xlim()))
+    across, up = np.round(axis.transData.transform(points[["x", "y"]]) / SPOT).T
+    for _, spot in points.groupby([across, up]):  # what lies on one spot shares a label
+        place = spot["x"].iloc[0], spot["y"].iloc[0]
+        axis.annotate(", ".join(spot["number"]), place, (5, 4), textcoords="offset points", fontsize=9)
     axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
     handles, labels = axis.get_legend_handles_labels()
     axis.legend(
