@@ -16,6 +16,8 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 
+from mia_lib import figures
+
 USUAL = dict(models=16, fragments=2000, classes=50)
 CURVES = {
     "models": (1, 2, 4, 8, 16, 32, 64, 128),
@@ -83,6 +85,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--figure", default="")
     options = parser.parse_args()
+    figures.style()
     figure, axes = plt.subplots(2, len(CURVES), figsize=(12, 6))
     for column, (name, values) in enumerate(CURVES.items()):
         points = []
@@ -99,9 +102,9 @@ def main() -> None:
             print(
                 f"  {unit}: {slope:.4g} for each of the {name} + {start:.4g}; furthest point {100 * worst:.0f} % away"
             )
-            axes[row, column].loglog(x, y, "o-")
-            axes[row, column].loglog(x, slope * x + start, "--", color="grey")
-            axes[row, column].set(xlabel=name, ylabel=unit)
+            axes[row, column].plot(x, y, "o")
+            axes[row, column].plot(x, slope * x + start, "--", color="grey")
+            axes[row, column].set(xlabel=name, ylabel=unit, ylim=(0, None))
     print(f"usual: {USUAL}, batch 32, {options.device}")
     figure.tight_layout()
     if options.figure:
