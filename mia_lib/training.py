@@ -149,21 +149,21 @@ class _Run:
         self.rates = torch.as_tensor(self.config.learning_rate * shape, dtype=self.dtype).to(self.device)
 
     def train(self, checkpoint: Path | None, label: str) -> TrainedModels:
-        step, seconds = self._restore(checkpoint)
+        first, seconds = self._restore(checkpoint)
         started = saved = time.monotonic()
-        self.at.fill_(step)
-        self.taken, first, total = step, step, int(self.steps.max())
-        take = self._step
+        self.at.fill_(first)
+        self.taken, total, take = first, int(self.steps.max()), self._step
         title = f"{label} {len(self.steps)} models"
         correct, losses, since = self._zero(), self._zero(), 0
         with progress(title, total, "step") as bar:
-            bar.update(step)
-            while step < total and len(self.finished) < len(self.steps):
-                if step == first + WARM and self._recordable():
+            bar.update(first)
+            while self.taken < total and len(self.finished) < len(self.steps):
+                if self.taken == first + WARM and self._recordable():
                     take = recorded(self._step, self.device)
                 batch_loss, hits = take()
-                losses, correct, since, step = losses + batch_loss, correct + hits, since + 1, step + 1
-                self.taken = step
+                losses, correct, since = losses + batch_loss, correct + hits, since + 1
+                self.taken += 1
+                step = self.taken
                 if step % self.epoch_steps == 0 or step == total:
                     note = self._record(step, losses / since, correct / since)
                     correct, losses, since = self._zero(), self._zero(), 0
