@@ -213,18 +213,12 @@ class Experiment:
     def _details(self) -> dict[tuple, Signals]:
         return {}
 
-    @cached_property
-    def _unnamed(self) -> dict[tuple, Signals]:
-        return {}
-
     def _answers_to(self, protocol: str, needs: tuple[str, ...]) -> Signals:
         """`_answers_with`, as an attacker under `protocol` sees them."""
-        if names_speakers(protocol):
-            return self._answers_with(needs)
-        if needs not in self._unnamed:
-            self._unnamed[needs] = self._answers_with(needs).unnamed()
-            _ = self._unnamed[needs].statistics  # computed once, for all that are picked from it
-        return self._unnamed[needs]
+        answers = self._answers_with(needs)
+        answers = answers if names_speakers(protocol) else answers.unnamed
+        _ = answers.statistics  # computed once, for all that are picked from it
+        return answers
 
     def _answers_with(self, needs: tuple[str, ...]) -> Signals:
         """Signals of all models with the extras that `needs` names, on `fragments_for(needs)`; no membership."""

@@ -151,6 +151,7 @@ class Signals:
         new.__dict__["_computed"] = self._computed
         return new
 
+    @cached_property
     def unnamed(self) -> "Signals":
         """The same answers, as seen by somebody who does not know whether speakers are among the classes: all labels are -1.
 

@@ -24,6 +24,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from mia_lib.experiment import Experiment, choose_device
+from mia_lib.features.compute import extract
 from mia_lib.job import TrainingConfig
 from mia_lib.objectives import batch_schedule
 from mia_lib.process import tune
@@ -140,7 +141,7 @@ def accuracies(models, features, labels, held_out) -> np.ndarray:
     return np.array([(row[rows] == labels[rows]).mean() for row, rows in zip(answers, held_out, strict=True)])
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
@@ -151,18 +152,62 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names of ways to train, with commas between them; default: all")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def compare(ways: dict, job: tuple, options: argparse.Namespace) -> dict[str, float]:
+    """Median seconds per model and epoch of each way, printed with their ratios."""
+    features, labels, train, seeds, device = job
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(options.rounds + (options.rounds > 1)):  # of several the first is not counted
+        for name, (way, count) in ways.items():
+            parts = (features, labels, train[:count], options.epochs, seeds[:count], device)
+            spent = clocked(device, way, *parts) / options.epochs / len(train[:count])
+            if turn or options.rounds == 1:
+                seconds[name].append(spent)
+    size = statistics.mean(map(len, train))
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    for name, value in medians.items():
+        span = f"[{min(seconds[name]):.4f}, {max(seconds[name]):.4f}], {value * 2600 / size:.3f} at 2,600 fragments"
+        print(f"{name:16s} {value:.4f} s per model and epoch {span}")
+    for one, other in (("stacked", "plain"), ("stacked", "graphed"), ("stacked, K = 1", "plain, K = 1")):
+        if {one, other} <= set(medians):
+            print(f"{one}: {medians[other] / medians[one]:.2f} times as fast as {other}")
+    return medians
+
+
+def compare_authors(experiment, labels, rows, device, ours: float, options: argparse.Namespace) -> None:
+    """Beside the published way; ours: seconds per model and epoch of the stack."""
+    theirs = statistics.median(authors_epoch(experiment, labels, rows, device) for _ in range(options.rounds))
+    s = experiment.settings
+    computed = clocked(device, lambda: [None for _ in extract(s.feature, experiment.fragments.audio, s.hop)])
+    print(f"authors' way: {theirs:.2f} s per model and epoch; all features once: {computed:.2f} s")
+    print(f"per model and epoch: {theirs / ours:.0f} times")
+    run = 50 * options.models
+    print(f"whole run of 50 epochs: {run * theirs / (computed + run * ours):.0f} times")
+
+
+def compare_accuracies(job: tuple, held_out: list[np.ndarray], epochs: int) -> None:
+    features, labels, train, seeds, device = job
+    for name, way in (("plain", plain), ("stacked", stacked)):
+        models = way(features, labels, train, epochs, seeds, device)
+        models = [m.cpu() for m in models] if isinstance(models, list) else models.cpu()
+        values = accuracies(models, features, labels, held_out)
+        half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
+        print(f"{name:16s} test accuracy {values.mean():.4f} ± {half:.4f} after {epochs} epochs")
+
+
+def main() -> None:
+    options = arguments()
     device = choose_device(options.device)
     experiment = Experiment(options.corpus, outputs=options.outputs, device=str(device))
     splits = References(experiment, options.models).splits[: options.models]
     features, labels = experiment.features.clone(), splits[0].labels(experiment.manifest)
     train, seeds = [split.train() for split in splits], list(range(options.models))
-    size = statistics.mean(map(len, train))
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"
     print(f"{machine}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(
-        f"{options.models} models, {size:.0f} fragments each, {len(splits[0].speakers)} speakers, {options.epochs} epoch(s)"
-    )
+    print(f"{options.models} models, {statistics.mean(map(len, train)):.0f} fragments each, ", end="")
+    print(f"{len(splits[0].speakers)} speakers, {options.epochs} epoch(s)")
 
     tune()  # the plain loop has it as well
     ways = {
@@ -173,43 +218,13 @@ def main() -> None:
         "graphed": (graphed, None),
     }
     usual = [name for name in ways if name != "graphed" or device.type == "cuda"]
-    ways = {name: ways[name] for name in (options.only.split(",") if options.only else usual)}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(options.rounds + (options.rounds > 1)):  # of several the first is not counted
-        for name, (way, count) in ways.items():
-            job = (features, labels, train[:count], options.epochs, seeds[:count], device)
-            spent = clocked(device, way, *job) / options.epochs / len(train[:count])
-            if turn or options.rounds == 1:
-                seconds[name].append(spent)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    for name, value in medians.items():
-        span = f"[{min(seconds[name]):.4f}, {max(seconds[name]):.4f}], {value * 2600 / size:.3f} at 2,600 fragments"
-        print(f"{name:16s} {value:.4f} s per model and epoch {span}")
-    for one, other in (("stacked", "plain"), ("stacked", "graphed"), ("stacked, K = 1", "plain, K = 1")):
-        if {one, other} <= set(medians):
-            print(f"{one}: {medians[other] / medians[one]:.2f} times as fast as {other}")
-
+    job = (features, labels, train, seeds, device)
+    chosen = options.only.split(",") if options.only else usual
+    medians = compare({name: ways[name] for name in chosen}, job, options)
     if options.authors:
-        theirs = statistics.median(authors_epoch(experiment, labels, train[0], device) for _ in range(options.rounds))
-        computed = clocked(device, lambda: [None for _ in _extracted(experiment)])
-        print(f"authors' way: {theirs:.2f} s per model and epoch; all features once: {computed:.2f} s")
-        print(f"per model and epoch: {theirs / medians['stacked']:.0f} times")
-        run = 50 * options.models
-        print(f"whole run of 50 epochs: {run * theirs / (computed + run * medians['stacked']):.0f} times")
+        compare_authors(experiment, labels, train[0], device, medians["stacked"], options)
     if options.accuracy:
-        held_out = [split.held_out() for split in splits]
-        for name, way in (("plain", plain), ("stacked", stacked)):
-            models = way(features, labels, train, options.accuracy, seeds, device)
-            models = [m.cpu() for m in models] if isinstance(models, list) else models.cpu()
-            values = accuracies(models, features, labels, held_out)
-            half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
-            print(f"{name:16s} test accuracy {values.mean():.4f} ± {half:.4f} after {options.accuracy} epochs")
-
-
-def _extracted(experiment):
-    from mia_lib.features.compute import extract
-
-    yield from extract(experiment.settings.feature, experiment.fragments.audio, experiment.settings.hop)
+        compare_accuracies(job, [split.held_out() for split in splits], options.accuracy)
 
 
 if __name__ == "__main__":
