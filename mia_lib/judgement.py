@@ -18,6 +18,7 @@ from mia_lib.stack import train_together
 from mia_lib.stages import file_digest
 
 CALIBRATED = ("lira_online", "rmia_online", "label_only_calibrated")
+PROVING = ("largest_posterior", "lira_online", "rmia_online")
 BINS = 15  # of the expected calibration error
 
 
@@ -97,15 +98,26 @@ class Judgement:
     def calibrated(self) -> pd.DataFrame:
         """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""
 
+        return self._of_references("calibrated", "calibrated attacks on", CALIBRATED, References.attack_records)
+
+    def proven(self) -> pd.DataFrame:
+        """The epsilon that attacks prove, whose reference models are behind the same defense, with negative controls."""
+        return self._of_references("proven", "what attacks prove of", PROVING, References.epsilon_records)
+
+    def _of_references(
+        self, stage: str, title: str, attacks: tuple[str, ...], records: Callable[[References, str], pd.DataFrame]
+    ) -> pd.DataFrame:
+        """A stage of what a method of `References` measures with each of some attacks."""
+
         def tables() -> list[pd.DataFrame]:
             found = []
-            with progress(f"calibrated attacks on {self.defense}", len(CALIBRATED), "attack") as bar:
-                for attack in CALIBRATED:
-                    found.append(self.references.attack_records(attack).assign(adaptive=True))
+            with progress(f"{title} {self.defense}", len(attacks), "attack") as bar:
+                for attack in attacks:
+                    found.append(records(self.references, attack).assign(adaptive=True))
                     bar.update(1, attack)
             return found
 
-        return self._stage("calibrated", self.references, tables)
+        return self._stage(stage, self.references, tables)
 
     def _attacks(self, choices: list[tuple[str, str, bool]], draws: int | None = None) -> list[pd.DataFrame]:
         """Utility, and an attack for each of `choices` (attack, protocol, adaptive)."""
@@ -130,8 +142,8 @@ class Judgement:
     def _key(self, name: str, models: Experiment | References) -> tuple[dict, list[str]]:
         """What decides a stage: parameters and modules."""
         e = self.experiment
-        names = ("judgement", "experiment", "protocols", "references", "detail", "evaluation", "signals", "statistics")
-        code = [*(f"mia_lib.{m}" for m in names), *defense_modules(self.defense)]
+        names = "judgement", "experiment", "protocols", "references", "detail", "evaluation", "signals", "statistics"
+        code = [*(f"mia_lib.{m}" for m in (*names, "privacy")), *defense_modules(self.defense)]
         code += sorted({ATTACKS.get(attack).__module__ for attack in ATTACKS.names()})
         params = dict(logits=file_digest(Path(models.stack.logits.filename)), corpus=e.corpus_name, profile=e.profile)
         params |= dict(seed=e.seed, settings=e.settings.asdict(), defense=self.defense, of=name)

@@ -77,6 +77,7 @@ class Lab:
         self._note()
 
     def _note(self) -> None:
+        """Keep for `run.json` what was computed so far."""
         timings = [timing for e in self._experiments for timing in e.cache.timings]
         write_atomically(self._part / "stages.json", json.dumps(timings, indent=1))
         write_atomically(self._part / "context.json", json.dumps(self.experiment.context(), indent=1))
@@ -93,10 +94,12 @@ class Lab:
             HTML(f'<img src="data:image/png;base64,{picture}" alt="{alt}" style="max-width:100%">'),
             Markdown(f"*{caption}*"),
         )
+        self._note()
 
     def say(self, text: str) -> None:
         """Show a sentence or a table, written in Markdown, whose numbers come from the records."""
         display(Markdown(text))
+        self._note()
 
     def listen(self, clips: dict[str, int | np.ndarray], experiment: Experiment | None = None) -> None:
         """Players: caption -> row of a fragment, or samples [n] of its own (full scale 1)."""

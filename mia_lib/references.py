@@ -16,6 +16,7 @@ from mia_lib.attacks.lira import deviation
 from mia_lib.detail import CHEAP, EXTRAS, detailed_signals, fragment_attacks, needs_of, whole_recordings
 from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
 from mia_lib.experiment import Experiment
+from mia_lib.privacy import measured_epsilon
 from mia_lib.progress import progress
 from mia_lib.protocols import HELD_OUT, NONE, POPULATION, TRAIN, Split, audit_units, random_half_splits
 from mia_lib.signals import Signals
@@ -176,16 +177,29 @@ class References:
         return mean_measure(values, units, self.settings.bootstrap, self.experiment.seed)
 
     def attack_records(self, attack: str) -> pd.DataFrame:
-        """All rates of one attack, with its two negative controls.
-
-        An attack that could also be fitted on shadows of other people gets a name that says that it was not.
-        """
-        name = attack if ATTACKS.get(attack).calibrated else f"{attack}_references"
+        """All rates of one attack, with its two negative controls."""
         experiment, audits = self.experiment, self.audits(attack)
-        controls = {"unexposed": self.audits(attack, control=True)}
-        controls["shuffled"] = [audit.shuffled(experiment.seed * 1000 + i) for i, audit in enumerate(audits)]
+        controls = {"unexposed": self.audits(attack, control=True), "shuffled": self._shuffled(audits)}
         measures = with_controls(audits, controls, self.settings.bootstrap, experiment.seed)
-        return experiment.table(PROTOCOL, name, measures)
+        return self._table(attack, measures)
+
+    def epsilon_records(self, attack: str) -> pd.DataFrame:
+        """The epsilon that one attack proves (`measured_epsilon`), at a delta of 1 / (2 n) for n training fragments, and its
+        negative control. It is a lower end: the upper end of the interval is infinite."""
+        audits, delta = self.audits(attack), 1 / (2 * len(self.splits[0].train()))
+        decisions, measures = sum(len(audit.scores) for audit in audits), {}
+        for ending, audited in (("", audits), ("_control_shuffled", self._shuffled(audits))):
+            proven = measured_epsilon(audited, delta)
+            measures[f"epsilon_lower_bound{ending}"] = Measure(proven, proven, np.inf, decisions)
+        return self._table(attack, measures)
+
+    def _shuffled(self, audits: list[Audit]) -> list[Audit]:
+        return [audit.shuffled(self.experiment.seed * 1000 + i) for i, audit in enumerate(audits)]
+
+    def _table(self, attack: str, measures: dict[str, Measure]) -> pd.DataFrame:
+        """Records; an attack that could also be fitted on shadows of other people gets a name that says that it was not."""
+        name = attack if ATTACKS.get(attack).calibrated else f"{attack}_references"
+        return self.experiment.table(PROTOCOL, name, measures)
 
     def records(self) -> pd.DataFrame:
         """Accuracies of the targets and every attack, as a cached stage."""

@@ -109,7 +109,8 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
 
 def defense_table(records: pd.DataFrame) -> list[dict]:
     """One row per judged defense of a corpus, beside no defense: numbers as text, and the verdict computed from them."""
-    known = records[records["adaptive"] & (records["attack"] == "lira_online")]["defense"].unique()
+    judged = records["adaptive"] & (records["attack"] == "lira_online") & (records["metric"] == "auc")
+    known = records[judged]["defense"].unique()
     if set(known) <= {"none"}:
         return []
     table = verdicts.summary(records[records["defense"].isin(known)])

@@ -55,6 +55,16 @@ def test_full_records_hold_every_kind_of_attacker_and_controls(experiment):
     assert {"calibration_error", "train_seconds_ratio", "auc_control_unexposed"} <= set(records["metric"])
 
 
+def test_what_attacks_prove_is_recorded_with_a_control_and_no_upper_end(experiment):
+    records = Judgement(experiment, "none").proven().set_index(["metric", "attack"])
+    bounds, controls = records.loc["epsilon_lower_bound"], records.loc["epsilon_lower_bound_control_shuffled"]
+    assert set(bounds.index) == {"largest_posterior_references", "lira_online", "rmia_online"}
+    assert bounds["value"].max() > 0.5 > controls["value"].max()
+    assert (records["low"] == records["value"]).all() and np.isinf(records["high"]).all()
+    audits = Judgement(experiment, "none").references.audits("lira_online")
+    assert (records["n"] == sum(len(audit.scores) for audit in audits)).all()
+
+
 def test_the_validation_model_is_none_of_the_attacked_ones_and_needs_no_more_shadows(experiment):
     validation = experiment.validation()
     assert len(validation.splits) == 2 and validation.targets() == [0]
