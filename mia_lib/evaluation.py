@@ -211,6 +211,11 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: boo
     return measures
 
 
+def shuffled(audits: list[Audit], seed: int) -> list[Audit]:
+    """The negative control of each audit whose membership is dealt anew, with a seed of its own."""
+    return [audit.shuffled(seed * 1000 + i) for i, audit in enumerate(audits)]
+
+
 def with_controls(audits: list[Audit], controls: dict[str, list[Audit]], draws: int, seed: int) -> dict[str, Measure]:
     """All rates of an attack, and of each control its AUC and balanced accuracy; `audit_units` counts the thinnest side."""
     measures = evaluate(audits, draws, seed)

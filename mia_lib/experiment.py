@@ -15,7 +15,7 @@ from mia_lib.corpora.base import open_corpus
 from mia_lib.defenses.base import make_defense
 from mia_lib.detail import detailed_signals, needs_of, whole_recordings
 from mia_lib.errors import MiaError, UsageError
-from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
+from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, shuffled, with_controls
 from mia_lib.features.compute import compute_features
 from mia_lib.features.resident import Waveforms, resident
 from mia_lib.fragments import Fragments, make_fragments
@@ -340,10 +340,8 @@ class Experiment:
     def attack_records(self, attack: str, protocol: str) -> pd.DataFrame:
         """All rates of one attack under one protocol, with its two negative controls."""
         audits = self.audits(attack, protocol)
-        controls = {
-            "shuffled": [audit.shuffled(self.seed * 1000 + i) for i, audit in enumerate(audits)],
-            "unexposed": self.audits(attack, protocol, control=True),
-        }
+        unexposed = self.audits(attack, protocol, control=True)
+        controls = {"shuffled": shuffled(audits, self.seed), "unexposed": unexposed}
         return self.table(protocol, attack, with_controls(audits, controls, self.settings.bootstrap, self.seed))
 
     def table(self, protocol: str, attack: str, measures: dict[str, Measure], adaptive: bool = False) -> pd.DataFrame:

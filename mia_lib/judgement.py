@@ -97,7 +97,6 @@ class Judgement:
 
     def calibrated(self) -> pd.DataFrame:
         """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""
-
         return self._of_references("calibrated", "calibrated attacks on", CALIBRATED, References.attack_records)
 
     def proven(self) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
 from mia_lib.attacks.lira import deviation
 from mia_lib.detail import CHEAP, EXTRAS, detailed_signals, fragment_attacks, needs_of, whole_recordings
-from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, with_controls
+from mia_lib.evaluation import Audit, Measure, best_threshold, evaluate, mean_measure, shuffled, with_controls
 from mia_lib.experiment import Experiment
 from mia_lib.privacy import measured_epsilon
 from mia_lib.progress import progress
@@ -179,7 +179,7 @@ class References:
     def attack_records(self, attack: str) -> pd.DataFrame:
         """All rates of one attack, with its two negative controls."""
         experiment, audits = self.experiment, self.audits(attack)
-        controls = {"unexposed": self.audits(attack, control=True), "shuffled": self._shuffled(audits)}
+        controls = {"unexposed": self.audits(attack, control=True), "shuffled": shuffled(audits, experiment.seed)}
         measures = with_controls(audits, controls, self.settings.bootstrap, experiment.seed)
         return self._table(attack, measures)
 
@@ -188,13 +188,10 @@ class References:
         negative control. It is a lower end: the upper end of the interval is infinite."""
         audits, delta = self.audits(attack), 1 / (2 * len(self.splits[0].train()))
         decisions, measures = sum(len(audit.scores) for audit in audits), {}
-        for ending, audited in (("", audits), ("_control_shuffled", self._shuffled(audits))):
+        for ending, audited in (("", audits), ("_control_shuffled", shuffled(audits, self.experiment.seed))):
             proven = measured_epsilon(audited, delta)
             measures[f"epsilon_lower_bound{ending}"] = Measure(proven, proven, np.inf, decisions)
         return self._table(attack, measures)
-
-    def _shuffled(self, audits: list[Audit]) -> list[Audit]:
-        return [audit.shuffled(self.experiment.seed * 1000 + i) for i, audit in enumerate(audits)]
 
     def _table(self, attack: str, measures: dict[str, Measure]) -> pd.DataFrame:
         """Records; an attack that could also be fitted on shadows of other people gets a name that says that it was not."""

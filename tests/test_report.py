@@ -78,6 +78,12 @@ def test_every_protocol_has_a_table_of_its_attacks(tmp_path):
     assert found["cells"][0] is None  # not measured: a dash, not another attack's number
 
 
+def test_what_an_attack_proves_alone_does_not_make_a_defense_judged():
+    bound = row("epsilon_lower_bound", 1.2, 1.2, float("inf"), "lira_online", "utterance")
+    rows = pd.DataFrame([*ROWS, bound | {"defense": "dp_sgd:8", "adaptive": True}], columns=COLUMNS)
+    assert corpus_section("demo", rows)["defenses"] == []
+
+
 def test_controls_follow_the_order_of_the_protocols_and_certain_rates_keep_their_interval():
     rows = [
         row("auc_control_shuffled", 0.5, 0.4, 0.6, "top3_network", name) for name in ("paper", "utterance", "speaker")

@@ -104,7 +104,7 @@ def main() -> None:
             )
             axes[row, column].plot(x, y, "o")
             axes[row, column].plot(x, slope * x + start, "--", color="grey")
-            axes[row, column].set(xlabel=name, ylabel=unit, ylim=(0, None))
+            axes[row, column].set(xlabel=name, ylabel="memory, MB" if unit == "MB" else unit, ylim=(0, 1.08 * y.max()))
     print(f"usual: {USUAL}, batch 32, {options.device}")
     figure.tight_layout()
     if options.figure:
