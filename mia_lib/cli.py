@@ -6,8 +6,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from mia_lib.errors import MiaError, UsageError
-from mia_lib.settings import PROFILES
+from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.settings import PROFILES
 
 ABOUT = """\
 Can someone who only queries a speaker-identification model tell whose voice it was trained on?
@@ -114,7 +114,7 @@ def run_command(arguments: argparse.Namespace) -> None:
         if not equals:
             raise UsageError(f"--set {assignment!r} is not of the form name=value")
         overrides[name.strip()] = value.strip()
-    from mia_lib.runner import run_series
+    from mia_lib.series.runner import run_series
 
     options = ("profile", "corpus", "seed", "device", "outputs", "run_id", "only", "data_root", "download", "max_bad")
     run_series(**{name: getattr(arguments, name) for name in options}, overrides=overrides)
@@ -122,7 +122,7 @@ def run_command(arguments: argparse.Namespace) -> None:
 
 def list_command(arguments: argparse.Namespace) -> None:
     """`list`: print the sections that hold something, or one of them."""
-    from mia_lib.listing import sections
+    from mia_lib.series.listing import sections
 
     known = sections()
     if arguments.section not in (None, *known):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from corpora.trees import RATE, folder_tree, tone, voices_tree, write
 
-from mia_lib import cli, runner
+from mia_lib import cli
+from mia_lib.series import runner
 
 
 @pytest.fixture

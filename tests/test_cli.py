@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from mia_lib import cli, listing, runner
-from mia_lib.errors import MiaError
+from mia_lib import cli
+from mia_lib.series import listing, runner
+from mia_lib.support.errors import MiaError
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pandas as pd
 from corpora.trees import voices_tree
 
 from mia_lib import cli
-from mia_lib.records import COLUMNS
+from mia_lib.evaluation.records import COLUMNS
 
 
 def test_all_notebooks_complete_on_a_voices_tree(tmp_path, capfd):

@@ -4,8 +4,11 @@ from typing import Protocol
 
 import numpy as np
 
-from mia_lib.errors import MiaError
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
+from mia_lib.support.registry import Registry
+
+ATTACKS = Registry("attack", "mia_lib.attacks")
 
 
 class Attack(Protocol):

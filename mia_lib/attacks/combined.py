@@ -7,8 +7,8 @@ from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import Attack, check_references
-from mia_lib.evaluation import best_threshold
-from mia_lib.signals import Signals
+from mia_lib.attacks.threshold import best_threshold
+from mia_lib.signals.signals import Signals
 
 PARTS = ("entropy", "gap", "lira_online", "loss", "modified_entropy", "rmia_online", "shokri")
 PRETENDERS = 2  # reference models that play the target while the weights are learnt

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, check_shadows
 from mia_lib.attacks.queries import check_budget
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
 
 PULL = 2.0  # the mean bit of all fragments counts as so many reference models beside a fragment's own
 

@@ -5,7 +5,7 @@ from scipy.stats import norm
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
 
 SHARED_BELOW = 64  # with fewer reference models, a variance of one fragment alone is too noisy
 SMALLEST_DEVIATION = 1e-6

@@ -4,7 +4,7 @@ import numpy as np
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_shadows
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
 
 
 class MetricAttack:

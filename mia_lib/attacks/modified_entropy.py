@@ -4,8 +4,8 @@ import numpy as np
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_shadows
-from mia_lib.evaluation import best_threshold
-from mia_lib.signals import Signals
+from mia_lib.attacks.threshold import best_threshold
+from mia_lib.signals.signals import Signals
 
 
 def class_thresholds(scores: np.ndarray, labels: np.ndarray, member: np.ndarray, classes: int) -> np.ndarray:

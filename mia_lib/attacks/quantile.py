@@ -9,8 +9,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.errors import MiaError
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
 
 FEWEST = 10  # fragments of the population, below which there is nothing to regress on
 PENALTIES = np.logspace(-3, 3, 13)  # of the ridge; leave-one-out chooses

@@ -11,9 +11,10 @@ import numpy as np
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.lira import LiRA, OfflineLiRA
 from mia_lib.attacks.rmia import RMIA, OfflineRMIA
-from mia_lib.errors import MiaError
-from mia_lib.perturbations import MILD
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
+
+BUDGET = 5  # the fragment and its first four altered copies, which hardly change what a model hears
 
 
 def check_budget(signals: Signals, budget: int) -> None:
@@ -42,7 +43,7 @@ class Queries:
     needs = ("copies",)
     single: type
 
-    def __init__(self, seed: int = 0, budget: int = 1 + MILD, **options):
+    def __init__(self, seed: int = 0, budget: int = BUDGET, **options):
         """budget: queries of each fragment, the clean one included. options: of the attack applied to each."""
         self.seed, self.budget, self.options = seed, budget, options
 

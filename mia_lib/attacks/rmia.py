@@ -11,8 +11,8 @@ from scipy.stats import rankdata
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
-from mia_lib.errors import MiaError
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0)
 CORRECTIONS = (0.0, 0.3, 0.6, 1.0)  # values of the offline attack's a that are tried

@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_shadows
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
 
 FEWEST = 20  # members and non-members that a class must have for a model of its own
 

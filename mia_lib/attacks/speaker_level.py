@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.errors import MiaError
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
 
 SMALLEST_LOG = -30.0  # log posteriors below, and those of classes that were answered with 0, count as this
 STRENGTH = 0.1  # inverse of the ridge penalty: persons are few

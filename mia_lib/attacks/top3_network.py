@@ -8,8 +8,8 @@ from sklearn.neural_network import MLPClassifier
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_shadows
-from mia_lib.errors import MiaError
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
 
 TOP, HIDDEN, BATCH = 3, 64, 512
 MOST = 50_000  # examples to learn from; more of them change the AUC in the third decimal

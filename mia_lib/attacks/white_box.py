@@ -10,9 +10,9 @@ from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import Attack
 from mia_lib.attacks.combined import Combination
 from mia_lib.attacks.lira import LiRA
-from mia_lib.errors import MiaError
-from mia_lib.internals import INTERNALS
-from mia_lib.signals import Signals
+from mia_lib.signals.internals import INTERNALS
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
 
 
 def one_internal(signals: Signals, name: str) -> np.ndarray:

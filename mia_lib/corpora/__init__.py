@@ -1,9 +1,5 @@
 """Corpora by name: who said what, and the sound of it. A new corpus is one new file in this package."""
 
-from mia_lib.registry import Registry
+from mia_lib.corpora.base import CORPORA, Corpus, FileCorpus, Utterance, make_table, open_corpus
 
-CORPORA = Registry("corpus", "mia_lib.corpora")
-
-from mia_lib.corpora.base import Corpus, Utterance, open_corpus  # noqa: E402  (they use the registry above)
-
-__all__ = ["CORPORA", "Corpus", "Utterance", "open_corpus"]
+__all__ = ["CORPORA", "Corpus", "FileCorpus", "Utterance", "make_table", "open_corpus"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mia_lib.errors import MiaError
+from mia_lib.support.errors import MiaError
 
 SAMPLE_RATE = 16_000
 MAX_SECONDS = 120  # more of one recording is not read

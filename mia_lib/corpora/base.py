@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
-from mia_lib.corpora import CORPORA
 from mia_lib.corpora.audio import read_audio
+from mia_lib.support.registry import Registry
 
 if TYPE_CHECKING:
     import pandas as pd
+
+CORPORA = Registry("corpus", "mia_lib.corpora")
 
 
 class Utterance(NamedTuple):
@@ -43,8 +45,6 @@ class Corpus:
     description: ClassVar[str]
     licence: ClassVar[str]
     synthetic: ClassVar[bool] = False
-    code: ClassVar[tuple[str, ...]] = ("mia_lib.corpora.audio",)
-    """Dotted names of the modules whose source decides the audio."""
 
     def __init__(self, argument: str = "", data_root: Path = Path("data"), seed: int = 0, download: bool = False):
         self.argument, self.data_root, self.seed, self.download = argument, data_root, seed, download

@@ -11,8 +11,8 @@ from mia_lib.corpora.audio import SAMPLE_RATE, resample
 from mia_lib.corpora.base import Corpus, Utterance, make_table
 from mia_lib.corpora.synthesis.sentences import draw_sentence
 from mia_lib.corpora.synthesis.session import record
-from mia_lib.corpora.synthesis.voices import Voice, draw_voice
-from mia_lib.errors import UsageError
+from mia_lib.corpora.synthesis.speakers import Voice, draw_voice
+from mia_lib.support.errors import UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,11 +45,6 @@ class DemoCorpus(Corpus):
     description = "synthetic speech of drawn eSpeak NG voices with session effects; nobody's real voice"
     licence = "made on your machine by eSpeak NG (GPL-3.0); the audio carries no licence of its own"
     synthetic = True
-    code = (
-        *Corpus.code,
-        __name__,
-        *(f"mia_lib.corpora.synthesis.{module}" for module in ("espeak", "sentences", "session", "voices")),
-    )
 
     def __init__(self, argument: str = "", *args, **kwargs):
         super().__init__(argument, *args, **kwargs)
@@ -72,6 +67,6 @@ class DemoCorpus(Corpus):
         return record(speak(self.seed, speaker, index), random), SAMPLE_RATE
 
     def fingerprint(self, table: "pd.DataFrame") -> str:
-        from mia_lib.stages import digest
+        from mia_lib.support.digests import digest
 
         return digest([self.seed, *table["path"]])

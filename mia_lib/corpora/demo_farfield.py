@@ -58,12 +58,6 @@ class FarFieldCorpus(DemoCorpus):
     """The demo's voices in simulated rooms with distractors: 80 voices × 15 sentences × 2 recordings (or `:SxU`)."""
 
     description = "the demo's synthetic speech in simulated rooms, with VOiCES's rooms, microphones and distractors"
-    code = (
-        *DemoCorpus.code,
-        __name__,
-        "mia_lib.corpora.synthesis.distractors",
-        "mia_lib.corpora.synthesis.rooms",
-    )
 
     def table(self) -> "pd.DataFrame":
         rows = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mia_lib.corpora import CORPORA
 from mia_lib.corpora.base import FileCorpus, Utterance, make_table
-from mia_lib.errors import MiaError, UsageError
+from mia_lib.support.errors import MiaError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,5 +1,5 @@
 """Defenses by name. A new defense is one new file in this package."""
 
-from mia_lib.registry import Registry
+from mia_lib.defenses.base import DEFENSES, Altering, Answers, Defense, make_defense
 
-DEFENSES = Registry("defense", "mia_lib.defenses")
+__all__ = ["DEFENSES", "Altering", "Answers", "Defense", "make_defense"]

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid, one_hot, relu
 
-from mia_lib.adam import StackedAdam
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
-from mia_lib.errors import MiaError
-from mia_lib.job import Job
-from mia_lib.models.layers import Linear, StackedNetwork, uniform
-from mia_lib.objectives import Batch, Objective, cross_entropy
+from mia_lib.models.layers import Linear, uniform
+from mia_lib.models.network import StackedNetwork
+from mia_lib.support.errors import MiaError
+from mia_lib.training.adam import StackedAdam
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job
+from mia_lib.training.objective import Objective, cross_entropy
 
 WIDTH = 64  # of h: enough for the few dozen speakers of a stack, and cheap beside the model
 STEPS = 5  # of h for each step of the model

@@ -13,12 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from mia_lib.defenses import DEFENSES
-from mia_lib.errors import UsageError
-from mia_lib.job import Job
-from mia_lib.objectives import Alteration, Objective
-from mia_lib.trained import TrainedModels
-from mia_lib.training import train_job
+from mia_lib.support.errors import UsageError
+from mia_lib.support.registry import Registry
+from mia_lib.training.batch import Alteration
+from mia_lib.training.job import Job
+from mia_lib.training.objective import Objective
+from mia_lib.training.train import train_job
+from mia_lib.training.trained import TrainedModels
+
+DEFENSES = Registry("defense", "mia_lib.defenses")
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,6 @@ class Defense:
     """Memory that training takes, in times of an undefended model's."""
     needs_reference = False
     """Whether `Job.reference` is used."""
-    code: tuple[str, ...] = ()
-    """Dotted names of further modules whose code decides what the defense does, beside its own and its bases'."""
     needs_variants = False
     """Whether `Job.variants` is used."""
 
@@ -212,9 +213,6 @@ def training_part(name: str) -> str:
     return "+".join(word for word in words if make_defense(word).trains) or "none"
 
 
-def defense_modules(name: str) -> list[str]:
-    """Dotted names of the modules whose code decides what a defense does, its bases' too (for keys of cached stages)."""
-    kinds = [DEFENSES.get(word.strip().partition(":")[0]) for word in name.split("+")] if name != "none" else []
-    modules = {base.__module__ for kind in kinds for base in kind.__mro__[:-1]}
-    modules |= {module for kind in kinds for module in kind.code}
-    return sorted({"mia_lib.defenses.base", *modules})
+def defense_kinds(name: str) -> list[type[Defense]]:
+    """The classes that a defense's name looks up, for the keys of what they decide."""
+    return [DEFENSES.get(word.strip().partition(":")[0]) for word in name.split("+")] if name != "none" else []

@@ -3,10 +3,11 @@
 from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.teaching import Softened
-from mia_lib.job import Job
-from mia_lib.models.layers import StackedNetwork
-from mia_lib.objectives import Batch, Objective, cross_entropy
+from mia_lib.defenses.teacher_student import Softened
+from mia_lib.models.network import StackedNetwork
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job
+from mia_lib.training.objective import Objective, cross_entropy
 
 
 class HotCrossEntropy(Objective):

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.teaching import Softened, as_many_steps
-from mia_lib.errors import UsageError
-from mia_lib.job import Job
+from mia_lib.defenses.teacher_student import Softened
+from mia_lib.support.errors import UsageError
+from mia_lib.training.job import Job
+from mia_lib.training.teaching import as_many_steps
 
 
 @DEFENSES.register("dmp")

@@ -20,15 +20,16 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from mia_lib.defenses import DEFENSES
+from mia_lib.defenses.accounting import noise_multiplier
 from mia_lib.defenses.base import Defense
-from mia_lib.errors import MiaError, UsageError
-from mia_lib.job import Job
-from mia_lib.models.examples import gradient_squares, gradient_sums, recorded, slopes
-from mia_lib.models.layers import StackedNetwork
-from mia_lib.objectives import Batch, Objective, cross_entropy
-from mia_lib.privacy import noise_multiplier
-from mia_lib.trained import TrainedModels
-from mia_lib.training import feature_statistics, own_steps, train_job
+from mia_lib.models.network import StackedNetwork
+from mia_lib.models.per_example import gradient_squares, gradient_sums, recorded, slopes
+from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job
+from mia_lib.training.objective import Objective, cross_entropy
+from mia_lib.training.train import feature_statistics, own_steps, train_job
+from mia_lib.training.trained import TrainedModels
 
 STREAM = 16  # tells the draws of a schedule from others with the same seed
 
@@ -149,7 +150,6 @@ class DPSGD(Defense):
     finite = False
     trains = True
     needs_reference = True
-    code = ("mia_lib.models.examples",)
 
     def __init__(self, strength: float | Sequence[float] | None = None, clip: float = 1.0):
         super().__init__(strength)

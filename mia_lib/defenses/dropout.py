@@ -4,10 +4,12 @@ from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
-from mia_lib.errors import UsageError
-from mia_lib.job import Job
-from mia_lib.models.layers import Dropout, StackedNetwork
-from mia_lib.objectives import Batch, Objective
+from mia_lib.models.layers import Dropout
+from mia_lib.models.network import StackedNetwork
+from mia_lib.support.errors import UsageError
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job
+from mia_lib.training.objective import Objective
 
 
 class Dropped(Objective):

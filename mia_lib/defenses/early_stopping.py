@@ -6,10 +6,10 @@ import numpy as np
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
-from mia_lib.job import Job
-from mia_lib.objectives import Objective
-from mia_lib.trained import TrainedModels
-from mia_lib.training import train_job
+from mia_lib.training.job import Job
+from mia_lib.training.objective import Objective
+from mia_lib.training.train import train_job
+from mia_lib.training.trained import TrainedModels
 
 
 @DEFENSES.register("early_stopping")

@@ -5,10 +5,10 @@ import torch
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Answers
-from mia_lib.defenses.posteriors import OutputDefense, given_out, log_posteriors, ranked, repeatable_draws
-from mia_lib.job import Job
-from mia_lib.signals import CHUNK_VALUES
-from mia_lib.trained import TrainedModels
+from mia_lib.defenses.output import OutputDefense, given_out, log_posteriors, ranked, repeatable_draws
+from mia_lib.support.device import CHUNK_VALUES
+from mia_lib.training.job import Job
+from mia_lib.training.trained import TrainedModels
 
 POOL = 256  # random inputs that each model answers; every fragment is given the values of one of them
 PURPOSE = 21  # of the draws

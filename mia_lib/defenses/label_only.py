@@ -3,7 +3,7 @@
 import numpy as np
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.posteriors import OutputDefense
+from mia_lib.defenses.output import OutputDefense
 from mia_lib.defenses.rank_reciprocal import by_rank
 
 
@@ -12,7 +12,6 @@ class LabelOnly(OutputDefense):
     """Only the label is given out: posterior 1 for the speaker that the model names, 0 for all others."""
 
     family = "obfuscation"
-    code = ("mia_lib.defenses.rank_reciprocal",)
 
     def alter(self, log_p: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):

@@ -1,19 +1,162 @@
-"""MemGuard (Jia et al., CCS 2019): noise on the posteriors against the defender's own membership classifier."""
+"""MemGuard (Jia et al., CCS 2019): noise on the posteriors against the defender's own membership classifier, one per model.
+
+The search for noise (section 4.2, algorithm 1) goes over all models and fragments at once. Logits x start sorted in
+ascending order, so that the predicted class is the last; p = softmax(x), p0 the original, v the output of the defender's
+membership classifier before its sigmoid. Minimised is
+
+    |v(p)|  +  10 max(0, largest other x - x of the predicted class)  +  c3 sum |p - p0|
+
+by steps of length 0.1 along the negative normalised gradient, until the predicted class is the original one and v has
+changed its sign. Then c3 grows tenfold and the search starts again; the last success is kept.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
 from scipy.special import expit
+from torch import Tensor, nn
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Answers
-from mia_lib.defenses.membership_classifier import MembershipClassifier, fit_classifiers
-from mia_lib.defenses.memguard_noise import classify, search
-from mia_lib.defenses.posteriors import OutputDefense, given_out, log_posteriors, ranked, repeatable_draws
-from mia_lib.errors import UsageError
+from mia_lib.defenses.output import OutputDefense, given_out, log_posteriors, ranked, repeatable_draws
+from mia_lib.models.layers import Linear
+from mia_lib.support.errors import UsageError
+from mia_lib.training.adam import StackedAdam
 
-LARGEST_C3 = 10.0  # three rounds of the search instead of the published seven
+HIDDEN = (32, 32)  # a narrow last layer now and then ends with no unit active, where the search for noise has no slope
+CLASSIFIER_STEPS, BATCH, RATE = 600, 128, 3e-3
+CLASSIFIER_PURPOSE = 22  # of the draws of its batches
+LABEL_WEIGHT = 10.0
+STEP, STEPS = 0.1, 299
+SMALLEST_C3, LARGEST_C3 = 0.1, 1e5
+COMPACT = 0.8  # places are given up when so few of them are still searched
+USED_C3 = 10.0  # three rounds of the search instead of the published seven
 CHUNK_VALUES = 2_000_000  # posteriors that are searched at once, over all models: 16 MB in each array
-PURPOSE = 23  # of the draws
+RELEASE_PURPOSE = 23  # of the draws
+
+
+class MembershipClassifier(nn.Module):
+    """Networks that read posteriors sorted in ascending order [models, n, classes]; above 0 they mean: member.
+
+    Linear layers with ReLU between them, float64.
+    """
+
+    def __init__(self, models: int, classes: int, hidden: Sequence[int] = HIDDEN):
+        super().__init__()
+        widths = [classes, *hidden, 1]
+        self.layers = nn.ModuleList(Linear(models, *pair) for pair in pairwise(widths)).double()
+
+    def initialise(self, seeds: Sequence[int]) -> None:
+        """Draw the weights of model k from seeds[k]."""
+        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
+        for layer in self.layers:
+            layer.initialise(generators)
+
+    def forward(self, p: Tensor) -> Tensor:
+        """Output before the sigmoid, [models, n]."""
+        for layer in self.layers[:-1]:
+            p = torch.relu(layer(p))
+        return self.layers[-1](p)[..., 0]
+
+    @torch.no_grad()
+    def with_gradient(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Output before the sigmoid [models, n], and its gradient with respect to p, [models, n, classes]."""
+        passed = []
+        for layer in self.layers[:-1]:
+            p = layer(p)
+            passed.append(p > 0)
+            p = p.relu()
+        last = self.layers[-1]
+        slope = last.weight.mT
+        for layer, mask in zip(reversed(self.layers[:-1]), reversed(passed), strict=True):
+            slope = torch.bmm(slope * mask, layer.weight.mT)
+        return last(p)[..., 0], slope
+
+
+def fit_classifiers(
+    logits: np.ndarray, members: Sequence[np.ndarray], others: Sequence[np.ndarray], seeds: Sequence[int]
+) -> MembershipClassifier:
+    """Train one classifier per model on its logits [models, N, classes] of its members and of others it did not see.
+
+    Each batch holds as many members as others; the loss is the mean binary cross-entropy, minimised by Adam.
+    """
+    models, _, classes = logits.shape
+    network, half = MembershipClassifier(models, classes), BATCH // 2
+    network.initialise(seeds)
+    draws = []
+    for inside, outside, seed in zip(members, others, seeds, strict=True):
+        rng = np.random.default_rng([int(seed), CLASSIFIER_PURPOSE])
+        draws.append(np.concatenate([rng.choice(rows, (CLASSIFIER_STEPS, half)) for rows in (inside, outside)], axis=1))
+    adam, rows = StackedAdam(network.parameters()), np.arange(models)[:, None]
+    truth = (torch.arange(2 * half) < half).double().expand(models, -1)
+    for batch in np.stack(draws, axis=1):
+        p = torch.softmax(torch.from_numpy(logits[rows, batch]).double(), -1).sort(-1).values
+        network.zero_grad(set_to_none=True)
+        loss = nn.functional.binary_cross_entropy_with_logits(network(p), truth, reduction="none")
+        loss.mean(1).sum().backward()
+        adam.step(torch.full((models,), RATE, dtype=torch.float64))
+    return network.requires_grad_(False)
+
+
+def classify(g: MembershipClassifier, p: Tensor, resort: bool) -> tuple[Tensor, Tensor]:
+    """Output of g [models, n] and its gradient [models, n, classes] at p as it stands, or (`resort`) sorted again."""
+    if not resort:
+        return g.with_gradient(p)
+    values, order = p.sort(-1)
+    v, slope = g.with_gradient(values)
+    return v, torch.empty_like(slope).scatter_(-1, order, slope)
+
+
+def descent(x: Tensor, p: Tensor, p0: Tensor, c3: Tensor, v: Tensor, slope: Tensor) -> Tensor:
+    """Gradient of the objective with respect to x, [..., classes]; `v` and `slope` from `classify`, `c3` [...]."""
+    u = v.sign()[..., None] * slope + c3[..., None] * (p - p0).sign()
+    gradient = p * (u - (p * u).sum(-1, keepdim=True))
+    rival, place = x[..., :-1].max(-1, keepdim=True)
+    push = LABEL_WEIGHT * (rival > x[..., -1:]).double()
+    gradient[..., -1:] -= push
+    return gradient.scatter_add_(-1, place, push)
+
+
+@torch.no_grad()
+def search(
+    g: MembershipClassifier, logits: Tensor, resort: bool = False, largest_c3: float = LARGEST_C3
+) -> tuple[Tensor, Tensor]:
+    """Noisy logits [models, n, classes] of logits sorted in ascending order, and successful rounds, int64 [models, n].
+
+    Where no round succeeds the logits are the original ones. -inf marks classes that a model does not have. With
+    `resort`, g reads the noisy posteriors sorted again, as an attacker would; the published code does not. `largest_c3`:
+    fewer rounds cost less time and leave more noise.
+    """
+    x0 = logits.double()
+    p0 = torch.softmax(x0, -1)
+    v0, _ = classify(g, p0, resort)
+    rows = torch.arange(x0.shape[1]).expand(x0.shape[:2])
+    best, rounds = x0.clone(), torch.zeros(x0.shape[:2], dtype=torch.int64)
+    x, c3, steps, alive = x0.clone(), torch.full_like(v0, SMALLEST_C3), torch.zeros_like(rounds), v0 != 0
+    while alive.any():
+        p = torch.softmax(x, -1)
+        v, slope = classify(g, p, resort)
+        found = alive & (v * v0 <= 0) & (x[..., :-1].amax(-1) < x[..., -1])
+        if found.any():
+            model, place = found.nonzero(as_tuple=True)
+            fragment = rows[model, place]
+            best[model, fragment] = x[found]
+            rounds[model, fragment] += 1
+        gradient = descent(x, p, p0, c3, v, slope)
+        moved = x - STEP * gradient / gradient.norm(dim=-1, keepdim=True).clamp_min(1e-300)
+        x = torch.where(found[..., None], x0, moved)
+        alive &= torch.where(found, c3 * 10 < 2 * largest_c3, steps < STEPS)
+        steps = torch.where(found, 0, steps + 1)
+        c3 = torch.where(found, c3 * 10, c3)
+        width = int(alive.sum(1).max())
+        if width < COMPACT * alive.shape[1]:
+            kept = alive.int().argsort(dim=1, descending=True, stable=True)[:, :width]
+            rows, v0, c3, steps, alive = (t.gather(1, kept) for t in (rows, v0, c3, steps, alive))
+            wide = kept[..., None].expand(-1, -1, x.shape[-1])
+            x, x0, p0 = (t.gather(1, wide) for t in (x, x0, p0))
+    return best, rounds
 
 
 def release_probability(before: np.ndarray, after: np.ndarray, noise: np.ndarray, budget: float) -> np.ndarray:
@@ -33,7 +176,7 @@ def noisy_log_posteriors(g: MembershipClassifier, logits: np.ndarray) -> tuple[n
     """
     order = ranked(logits)[..., ::-1]
     x = torch.from_numpy(np.take_along_axis(logits, order, -1).astype(np.float64))
-    found, _ = search(g, x, resort=True, largest_c3=LARGEST_C3)
+    found, _ = search(g, x, resort=True, largest_c3=USED_C3)
     before, after = (expit(classify(g, torch.softmax(z, -1), resort=True)[0].numpy()) for z in (x, found))
     noisy = np.empty(x.shape)
     np.put_along_axis(noisy, order, log_posteriors(found.numpy()), -1)
@@ -55,7 +198,6 @@ class MemGuard(OutputDefense):
     default = 1.0
     bounds = (0.0, 2.0)
     needs_reference = True
-    code = ("mia_lib.defenses.membership_classifier", "mia_lib.defenses.memguard_noise")
 
     def answer(self, answers: Answers) -> np.ndarray:
         job, logits = answers.job, np.asarray(answers.logits)
@@ -70,6 +212,8 @@ class MemGuard(OutputDefense):
         noisy, before, after = noisy_log_posteriors(g, logits)
         plain = log_posteriors(logits)
         noise = np.abs(np.exp(noisy) - np.exp(plain)).sum(-1)
-        draws = np.stack([repeatable_draws(z, int(seed), PURPOSE) for z, seed in zip(logits, seeds, strict=True)])
+        draws = np.stack(
+            [repeatable_draws(z, int(seed), RELEASE_PURPOSE) for z, seed in zip(logits, seeds, strict=True)]
+        )
         released = draws < release_probability(before, after, noise, self.strength)
         return given_out(np.where(released[..., None], noisy, plain), logits)

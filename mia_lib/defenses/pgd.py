@@ -11,9 +11,10 @@ from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
-from mia_lib.job import Job
-from mia_lib.models.layers import StackedNetwork
-from mia_lib.objectives import Batch, Objective, cross_entropy
+from mia_lib.models.network import StackedNetwork
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job
+from mia_lib.training.objective import Objective, cross_entropy
 
 STEPS = 3
 STRIDE = 2.5 / STEPS  # of one step, in radii: a few steps reach every corner of the ball from wherever they start

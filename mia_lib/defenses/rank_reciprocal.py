@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.posteriors import OutputDefense, ranked
+from mia_lib.defenses.output import OutputDefense, ranked
 
 
 def by_rank(p: np.ndarray, ranks: int) -> np.ndarray:

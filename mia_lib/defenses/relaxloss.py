@@ -5,9 +5,10 @@ from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
-from mia_lib.job import Job
-from mia_lib.models.layers import StackedNetwork
-from mia_lib.objectives import Batch, Objective, cross_entropy, soft_cross_entropy
+from mia_lib.models.network import StackedNetwork
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job
+from mia_lib.training.objective import Objective, cross_entropy, soft_cross_entropy
 
 
 def flattened_targets(logits: Tensor, labels: Tensor) -> Tensor:

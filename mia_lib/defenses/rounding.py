@@ -3,7 +3,7 @@
 import numpy as np
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.posteriors import OutputDefense
+from mia_lib.defenses.output import OutputDefense
 
 
 def rounded(p: np.ndarray, decimals: int) -> np.ndarray:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.teaching import TeacherStudent, as_many_steps, teacher_seeds
-from mia_lib.errors import UsageError
-from mia_lib.job import Job
+from mia_lib.defenses.teacher_student import TeacherStudent
+from mia_lib.support.errors import UsageError
+from mia_lib.training.job import Job
+from mia_lib.training.teaching import as_many_steps, teacher_seeds
 
 SHARE = 0.4  # of the sub-models never train on a given fragment: 10 of 25 in the paper
 

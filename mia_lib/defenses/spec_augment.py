@@ -7,9 +7,9 @@ from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Altering
-from mia_lib.job import Job
-from mia_lib.models.layers import StackedNetwork
-from mia_lib.objectives import Alteration, Batch
+from mia_lib.models.network import StackedNetwork
+from mia_lib.training.batch import Alteration, Batch
+from mia_lib.training.job import Job
 
 PURPOSE = 2  # tells its draws from those of others in the same step
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.posteriors import OutputDefense, log_posteriors
+from mia_lib.defenses.output import OutputDefense, log_posteriors
 
 
 @DEFENSES.register("temperature")

@@ -1,5 +1,6 @@
 """Features by name: what a model sees of a fragment. A new feature is one new file in this package."""
 
-from mia_lib.registry import Registry
+from mia_lib.features.base import FEATURES
+from mia_lib.features.compute import compute_features
 
-FEATURES = Registry("feature", "mia_lib.features")
+__all__ = ["FEATURES", "compute_features"]

@@ -1,48 +1,86 @@
 """Compute one feature for all fragments, once: batched on the device, cached on disk, memory-mapped when read."""
 
-import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from mia_lib.features import FEATURES
-from mia_lib.process import tune
-from mia_lib.progress import progress
-from mia_lib.stages import Cache
+from mia_lib.features.base import FEATURES
+from mia_lib.support.cache import Cache
+from mia_lib.support.device import tune
+from mia_lib.support.progress import progress
+
+if TYPE_CHECKING:
+    from mia_lib.fragments.cutting import Fragments
 
 BATCH = 32  # fragments; small batches stay in the processor's cache and are the fastest on the CPU
+FILE = "features.npy"
 
 
-def extract(name: str, audio: np.ndarray, hop: int, device: str | torch.device = "cpu", sample_rate: int = 16_000):
-    """Yield (start, features [batch, frames, bins] on the CPU) for int16 `audio` [N, samples], batch by batch."""
+class Audio(Protocol):
+    """Waveforms by slices of rows: int16 (or float on that scale) as an array, or float in [-1, 1] as a tensor."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice) -> np.ndarray | Tensor: ...
+
+
+def extract(
+    name: str, audio: Audio, hop: int, device: str | torch.device = "cpu", sample_rate: int = 16_000
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield (start, features [batch, frames, bins] on the CPU) for `audio` [N, samples], batch by batch."""
     tune()
     transform = FEATURES.get(name)(hop, sample_rate).to(device)
     for start in range(0, len(audio), BATCH):
-        waves = torch.from_numpy(np.asarray(audio[start : start + BATCH], dtype=np.float32) / 32768)
+        waves = audio[start : start + BATCH]
+        if not isinstance(waves, Tensor):
+            waves = torch.from_numpy(np.asarray(waves, dtype=np.float32) / 32768)
         with torch.no_grad():
             yield start, transform(waves.to(device)).to("cpu", transform.storage)
 
 
-def compute_features(name: str, fragments, hop: int, cache: Cache, device: str | torch.device = "cpu") -> torch.Tensor:
-    """The feature `name` of all fragments as one tensor [N, frames, bins], memory-mapped from the stage cache.
+def store(
+    folder: Path, name: str, versions: Sequence[Audio], fragments: "Fragments", hop: int, device: str | torch.device
+) -> None:
+    """Write the feature of several versions of equally many fragments, [versions, n, frames, bins], into `folder`."""
+    out, count = None, len(versions[0])
+    label = f"{name} of {count} fragments" + (f", {len(versions)} versions" if len(versions) > 1 else "")
+    with progress(label, count * len(versions), "fragment") as bar:
+        for number, audio in enumerate(versions):
+            for start, values in extract(name, audio, hop, device, fragments.sample_rate):
+                if out is None:
+                    shape = (len(versions), count, *values.shape[1:])
+                    out = np.lib.format.open_memmap(folder / FILE, "w+", values.numpy().dtype, shape)
+                out[number, start : start + len(values)] = values.numpy()
+                bar.update(len(values))
+    out.flush()
 
-    `fragments` has `audio` (int16 [N, samples]), `key` and `sample_rate`; `hop` is in samples. Raises UsageError for an
-    unknown feature.
-    """
-    module = sys.modules[FEATURES.get(name).__module__].__name__
+
+def load(folder: Path) -> Tensor:
+    """What `store` wrote, [versions, n, frames, bins], memory-mapped."""
+    return torch.from_numpy(np.load(folder / FILE, mmap_mode="c"))
+
+
+def feature_stage(
+    name: str, fragments: "Fragments", hop: int, cache: Cache, device: str | torch.device = "cpu"
+) -> Path:
+    """The cached stage with the feature `name` of all fragments, which `load` reads; raises UsageError for an unknown one."""
 
     def build(folder: Path, _scratch: Path) -> None:
-        out = None
-        with progress(f"{name} of {len(fragments.audio)} fragments", len(fragments.audio), "fragment") as bar:
-            for start, values in extract(name, fragments.audio, hop, device, fragments.sample_rate):
-                if out is None:
-                    shape = (len(fragments.audio), *values.shape[1:])
-                    out = np.lib.format.open_memmap(folder / "features.npy", "w+", values.numpy().dtype, shape)
-                out[start : start + len(values)] = values.numpy()
-                bar.update(len(values))
-        out.flush()
+        store(folder, name, [fragments.audio], fragments, hop, device)
 
     params = {"feature": name, "fragments": fragments.key, "hop": hop, "device": torch.device(device).type}
-    folder = cache.stage(f"features-{name}", params, ["mia_lib.features.compute", module], build)
-    return torch.from_numpy(np.load(folder / "features.npy", mmap_mode="c"))
+    return cache.stage(f"features-{name}", params, build, [FEATURES.get(name)])
+
+
+def compute_features(
+    name: str, fragments: "Fragments", hop: int, cache: Cache, device: str | torch.device = "cpu"
+) -> Tensor:
+    """The feature `name` of all fragments as one tensor [N, frames, bins], memory-mapped from the stage cache.
+
+    hop: in samples. Raises UsageError for an unknown feature.
+    """
+    return load(feature_stage(name, fragments, hop, cache, device))[0]

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mia_lib.errors import MiaError
-from mia_lib.features import FEATURES
-from mia_lib.memory import free_memory
+from mia_lib.features.base import FEATURES
+from mia_lib.support.device import free_memory
+from mia_lib.support.errors import MiaError
 
 if TYPE_CHECKING:
-    from mia_lib.fragments import Fragments
+    from mia_lib.fragments.cutting import Fragments
 
 SHARE = 0.5  # of a device's free memory that features may take
 SIZES = {"cpu": 32}  # fragments transformed at once, by kind of device

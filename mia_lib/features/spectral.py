@@ -8,7 +8,7 @@ everything but the leading dimensions, and on [batch, samples] a fragment's feat
 import torch
 import torchaudio
 
-from mia_lib.features import FEATURES
+from mia_lib.features.base import FEATURES
 
 N_FFT, N_MELS, N_MFCC = 2048, 128, 20
 MEL = dict(n_fft=N_FFT, n_mels=N_MELS, f_max=8000.0, norm="slaney", mel_scale="slaney", pad_mode="constant")

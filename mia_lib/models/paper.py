@@ -5,9 +5,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from mia_lib.errors import MiaError
-from mia_lib.models import MODELS
-from mia_lib.models.layers import Conv1d, Dropout, Linear, StackedNetwork
+from mia_lib.models.layers import Conv1d, Dropout, Linear
+from mia_lib.models.network import MODELS, StackedNetwork
+from mia_lib.support.errors import MiaError
 
 HIDDEN, POOL = 512, 4
 

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from mia_lib.errors import MiaError
-from mia_lib.models import MODELS
-from mia_lib.models.layers import Conv1d, Dropout, Linear, StackedNetwork, statistics_pool
+from mia_lib.models.layers import Conv1d, Dropout, Linear, statistics_pool
+from mia_lib.models.network import MODELS, StackedNetwork
+from mia_lib.support.errors import MiaError
 
 WIDTH, EMBEDDING = 128, 256
 CONTEXT = ((5, 1), (3, 2), (3, 3), (1, 1))  # kernel and dilation of each layer: 15 frames of context in all

@@ -12,11 +12,11 @@ from mia_lib.attacks.base import masked_mean
 from mia_lib.attacks.modified_entropy import class_thresholds
 from mia_lib.attacks.rmia import auc as rank_auc
 from mia_lib.attacks.rmia import average, dominated
-from mia_lib.errors import MiaError
-from mia_lib.evaluation import tpr_at_fpr
-from mia_lib.internals import INTERNALS
-from mia_lib.signals import Signals
-from mia_lib.statistics import statistics
+from mia_lib.evaluation.rates import tpr_at_fpr
+from mia_lib.signals.internals import INTERNALS
+from mia_lib.signals.signals import Signals
+from mia_lib.signals.statistics import statistics
+from mia_lib.support.errors import MiaError
 
 CALIBRATED = [name for name in ATTACKS.names() if ATTACKS.get(name).calibrated]
 SEE_LABELS = ("label_only_calibrated",)  # their strength is tested beside them, in test_queries.py

@@ -9,7 +9,7 @@ import pytest
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.lira import LiRA
 from mia_lib.attacks.queries import Queries
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
 
 FOLDER = Path(os.environ.get("MIA_GOLDEN", Path(__file__).resolve().parents[3] / "shared" / "golden"))
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no golden vectors here: MIA_GOLDEN names their folder")

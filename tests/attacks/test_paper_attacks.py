@@ -5,8 +5,8 @@ import pytest
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.top3_network import top_posteriors
-from mia_lib.errors import MiaError
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
 
 
 def signals(seed, boost, models=2, n=400, classes=10):

@@ -9,8 +9,8 @@ from test_calibrated import auc, references, two_classes
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.quantile import normal_quantiles
-from mia_lib.errors import MiaError
-from mia_lib.evaluation import tpr_at_fpr
+from mia_lib.evaluation.rates import tpr_at_fpr
+from mia_lib.support.errors import MiaError
 
 
 def quantile(target):

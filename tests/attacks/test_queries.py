@@ -8,8 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.label_only import agreement, compare, mean_bits, partners
-from mia_lib.errors import MiaError
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
 
 LABELS = ("label_only", "label_only_calibrated")
 SCORES = ("lira_online_queries", "lira_offline_queries", "rmia_online_queries", "rmia_offline_queries")

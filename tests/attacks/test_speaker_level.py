@@ -12,12 +12,12 @@ from sklearn.metrics import roc_auc_score
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.speaker_level import person_features
-from mia_lib.errors import MiaError
-from mia_lib.experiment import Experiment
-from mia_lib.person_audits import PERSON_ATTACKS, enrolment_records, person_audits
-from mia_lib.persons import enrol, largest_enrolment
-from mia_lib.protocols import HELD_OUT, TRAIN, UNSEEN, Split
-from mia_lib.signals import Signals
+from mia_lib.fragments.enrolment import enrol, largest_enrolment
+from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN, Split
+from mia_lib.signals.signals import Signals
+from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.speaker import PERSON_ATTACKS, enrolment_records, person_audits
+from mia_lib.support.errors import MiaError
 
 POSTERIOR, LARGEST = slice(0, 5), slice(11, 14)  # columns: closeness of posteriors; largest posterior
 

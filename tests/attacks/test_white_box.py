@@ -8,12 +8,12 @@ from sklearn.metrics import roc_auc_score
 from test_calibrated import auc, references
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.detail import EXTRAS
-from mia_lib.errors import MiaError
-from mia_lib.experiment import Experiment
-from mia_lib.internals import INTERNALS
-from mia_lib.references import References
-from mia_lib.signals import Signals
+from mia_lib.signals.internals import INTERNALS
+from mia_lib.signals.signals import Signals
+from mia_lib.studies.pool import EXTRAS
+from mia_lib.studies.reference import References
+from mia_lib.studies.shadow import Experiment
+from mia_lib.support.errors import MiaError
 
 WHITE_BOX = ("gradient_norm", "white_box")
 

@@ -18,8 +18,8 @@ from peers import PEERS
 from sklearn.metrics import roc_auc_score
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.detail import fragment_attacks, needs_of
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
+from mia_lib.studies.pool import fragment_attacks, needs_of
 
 MODELS, FRAGMENTS, CLASSES = 64, 28_000, 50
 SECONDS, GIGABYTES = 20, 4  # what all attacks together should stay below, on two cores

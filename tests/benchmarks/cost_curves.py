@@ -16,7 +16,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mia_lib import figures
+from mia_lib.reporting import figures
 
 USUAL = dict(models=16, fragments=2000, classes=50)
 CURVES = {

@@ -15,10 +15,9 @@ import librosa
 import numpy as np
 import torch
 
-from mia_lib.experiment import choose_device
 from mia_lib.features import compute
 from mia_lib.features.compute import extract
-from mia_lib.process import tune
+from mia_lib.support.device import choose_device, tune
 
 SIZES = (1, 4, 8, 16, 32, 64, 128, 512)
 SECONDS, RATE, HOP = 3, 16_000, 512

@@ -19,12 +19,12 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from mia_lib.experiment import choose_device
-from mia_lib.job import Job, TrainingConfig
-from mia_lib.memory import footprint
 from mia_lib.models import MODELS
-from mia_lib.objectives import Objective
-from mia_lib.training import train_job
+from mia_lib.support.device import choose_device
+from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.objective import Objective
+from mia_lib.training.parts import footprint
+from mia_lib.training.train import train_job
 
 FRAMES, BATCH = 94, 32
 SPANS = 25, 75  # steps of two runs whose difference is the time of a step

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mia_lib.signals import Signals
+from mia_lib.signals.signals import Signals
 
 
 def art_lr(shadows: Signals, target: Signals) -> np.ndarray:

@@ -23,14 +23,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from mia_lib.experiment import Experiment, choose_device
 from mia_lib.features.compute import extract
-from mia_lib.job import TrainingConfig
-from mia_lib.objectives import batch_schedule
-from mia_lib.process import tune
-from mia_lib.references import References
-from mia_lib.replay import WARM, recorded
-from mia_lib.training import feature_statistics, train_models
+from mia_lib.studies.reference import References
+from mia_lib.studies.shadow import Experiment
+from mia_lib.support.device import choose_device, tune
+from mia_lib.training.cuda_graph import WARM, recorded
+from mia_lib.training.job import TrainingConfig
+from mia_lib.training.objective import batch_schedule
+from mia_lib.training.train import feature_statistics, train_models
 
 BATCH, RATE = 32, 1e-3
 

@@ -12,7 +12,7 @@ from mia_lib.corpora.synthesis.distractors import DISTRACTORS
 from mia_lib.corpora.synthesis.espeak import Delivery, synthesiser
 from mia_lib.corpora.synthesis.rooms import DEGREES, ROOMS, impulse_responses
 from mia_lib.corpora.synthesis.sentences import draw_sentence
-from mia_lib.errors import UsageError
+from mia_lib.support.errors import UsageError
 
 
 def row(name: str) -> Utterance:

@@ -9,7 +9,7 @@ from trees import VOICES_COLUMNS, folder_tree, librispeech_tree, tone, voices_ro
 
 from mia_lib.corpora import CORPORA, open_corpus
 from mia_lib.corpora.base import COLUMNS, utterances
-from mia_lib.errors import MiaError, UsageError
+from mia_lib.support.errors import MiaError, UsageError
 
 
 def test_every_corpus_is_listed_by_name():

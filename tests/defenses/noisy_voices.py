@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from mia_lib.job import Job, TrainingConfig
-from mia_lib.signals import query_models
-from mia_lib.statistics import statistics
-from mia_lib.trained import TrainedModels
+from mia_lib.signals.query import query_models
+from mia_lib.signals.statistics import statistics
+from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.trained import TrainedModels
 
 
 def toy(classes=(4, 6, 5), n=48, voice=0.5, dtype=torch.float64, **config) -> Job:

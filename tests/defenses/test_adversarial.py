@@ -18,10 +18,11 @@ from mia_lib.defenses.adversarial_regularisation import (
 )
 from mia_lib.defenses.base import Defense, make_defense
 from mia_lib.defenses.pgd import PGD, worst_neighbours
-from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
-from mia_lib.objectives import Batch, cross_entropy
-from mia_lib.training import train_job
+from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.training.batch import Batch
+from mia_lib.training.objective import cross_entropy
+from mia_lib.training.train import train_job
 
 BOTH = [AdversarialRegularisation, PGD]
 
@@ -67,7 +68,7 @@ def test_a_sweep_in_one_stack_ends_where_each_strength_ends_alone(defense):
 
 @pytest.mark.parametrize("defense", BOTH)
 def test_a_killed_run_resumes_to_the_same_end(defense, tmp_path, monkeypatch):
-    monkeypatch.setattr("mia_lib.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("mia_lib.training.train.CHECKPOINT_SECONDS", 0.0)
     job = toy(epochs=2)
     resuming = replace(job, checkpoint=tmp_path / "checkpoint.safetensors")
 

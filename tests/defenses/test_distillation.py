@@ -16,21 +16,22 @@ from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from mia_lib.defenses import teaching
+from mia_lib.defenses import teacher_student as teaching
 from mia_lib.defenses.base import Defense, defense_modules, make_defense
 from mia_lib.defenses.distillation import Distillation, HotCrossEntropy
 from mia_lib.defenses.dmp import DMP
 from mia_lib.defenses.selena import Selena, left_out
-from mia_lib.defenses.teaching import SoftLabels, ask, distillation_loss, mean_posteriors, teacher_seeds
-from mia_lib.errors import MiaError, UsageError
-from mia_lib.job import Job, TrainingConfig
-from mia_lib.objectives import Batch, Objective, cross_entropy
-from mia_lib.references import References
-from mia_lib.settings import resolve
-from mia_lib.signals import query_models
-from mia_lib.stack import Stack
-from mia_lib.statistics import statistics
-from mia_lib.trained import TrainedModels
+from mia_lib.signals.query import query_models
+from mia_lib.signals.statistics import statistics
+from mia_lib.studies.pool import Stack
+from mia_lib.studies.reference import References
+from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.settings import resolve
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.objective import Objective, cross_entropy
+from mia_lib.training.teaching import SoftLabels, ask, distillation_loss, mean_posteriors, teacher_seeds
+from mia_lib.training.trained import TrainedModels
 
 NAMES = ("distillation", "dmp", "selena")
 SPEAKERS, SOURCES, CUTS, FRAMES, BINS = 5, 12, 2, 64, 4
@@ -293,7 +294,7 @@ def test_a_run_killed_between_the_stages_goes_on_with_the_students(name, tmp_pat
 
 
 def test_a_teacher_killed_in_training_resumes_from_its_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr("mia_lib.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("mia_lib.training.train.CHECKPOINT_SECONDS", 0.0)
     job = tiny(config=TrainingConfig(epochs=4, batch_size=8), checkpoint=tmp_path / "checkpoint.safetensors")
     steps = []
 

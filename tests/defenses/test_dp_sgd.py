@@ -7,6 +7,7 @@ import pytest
 import torch
 from defenses.noisy_voices import alone, largest_difference, leak_and_accuracy, toy
 
+from mia_lib.defenses.accounting import epsilon
 from mia_lib.defenses.base import Defense, make_defense
 from mia_lib.defenses.dp_sgd import (
     DPSGD,
@@ -16,12 +17,12 @@ from mia_lib.defenses.dp_sgd import (
     poisson_schedule,
     sampling_rate,
 )
-from mia_lib.errors import MiaError, UsageError
 from mia_lib.models import MODELS
-from mia_lib.objectives import Batch, cross_entropy
-from mia_lib.privacy import epsilon
-from mia_lib.trained import TrainedModels
-from mia_lib.training import feature_statistics, train_job
+from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.training.batch import Batch
+from mia_lib.training.objective import cross_entropy
+from mia_lib.training.train import feature_statistics, train_job
+from mia_lib.training.trained import TrainedModels
 
 INF = float("inf")
 
@@ -173,7 +174,7 @@ def test_a_sweep_in_one_stack_ends_where_each_strength_ends_alone():
 
 
 def test_a_killed_run_resumes_to_the_same_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("mia_lib.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("mia_lib.training.train.CHECKPOINT_SECONDS", 0.0)
     job = toy(epochs=2)
     resuming = replace(job, checkpoint=tmp_path / "checkpoint.safetensors")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mia_lib.defenses.adversarial_regularisation import inference_gain, regularised_loss
-from mia_lib.objectives import cross_entropy
+from mia_lib.training.objective import cross_entropy
 
 FOLDER = Path(os.environ.get("MIA_GOLDEN", Path(__file__).resolve().parents[3] / "shared" / "golden"))
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no golden vectors here: MIA_GOLDEN names their folder")

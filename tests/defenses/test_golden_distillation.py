@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mia_lib.defenses.distillation import HotCrossEntropy
-from mia_lib.defenses.teaching import distillation_loss
+from mia_lib.training.teaching import distillation_loss
 
 FOLDER = Path(os.environ.get("MIA_GOLDEN", Path(__file__).resolve().parents[3] / "shared" / "golden"))
 CLOSE = dict(atol=1e-11, rtol=1e-9)

@@ -8,10 +8,8 @@ import pytest
 import torch
 
 from mia_lib.defenses.hamp_output import rearranged
-from mia_lib.defenses.membership_classifier import MembershipClassifier
-from mia_lib.defenses.memguard import release_probability
-from mia_lib.defenses.memguard_noise import classify, descent, search
-from mia_lib.defenses.posteriors import log_posteriors
+from mia_lib.defenses.memguard import MembershipClassifier, classify, descent, release_probability, search
+from mia_lib.defenses.output import log_posteriors
 from mia_lib.defenses.rank_reciprocal import by_rank
 from mia_lib.defenses.rounding import rounded
 from mia_lib.defenses.top_k import renormalised, zeroed

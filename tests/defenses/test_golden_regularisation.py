@@ -9,7 +9,7 @@ import torch
 
 from mia_lib.defenses.hamp import hamp_loss, soft_labels, top_target
 from mia_lib.defenses.relaxloss import flattened_targets, relaxed_loss
-from mia_lib.objectives import cross_entropy, soft_cross_entropy
+from mia_lib.training.objective import cross_entropy, soft_cross_entropy
 
 FOLDER = Path(os.environ.get("MIA_GOLDEN", Path(__file__).resolve().parents[3] / "shared" / "golden"))
 CLOSE = dict(atol=1e-11, rtol=1e-9)

@@ -9,13 +9,19 @@ from sklearn.metrics import roc_auc_score
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.defenses.base import Answers, make_defense
-from mia_lib.defenses.membership_classifier import MembershipClassifier, fit_classifiers
-from mia_lib.defenses.memguard import noisy_log_posteriors, release_probability
-from mia_lib.defenses.memguard_noise import classify, descent, search
-from mia_lib.defenses.posteriors import log_posteriors
-from mia_lib.errors import UsageError
-from mia_lib.references import References
-from mia_lib.signals import Signals
+from mia_lib.defenses.memguard import (
+    MembershipClassifier,
+    classify,
+    descent,
+    fit_classifiers,
+    noisy_log_posteriors,
+    release_probability,
+    search,
+)
+from mia_lib.defenses.output import log_posteriors
+from mia_lib.signals.signals import Signals
+from mia_lib.studies.reference import References
+from mia_lib.support.errors import UsageError
 
 MODELS, N, CLASSES = 3, 600, 12
 

@@ -18,19 +18,21 @@ from mia_lib.defenses.mixup import Mixed, larger_shares
 from mia_lib.defenses.relaxloss import Relaxed, flattened_targets, relaxed_loss
 from mia_lib.defenses.spec_augment import mask, runs
 from mia_lib.defenses.weight_decay import Decayed
-from mia_lib.errors import UsageError
+from mia_lib.features.altered import COPIES
 from mia_lib.features.compute import compute_features, extract
-from mia_lib.fragments import Fragments
-from mia_lib.job import Job, TrainingConfig
+from mia_lib.fragments.augmentation import AlteredAudio, add_noise, amplify, reverberate, shift
+from mia_lib.fragments.cutting import Fragments
+from mia_lib.fragments.splits import HELD_OUT, TRAIN, Split
 from mia_lib.models import MODELS
 from mia_lib.models.layers import Dropout
-from mia_lib.objectives import Batch, Objective, cross_entropy, soft_cross_entropy
-from mia_lib.protocols import HELD_OUT, TRAIN, Split
-from mia_lib.settings import Settings
-from mia_lib.stack import Stack
-from mia_lib.stages import Cache
-from mia_lib.training import train_job
-from mia_lib.variants import COPIES, AlteredAudio, add_noise, amplify, reverberate, shift
+from mia_lib.studies.pool import Stack
+from mia_lib.support.cache import Cache
+from mia_lib.support.errors import UsageError
+from mia_lib.support.settings import Settings
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.objective import Objective, cross_entropy, soft_cross_entropy
+from mia_lib.training.train import train_job
 
 IDLE = dict.fromkeys(("weight_decay", "dropout", "label_smoothing", "mixup", "augmentation", "spec_augment",
                       "relaxloss", "hamp"), 0.0) | {"early_stopping": 1.0}  # fmt: skip
@@ -348,7 +350,7 @@ def ends_where_each_ends_alone(defenses):
 
 @pytest.mark.parametrize("name", RANDOM)
 def test_a_killed_run_resumes_to_the_same_end(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("mia_lib.training.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("mia_lib.training.train.CHECKPOINT_SECONDS", 0.0)
     path, given = tmp_path / "checkpoint.safetensors", job(epochs=3)
 
     def killed(network, features, batch):

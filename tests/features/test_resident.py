@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mia_lib.errors import MiaError
-from mia_lib.experiment import Experiment
 from mia_lib.features import FEATURES, resident
 from mia_lib.features.resident import Waveforms
+from mia_lib.studies.shadow import Experiment
+from mia_lib.support.errors import MiaError
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.nn.functional import group_norm
 
-from mia_lib.errors import UsageError
-from mia_lib.job import TrainingConfig
 from mia_lib.models import MODELS
-from mia_lib.models.layers import GroupNorm
-from mia_lib.trained import TrainedModels
-from mia_lib.training import train_models
+from mia_lib.models.norms import GroupNorm
+from mia_lib.support.errors import UsageError
+from mia_lib.training.job import TrainingConfig
+from mia_lib.training.train import train_models
+from mia_lib.training.trained import TrainedModels
 
 
 def test_it_is_torchs_group_normalisation_of_each_model():

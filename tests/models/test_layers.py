@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mia_lib.models.layers import BatchNorm, Conv1d
+from mia_lib.models.layers import Conv1d
+from mia_lib.models.norms import BatchNorm
 
 MODELS, BATCH, LENGTH, CHANNELS = 3, 5, 14, 8
 

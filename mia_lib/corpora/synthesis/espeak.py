@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mia_lib.errors import MiaError
+from mia_lib.support.errors import MiaError
 
 SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: the callback is called before espeak_Synth returns
 CHARS_UTF8 = 1

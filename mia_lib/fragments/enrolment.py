@@ -1,0 +1,45 @@
+"""Who stands for whom when persons, not fragments, are audited: each person is a few random recordings."""
+
+import numpy as np
+import pandas as pd
+
+from mia_lib.fragments.splits import HELD_OUT, UNSEEN, Split
+from mia_lib.support.errors import MiaError
+
+
+def person_codes(manifest: pd.DataFrame) -> np.ndarray:
+    """The speaker of every fragment as a number from 0, int64 [N]."""
+    return np.unique(manifest["speaker"].astype(str), return_inverse=True)[1].astype(np.int64)
+
+
+def auditable_sources(manifest: pd.DataFrame, split: Split) -> pd.DataFrame:
+    """The recordings that may represent a person: speaker, source, member, and the `count` of such recordings of the speaker.
+
+    Those of members are held out from training; non-members are the unseen speakers.
+    """
+    rows = np.isin(split.role, (HELD_OUT, UNSEEN))
+    table = manifest.loc[rows, ["speaker", "source"]].astype(str).assign(member=split.role[rows] == HELD_OUT)
+    table = table.drop_duplicates().sort_values(["speaker", "source"], ignore_index=True)
+    return table.assign(count=table.groupby("speaker")["source"].transform("size"))
+
+
+def largest_enrolment(manifest: pd.DataFrame, split: Split) -> int:
+    """The largest number of recordings that at least one member and one non-member have."""
+    counts = auditable_sources(manifest, split).groupby("member")["count"].max()
+    return int(counts.min()) if len(counts) == 2 else 0
+
+
+def enrol(manifest: pd.DataFrame, split: Split, enrolment: int, seed: int) -> np.ndarray:
+    """Membership int8 [N] under protocol `speaker` with each person represented by `enrolment` random recordings (sources).
+
+    1 for a training speaker's, 0 for an unseen speaker's, -1 for fragments that represent nobody. Persons with fewer
+    recordings are left out on both sides. Raises MiaError when a side is then empty.
+    """
+    largest = largest_enrolment(manifest, split)
+    if not 1 <= enrolment <= largest:
+        raise MiaError(f"an enrolment must be 1 to {largest} recordings, which both sides have, not {enrolment}")
+    sources = auditable_sources(manifest, split)
+    sources = sources.iloc[np.random.default_rng([seed, 16]).permutation(len(sources))]
+    chosen = sources[(sources["count"] >= enrolment) & (sources.groupby("speaker").cumcount() < enrolment)]
+    rows = manifest["source"].astype(str).isin(chosen["source"]).to_numpy()  # a source plays one part only
+    return np.where(rows, split.role == HELD_OUT, -1).astype(np.int8)

@@ -1,0 +1,226 @@
+"""Who trains on what, and who counts as a member: splits of fragments for the target and its shadow models.
+
+A split gives every fragment one role for one model. Speakers are divided first, then the source segments of each
+training speaker: everything cut from one source (all fragments of a recording and, for re-recorded corpora, all its
+recordings) falls on one side. The three membership protocols read members and non-members off the same roles.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mia_lib.support.errors import MiaError, UsageError
+
+NONE, TRAIN, HELD_OUT, UNSEEN, VALIDATION, POPULATION, REFERENCE = range(7)
+"""Roles: not used; trained on; other recordings of training speakers; speakers never seen; for early stopping; recordings
+of training speakers that no model trains on or is audited on, for the attacker to compare with; the same for the defender."""
+
+PROTOCOLS = {
+    "utterance": "members: training utterances; non-members: other utterances of the same speakers",
+    "speaker": "members: other utterances of training speakers; non-members: utterances of speakers never seen",
+    "paper": "members: training utterances; non-members: utterances of speakers never seen (arXiv 1911.01888)",
+}
+_SIDES = {"utterance": (TRAIN, HELD_OUT), "speaker": (HELD_OUT, UNSEEN), "paper": (TRAIN, UNSEEN)}
+
+TARGET_SHARE, UNSEEN_SHARE = 0.375, 0.125
+"""Share of all speakers that the target trains on, and that are its unseen speakers; the shadows get the other half."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The part that every fragment plays for one model."""
+
+    speakers: tuple[str, ...]  # the model's classes, in class order
+    role: np.ndarray  # int8 [N]
+
+    def train(self) -> np.ndarray:
+        """Indices of the fragments that the model trains on."""
+        return np.flatnonzero(self.role == TRAIN)
+
+    def held_out(self) -> np.ndarray:
+        """Indices of other recordings of the same speakers: the test set."""
+        return np.flatnonzero(self.role == HELD_OUT)
+
+    def labels(self, manifest: pd.DataFrame) -> np.ndarray:
+        """Class of every fragment for this model, int64 [N]; -1 where the speaker is not one of its classes."""
+        return pd.Index(self.speakers).get_indexer(manifest["speaker"].astype(str)).astype(np.int64)
+
+
+def split_sources(manifest: pd.DataFrame, speakers: list[str], share: float, rng: np.random.Generator) -> np.ndarray:
+    """Mask [N] of the fragments of a random `share` of each speaker's source segments (at least one in and one out)."""
+    chosen: list[str] = []
+    of_speaker = manifest[manifest["speaker"].isin(speakers)].groupby("speaker", observed=True)["source"].unique()
+    for speaker in sorted(speakers):
+        sources = sorted(of_speaker[speaker])
+        if len(sources) < 2:
+            raise MiaError(f"speaker {speaker!r} has only one utterance, so it cannot both train and test a model")
+        count = min(max(round(share * len(sources)), 1), len(sources) - 1)
+        chosen += list(rng.permutation(sources)[:count])
+    return manifest["source"].isin(chosen).to_numpy()
+
+
+def make_split(
+    manifest: pd.DataFrame,
+    speakers: list[str],
+    unseen: list[str],
+    share: float,
+    rng: np.random.Generator,
+    validation_share: float = 0.0,
+) -> Split:
+    """One model's split: `share` of the sources of `speakers` train, the rest are held out; `unseen` stay unseen.
+
+    With `validation_share`, that share of the training sources is set aside for early stopping: neither trained on nor
+    audited.
+    """
+    role = np.full(len(manifest), NONE, dtype=np.int8)
+    mine = manifest["speaker"].isin(speakers).to_numpy()
+    training = mine & split_sources(manifest, speakers, share, rng)
+    role[mine] = HELD_OUT
+    role[training] = TRAIN
+    if validation_share:
+        kept = split_sources(manifest[training], speakers, 1 - validation_share, rng)
+        role[np.flatnonzero(training)[~kept]] = VALIDATION
+    role[manifest["speaker"].isin(unseen).to_numpy()] = UNSEEN
+    return Split(tuple(sorted(speakers)), role)
+
+
+def set_reference_aside(manifest: pd.DataFrame, split: Split, share: float, seed: int) -> Split:
+    """The split with that share of each speaker's held-out sources as REFERENCE: at least one of two or more.
+
+    For defenses that need data which the model does not train on; these fragments are then not audited.
+    """
+    held_out, role = split.role == HELD_OUT, split.role.copy()
+    counts = manifest[held_out].groupby("speaker", observed=True)["source"].nunique()
+    speakers = counts.index[counts > 1].astype(str).tolist()
+    taken = split_sources(manifest[held_out], speakers, share, np.random.default_rng([seed, 14]))
+    role[np.flatnonzero(held_out)[taken]] = REFERENCE
+    return Split(split.speakers, role)
+
+
+def shadow_attack_splits(
+    manifest: pd.DataFrame, shadows: int, share: float, seed: int, validation_share: float = 0.0
+) -> tuple[Split, list[Split]]:
+    """The target's split and the splits of its shadow models, which share no speaker with it.
+
+    The speakers fall into target speakers, target-unseen speakers and a pool for the shadows; each shadow model divides
+    the pool anew into training and unseen speakers, and draws its own training utterances.
+    """
+    rng = np.random.default_rng([seed, 1])
+    speakers = [str(s) for s in rng.permutation(sorted(manifest["speaker"].astype(str).unique()))]
+    unseen = max(1, round(UNSEEN_SHARE * len(speakers)))
+    trained = max(2, round(TARGET_SHARE * len(speakers)))
+    if len(speakers) < trained + unseen + 3:
+        raise MiaError(
+            f"{len(speakers)} speakers are too few for a target and its shadow models: at least 6 are needed"
+        )
+    pool = speakers[trained + unseen :]
+    target = make_split(
+        manifest, speakers[:trained], speakers[trained : trained + unseen], share, rng, validation_share
+    )
+    pool_unseen = max(1, round(len(pool) * unseen / (trained + unseen)))
+    splits = []
+    for k in range(shadows):
+        rng = np.random.default_rng([seed, 2, k])
+        order = [str(s) for s in rng.permutation(sorted(pool))]
+        splits.append(make_split(manifest, order[pool_unseen:], order[:pool_unseen], share, rng, validation_share))
+    return target, splits
+
+
+def lab41_splits(manifest: pd.DataFrame, shadows: int, seed: int, validation_share: float = 0.0):
+    """The paper's own LibriSpeech split (Lab41/cyphercat); returns the target's split and the shadows'.
+
+    125 speakers of train-clean-100 for the target, 80 % of their utterances for training; its unseen speakers are the 40
+    of test-clean. 62 other speakers of train-clean-100 train the shadows, 64 are the shadows' unseen speakers.
+    """
+    rng = np.random.default_rng([seed, 1])
+    subset = manifest["subset"].astype(str)
+    clean = sorted(manifest.loc[subset == "train-clean-100", "speaker"].astype(str).unique())
+    test = sorted(manifest.loc[subset == "test-clean", "speaker"].astype(str).unique())
+    if len(clean) < 251 or len(test) < 40:
+        raise MiaError(
+            f"the split 'lab41' needs the 251 speakers of LibriSpeech train-clean-100 and the 40 of test-clean, "
+            f"but {len(clean)} and {len(test)} are there: use librispeech:train-clean-100+test-clean, or --set "
+            "split=proportional"
+        )
+    order = [str(s) for s in rng.permutation(clean)]
+    target = make_split(manifest, order[:125], test[:40], 0.8, rng, validation_share)
+    splits = [
+        make_split(manifest, order[125:187], order[187:251], 0.8, np.random.default_rng([seed, 2, k]), validation_share)
+        for k in range(shadows)
+    ]
+    return target, splits
+
+
+def random_half_splits(
+    manifest: pd.DataFrame, speakers: list[str], models: int, seed: int, population_share: float = 0.0
+) -> list[Split]:
+    """Splits of `models` reference models on the same speakers: each source trains exactly half of them.
+
+    With an odd number, each source trains (models - 1)/2 or (models + 1)/2 of them. Within each speaker every model gets
+    half of the sources, to within one. With `population_share`, that share of each speaker's sources (at least one, and
+    at least two are left) is set aside from all models. For attacks that calibrate per fragment (LiRA, RMIA).
+    """
+    rng = np.random.default_rng([seed, 3])
+    mine = manifest["speaker"].isin(speakers).to_numpy()
+    member: dict[str, np.ndarray] = {}
+    for _, sources in manifest[mine].groupby("speaker", observed=True)["source"]:
+        names = rng.permutation(sorted(sources.unique()))
+        reserved = max(1, round(population_share * len(names))) if population_share else 0
+        names = names[min(reserved, max(len(names) - 2, 0)) :]
+        for pair in np.array_split(names, (len(names) + 1) // 2):
+            column = rng.permutation(models) < (models + int(rng.integers(2)) * (models % 2)) // 2
+            for name, value in zip(pair, (column, ~column), strict=False):
+                member[name] = value
+    roles = np.full((len(manifest), models), NONE, dtype=np.int8)
+    kept = mine & manifest["source"].isin(member).to_numpy()
+    roles[mine] = POPULATION
+    roles[kept] = np.where(np.stack([member[s] for s in manifest.loc[kept, "source"]]), TRAIN, HELD_OUT)
+    order = tuple(sorted(speakers))
+    return [Split(order, roles[:, k]) for k in range(models)]
+
+
+def names_speakers(protocol: str) -> bool:
+    """Whether an attacker may know which class a speaker is: not where non-members are strangers, who are none."""
+    return UNSEEN not in _SIDES[protocol]
+
+
+def membership(split: Split, protocol: str, seed: int) -> np.ndarray:
+    """Membership of every fragment under `protocol`, int8 [N]: 1 member, 0 non-member, -1 not in the audit set.
+
+    The larger side is thinned at random, so that the audit set is balanced. Raises UsageError for an unknown protocol
+    and MiaError when a side is empty.
+    """
+    if protocol not in _SIDES:
+        raise UsageError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    sides = [np.flatnonzero(split.role == role) for role in _SIDES[protocol]]
+    if not min(map(len, sides)):
+        raise MiaError(f"protocol {protocol!r} has no {'members' if not len(sides[0]) else 'non-members'} to audit")
+    rng = np.random.default_rng([seed, 4])
+    member = np.full(len(split.role), -1, dtype=np.int8)
+    for value, side in zip((1, 0), sides, strict=True):
+        member[rng.choice(side, min(map(len, sides)), replace=False)] = value
+    return member
+
+
+def audit_units(manifest: pd.DataFrame, protocol: str) -> np.ndarray:
+    """What is drawn as a whole when intervals are computed: recordings' sources (`utterance`), else speakers; str [N]."""
+    return manifest["source" if protocol == "utterance" else "speaker"].astype(str).to_numpy()
+
+
+def whole_recordings(sources: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """About `count` fragments, int64 [n], ascending: all fragments of sources drawn at random until there are enough.
+
+    sources: str [N], of every fragment, "" for those that must not be drawn. A smaller count draws some of the same.
+    """
+    names, code = np.unique(sources, return_inverse=True)
+    order = np.random.default_rng([seed, 15]).permutation(np.flatnonzero(names != ""))
+    sizes = np.bincount(code, minlength=len(names))[order]
+    chosen = order[np.cumsum(sizes) - sizes < count]
+    return np.flatnonzero(np.isin(code, chosen))
+
+
+def example_fragments(manifest: pd.DataFrame, mask: np.ndarray, count: int, seed: int = 0) -> list[int]:
+    """Rows of up to `count` fragments within `mask`, of different speakers where possible."""
+    rows = np.random.default_rng([seed, 10]).permutation(np.flatnonzero(mask))
+    return manifest.iloc[rows].drop_duplicates("speaker").index[:count].tolist()

@@ -1,0 +1,46 @@
+"""Target architectures by name, each written once for any number of models, and the base that they share."""
+
+import torch
+from torch import Tensor, nn
+
+from mia_lib.models.norms import NORMS
+from mia_lib.support.errors import UsageError
+from mia_lib.support.registry import Registry
+
+MODELS = Registry("model", "mia_lib.models")
+
+
+class StackedNetwork(nn.Module):
+    """Base of all architectures: normalises the features, runs `body`, and masks classes that a model does not have.
+
+    A subclass sets its layers in `build(models, frames, bins, classes)`, `classes` being one number per model, and maps
+    normalised features [models, batch, frames, bins] to logits [models, batch, max(classes)] in `body`. Its layers of
+    normalisation come from `normalisation`, so that they can be exchanged for ones that mix no examples.
+    """
+
+    def __init__(self, frames: int, bins: int, classes: list[int], norm: str = "batch"):
+        super().__init__()
+        if norm not in NORMS:
+            raise UsageError(f"unknown normalisation {norm!r}: choose one of {', '.join(NORMS)}")
+        self.normalisation = NORMS[norm]  # called with (models, channels)
+        self.frames, self.bins, self.classes = frames, bins, list(classes)
+        models, largest = len(classes), max(classes)
+        self.register_buffer("mean", torch.zeros(models, bins))
+        self.register_buffer("scale", torch.ones(models, bins))
+        absent = torch.arange(largest) >= torch.tensor(classes)[:, None]
+        self.register_buffer("absent", absent, persistent=False)
+        self.build(models, frames, bins, self.classes)
+
+    def initialise(self, seeds: list[int]) -> None:
+        """Draw the weights of model k from seeds[k]."""
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        for layer in self.modules():
+            if layer is not self and hasattr(layer, "initialise"):
+                layer.initialise(generators)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits [models, batch, classes] of features [models, batch, frames, bins], or of one batch for all models."""
+        models = len(self.classes)
+        x = x.expand(models, *x.shape[-3:])
+        x = (x - self.mean[:, None, None]) / self.scale[:, None, None]
+        return self.body(x).masked_fill(self.absent[:, None], -torch.inf)

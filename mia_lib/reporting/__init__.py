@@ -1,0 +1,1 @@
+"""Figures, words and the page: what people see of the records."""

@@ -1,0 +1,282 @@
+"""`index.html`: the report of a run, rendered from its records alone, in one file that needs nothing else."""
+
+import base64
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from mia_lib.evaluation import verdicts
+from mia_lib.evaluation.intervals import FEW_UNITS
+from mia_lib.evaluation.records import COLUMNS
+from mia_lib.fragments.splits import PROTOCOLS
+from mia_lib.support.files import read_json, write_atomically
+from mia_lib.support.progress import duration
+
+LABELS = {
+    "auc": "AUC",
+    "tpr_at_fpr_1e-2": "Members found at 1 % false positives",
+    "tpr_at_fpr_1e-3": "Members found at 0.1 % false positives",
+    "tpr_at_fpr_1e-3_pooled": "Members found at 0.1 % false positives, one threshold for all targets",
+    "tpr_at_fpr_0": "Members found without a false positive",
+    "balanced_accuracy": "Balanced accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "balanced_accuracy_target_threshold": "Balanced accuracy, threshold chosen on the target",
+    "precision_target_threshold": "Precision, threshold chosen on the target",
+    "recall_target_threshold": "Recall, threshold chosen on the target",
+    "audit_units": "Recordings or speakers on the smaller side",
+    "test_accuracy": "Test accuracy",
+    "train_accuracy": "Training accuracy",
+    "train_seconds": "Training time",
+    "auc_control_shuffled": "AUC, membership shuffled",
+    "auc_control_unexposed": "AUC, model that saw none of the data",
+    "balanced_accuracy_control_shuffled": "Balanced accuracy, membership shuffled",
+    "balanced_accuracy_control_unexposed": "Balanced accuracy, model that saw none of the data",
+}
+"""Metric -> how the report calls it, in the order in which it shows them; others follow by their own names."""
+DEFENSE_COLUMNS = {
+    "test accuracy": "accuracy",
+    "paper's attack": "accuracy",
+    "the same, adaptive": "accuracy",
+    "strongest AUC, utterance": "auc",
+    "strongest TPR at 0.1 % FPR": "tpr_",
+    "strongest AUC, speaker": "auc",
+}
+"""Columns of the table of defenses -> the metric as which its numbers are written."""
+RATES = ("accuracy", "precision", "recall", "tpr_")
+
+
+def write_report(run_folder: Path) -> None:
+    """Write `index.html` from `results.csv`, `run.json`, the figures and their captions, and the notebooks."""
+    results, run = read_results(run_folder / "results.csv"), read_json(run_folder / "run.json", {})
+    parameters = run.get("parameters", {})
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    page = environment.get_template("page.html").render(
+        title=f"Whose voice was it trained on? {short_name(parameters.get('corpus', ''))}".strip(),
+        run_id=run_folder.name,
+        parameters=parameters,
+        device=run.get("device", ""),
+        corpora=[corpus_section(name, rows) for name, rows in results.groupby("corpus", sort=False)],
+        figures=figures(run_folder / "figures"),
+        notebooks=[_times(name, entry) for name, entry in run.get("notebooks", {}).items()],
+        failed=sorted(path.name.removesuffix(".failed.ipynb") for path in run_folder.glob("*.failed.ipynb")),
+        facts=_facts(run),
+    )
+    write_atomically(run_folder / "index.html", page)
+
+
+def read_results(path: Path) -> pd.DataFrame:
+    """The table of a run's numbers; empty if there are none. The word `none` stays a word."""
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    table = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in ("value", "low", "high", "n")})
+    return table.astype({"corpus": str, "protocol": str, "defense": str, "attack": str, "metric": str})
+
+
+def short_name(corpus: str) -> str:
+    """A corpus name without the folders that lead to an own corpus."""
+    kind, _, place = corpus.partition(":")
+    return f"{kind}:{Path(place).name}" if kind == "folder" else corpus
+
+
+def corpus_section(name: str, rows: pd.DataFrame) -> dict:
+    """Everything that the report shows of one corpus, as text: summary, utility, a table per protocol, controls."""
+    rows = rows.assign(adaptive=rows["adaptive"].astype(str).str.lower().isin(("true", "1", "1.0")))
+    judged, rows = rows, rows[rows["defense"].isin(("none", "")) & ~rows["adaptive"]]
+    control = rows["metric"].str.contains("control")
+    utility, attacks = rows[(rows["attack"] == "none") & ~control], rows[(rows["attack"] != "none") & ~control]
+    controls = [_control(row) for row in rows[control].to_dict("records")]
+    named = {protocol: group for protocol, group in attacks.groupby("protocol")}
+    protocols = sorted(named, key=_position)
+    strongest = [strongest_attack(p, named[p]) for p in protocols if "auc" in set(named[p]["metric"])]
+    return {
+        "name": short_name(name),
+        "synthetic": name.startswith("demo"),
+        "summary": summary(name, utility, strongest, controls, few_units(attacks)),
+        "strongest": strongest,
+        "utility": [_cell(row) for row in sorted(utility.to_dict("records"), key=lambda row: _rank(row["metric"]))],
+        "protocols": [protocol_table(protocol, named[protocol]) for protocol in protocols],
+        "controls": control_table(controls),
+        "defenses": defense_table(judged),
+        "defense_columns": list(DEFENSE_COLUMNS),
+    }
+
+
+def defense_table(records: pd.DataFrame) -> list[dict]:
+    """One row per judged defense of a corpus, beside no defense: numbers as text, and the verdict computed from them."""
+    judged = records["adaptive"] & (records["attack"] == "lira_online") & (records["metric"] == "auc")
+    known = records[judged]["defense"].unique()
+    if set(known) <= {"none"}:
+        return []
+    table = verdicts.summary(records[records["defense"].isin(known)])
+    return [
+        {"defense": name, "claim": row["the paper says"], "verdict": row["verdict"], "by": row["by"].replace("_", " ")}
+        | {key: number(metric, row[key]) for key, metric in DEFENSE_COLUMNS.items()}
+        for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none")
+    ]
+
+
+def few_units(attacks: pd.DataFrame) -> list[str]:
+    """A sentence if some audit set holds too few speakers or recordings for its intervals to be trusted."""
+    counts = attacks[attacks["metric"] == "audit_units"].groupby("protocol")["value"].min()
+    thin = [
+        f"{protocol} ({int(counts[protocol])})" for protocol in sorted(counts[counts < FEW_UNITS].index, key=_position)
+    ]
+    if not thin:
+        return []
+    return [
+        f"Too few to trust the intervals of protocol {', '.join(thin)}: "
+        f"they are drawn from fewer than {FEW_UNITS} recordings or speakers on one side."
+    ]
+
+
+def summary(
+    name: str, utility: pd.DataFrame, strongest: list[dict], controls: list[dict], few: Sequence[str] = ()
+) -> str:
+    """The findings on one corpus in a few sentences."""
+    measured = {row["metric"]: _cell(row) for row in utility.to_dict("records")}
+    sentences = []
+    if "test_accuracy" in measured:
+        trained = f" ({measured['train_accuracy']['value']} in training)" if "train_accuracy" in measured else ""
+        right, interval = measured["test_accuracy"]["value"], measured["test_accuracy"]["interval"]
+        sentences.append(
+            f"On {short_name(name)}, the model names the speaker of {right} {interval} of test fragments{trained}."
+        )
+    if strongest:
+        found = ", ".join(f"{row['auc']['value']} under protocol {row['protocol']}" for row in strongest)
+        sentences.append(f"The strongest attack tells members from non-members with AUC {found}.")
+    if controls:
+        passed = sum(row["verdict"] == "chance" for row in controls)
+        sentences.append(f"{passed} of {len(controls)} negative controls are at chance.")
+    sentences += few
+    if name.startswith("demo"):
+        sentences.append("The voices are synthetic.")
+    return " ".join(sentences)
+
+
+def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict:
+    """The attack with the largest AUC under one protocol: its name, its AUC and how many members it finds."""
+    best = rows.loc[rows[rows["metric"] == "auc"]["value"].idxmax()]
+    same = rows[(rows[["defense", "attack", "adaptive"]] == best[["defense", "attack", "adaptive"]]).all(axis=1)]
+    cells = {row["metric"]: _cell(row) for row in same.to_dict("records")}
+    return {"protocol": protocol, "attack": _attack(best), "auc": cells["auc"], "found": cells.get("tpr_at_fpr_1e-2")}
+
+
+def protocol_table(protocol: str, rows: pd.DataFrame) -> dict:
+    """One protocol's numbers: a row per metric, a column per attack."""
+    records = rows.to_dict("records")
+    attacks = sorted({_attack(row) for row in records})
+    cells = {(row["metric"], _attack(row)): _cell(row) for row in records}
+    table = []
+    for metric in sorted({row["metric"] for row in records}, key=_rank):
+        line = [cells.get((metric, attack)) for attack in attacks]
+        sizes = dict.fromkeys(cell["n"] for cell in line if cell and cell["n"])
+        table.append({"label": label(metric), "cells": line, "n": ", ".join(sizes), "headline": metric == "auc"})
+    return {"protocol": protocol, "meaning": PROTOCOLS.get(protocol, ""), "attacks": attacks, "rows": table}
+
+
+def control_table(controls: list[dict]) -> dict | None:
+    """The negative controls: a row per protocol and attack, a column per control."""
+    labels = list(dict.fromkeys(cell["label"] for cell in sorted(controls, key=lambda cell: cell["rank"])))
+    rows: dict[tuple[str, str], dict] = {}
+    for cell in sorted(controls, key=lambda cell: _position(cell["protocol"])):
+        rows.setdefault((cell["protocol"], cell["attack"]), {})[cell["label"]] = cell
+    lines = [
+        {"protocol": p, "attack": a, "cells": [cells.get(label) for label in labels]} for (p, a), cells in rows.items()
+    ]
+    return {"labels": labels, "rows": lines} if lines else None
+
+
+def figures(folder: Path) -> list[dict]:
+    """The figures in the order of their names: content in base64, caption, and the notebook that made it."""
+    found = []
+    for path in sorted(folder.glob("*.png")):
+        caption = path.with_suffix(".txt")
+        text = caption.read_text(encoding="utf-8").strip() if caption.exists() else path.stem
+        data = base64.b64encode(path.read_bytes()).decode()
+        found.append({"data": data, "caption": text, "origin": path.stem.partition("-")[0]})
+    return found
+
+
+def label(metric: str) -> str:
+    """What the report calls a metric; `auc_room_rm1`, a known metric with an ending, becomes `AUC, room rm1`."""
+    if metric in LABELS:
+        return LABELS[metric]
+    known = max((name for name in LABELS if metric.startswith(f"{name}_")), key=len, default="")
+    ending = metric.removeprefix(f"{known}_").replace("_", " ")
+    return f"{LABELS[known]}, {ending}" if known else ending
+
+
+def number(metric: str, value: float) -> str:
+    """A value as people read it: rates in percent with one decimal, AUC with three decimals, seconds as a duration."""
+    if value is None or math.isnan(value):
+        return "–"
+    if metric.endswith("_seconds"):
+        return duration(value)
+    if metric.startswith("auc"):
+        return f"{value:.3f}"
+    return f"{100 * value:.1f} %" if any(word in metric for word in RATES) else f"{value:,.4g}"
+
+
+def _cell(row: dict) -> dict:
+    metric, low, high = row["metric"], row["low"], row["high"]
+    known = not (pd.isna(low) or pd.isna(high) or metric.endswith("_seconds"))
+    return {
+        "rank": _rank(metric),
+        "label": label(metric),
+        "value": number(metric, row["value"]),
+        "interval": f"[{number(metric, low)}, {number(metric, high)}]".replace(" %", "") if known else "",
+        "n": "" if pd.isna(row["n"]) else f"{int(row['n']):,}",
+    }
+
+
+def _control(row: dict) -> dict:
+    """A negative control and its verdict: chance, if the interval contains one half."""
+    verdict = "no interval"
+    if not (pd.isna(row["low"]) or pd.isna(row["high"])):
+        verdict = "chance" if row["low"] <= 0.5 <= row["high"] else "not chance"
+    return _cell(row) | {"attack": _attack(row), "protocol": row["protocol"], "verdict": verdict}
+
+
+def _attack(row) -> str:
+    defended = "" if row["defense"] in ("none", "") else f" against {row['defense']}"
+    adaptive = " (adaptive)" if str(row["adaptive"]).lower() in ("true", "1", "1.0") else ""
+    return f"{row['attack']}{defended}{adaptive}"
+
+
+def _rank(metric: str) -> tuple[int, str]:
+    order = list(LABELS)
+    return (order.index(metric) if metric in LABELS else len(order), metric)
+
+
+def _position(protocol: str) -> int:
+    """Protocols are shown in the order in which the project introduces them."""
+    return (*PROTOCOLS, protocol).index(protocol)
+
+
+def _times(name: str, entry: dict) -> dict:
+    """A notebook's wall time and its three longest computed stages."""
+    computed = [stage for stage in entry.get("stages", []) if not stage.get("cached")]
+    longest = sorted(computed, key=lambda stage: -stage["seconds"])[:3]
+    stages = ", ".join(f"{stage['stage']} {duration(stage['seconds'])}" for stage in longest)
+    return {"name": name, "seconds": duration(entry.get("seconds") or 0), "stages": stages or "all from the cache"}
+
+
+def _facts(run: dict) -> dict[str, dict]:
+    """The request, the data, the settings and the versions: title -> name -> value."""
+    data = {name: value for name, value in run.get("data", {}).items() if not isinstance(value, list)}
+    code = run.get("versions", {}) | {"commit": run.get("commit"), "peak memory (MB)": run.get("peak_memory_mb")}
+    facts = {
+        "Parameters": run.get("parameters", {}),
+        "Settings": run.get("settings", {}),
+        "Data": data,
+        "Versions": code,
+    }
+    return {
+        title: {name: value for name, value in part.items() if value not in (None, "")} for title, part in facts.items()
+    }

@@ -1,0 +1,1 @@
+"""The notebooks: what each starts with, and how all are run in order."""

@@ -1,0 +1,82 @@
+"""Executes one notebook with papermill in a kernel of this very Python; a failure is told in a few lines."""
+
+import contextlib
+import logging
+import re
+import shutil
+from pathlib import Path
+
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+
+from mia_lib.series.notebooks import Notebook
+from mia_lib.support.console import INDENT, Console
+
+
+class CellFailure(Exception):
+    """A notebook did not run to its end; the message shows where and why in a few lines."""
+
+
+class OwnKernelManager(AsyncKernelManager):
+    """Starts kernels of the running interpreter, whatever kernels are registered, and talks to them encrypted."""
+
+    transport_encryption = "auto"
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        return KernelSpec(**get_kernel_dict())
+
+
+def execute(notebook: Notebook, run_folder: Path, parameters: dict, console: Console) -> None:
+    """Run a notebook to `<run_folder>/NN_name.ipynb`; a failed one stays as `NN_name.failed.ipynb` (CellFailure).
+
+    Earlier results of the same notebook are removed first, so that old and new numbers are never mixed.
+    """
+    _forget(notebook.name, run_folder)
+    running = run_folder / f".{notebook.name}.running.ipynb"
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its errors are raised as well
+    try:
+        with console.follow():
+            papermill.execute_notebook(
+                _literal(notebook.path),
+                _literal(running),
+                parameters,
+                progress_bar=False,
+                cwd=notebook.path.parent,
+                kernel_name="python3",
+                language="python",
+                kernel_manager_class=OwnKernelManager,
+                shutdown_kernel="immediate",  # all it made is on disk by then, and Ctrl-C should not wait
+            )
+        running.replace(run_folder / f"{notebook.name}.ipynb")
+    except (papermill.PapermillExecutionError, RuntimeError) as error:  # RuntimeError: the kernel is dead
+        kept = run_folder / f"{notebook.name}.failed.ipynb"
+        with contextlib.suppress(FileNotFoundError):
+            running.replace(kept)
+        raise CellFailure(_explain(error, kept)) from error
+    finally:
+        running.unlink(missing_ok=True)
+
+
+def _forget(name: str, run_folder: Path) -> None:
+    shutil.rmtree(run_folder / "parts" / name, ignore_errors=True)
+    copies = [run_folder / f"{name}{ending}" for ending in (".ipynb", ".failed.ipynb")]
+    for old in [*(run_folder / "figures").glob(f"{name}-*"), *copies]:
+        old.unlink(missing_ok=True)
+
+
+def _literal(path: Path) -> str:
+    """A path as papermill wants it, which takes braces for its own placeholders."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _explain(error: Exception, kept: Path) -> str:
+    """The failing cell, its first lines and its error."""
+    if not isinstance(error, papermill.PapermillExecutionError):
+        return f"{INDENT}the kernel died: {str(error).splitlines()[0]} (is there enough memory?)"
+    source = [line for line in error.source.splitlines() if line.strip()][:4]
+    message = re.sub(r"\x1b\[[0-9;]*m", "", f"{error.ename}: {error.evalue}").splitlines()[:4]
+    lines = [f"failed in cell [{error.exec_count}] of {kept.name}:", *(f"    {line[:110]}" for line in source)]
+    return "\n".join(INDENT + line for line in [*lines, *(line[:400] for line in message)])

@@ -1,0 +1,51 @@
+"""Every name that a user can type, with one line on each: what `python -m mia_lib list` prints."""
+
+import dataclasses
+import inspect
+import re
+
+from mia_lib.attacks import ATTACKS
+from mia_lib.corpora import CORPORA
+from mia_lib.defenses import DEFENSES
+from mia_lib.features import FEATURES
+from mia_lib.fragments.splits import PROTOCOLS
+from mia_lib.models import MODELS
+from mia_lib.series.notebooks import find_notebooks
+from mia_lib.support.errors import MiaError
+from mia_lib.support.settings import PROFILES, Settings
+
+
+def sections() -> dict[str, dict[str, str]]:
+    """Section -> name -> its one-line description; sections that hold nothing are left out."""
+    known = {
+        "corpora": CORPORA.describe(),
+        "features": FEATURES.describe(),
+        "models": MODELS.describe(),
+        "attacks": ATTACKS.describe(),
+        "defenses": DEFENSES.describe(),
+        "protocols": dict(PROTOCOLS),
+        "profiles": {name: _changes(values) for name, values in PROFILES.items()},
+        "notebooks": _notebooks(),
+        "settings": settings(),
+    }
+    return {title: entries for title, entries in known.items() if entries}
+
+
+def settings() -> dict[str, str]:
+    """Setting -> its type, its default, and the comment beside it in the code."""
+    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(Settings), flags=re.MULTILINE))
+    return {
+        field.name: f"{field.type.__name__} = {field.default}".ljust(22) + comments.get(field.name, "")
+        for field in dataclasses.fields(Settings)
+    }
+
+
+def _changes(values: dict) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items()) or "the defaults of the settings"
+
+
+def _notebooks() -> dict[str, str]:
+    try:
+        return {notebook.name: notebook.title for notebook in find_notebooks()}
+    except MiaError:
+        return {}

@@ -1,0 +1,75 @@
+"""The records of a run: what the notebooks left under `parts/`, merged into `results.csv` and `run.json`."""
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from mia_lib.evaluation.records import COLUMNS, IDENTITY
+from mia_lib.series.notebooks import NOTEBOOKS
+from mia_lib.support.files import read_json, write_atomically
+
+PACKAGES = ("mia-lib", "torch", "torchaudio", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "papermill")
+
+
+def merge_results(run_folder: Path) -> None:
+    """Write `results.csv`: the rows of all parts, exact duplicates dropped, sorted; numbers keep their digits."""
+    import pandas as pd
+
+    parts = sorted((run_folder / "parts").glob("*/results.csv"))
+    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in parts]
+    table = pd.concat([pd.DataFrame(columns=COLUMNS), *tables])[COLUMNS].drop_duplicates()
+    table = table.sort_values([*IDENTITY, "metric"], kind="stable")
+    write_atomically(run_folder / "results.csv", table.to_csv(index=False, lineterminator="\n"))
+
+
+def write_run(run_folder: Path, header: dict) -> None:
+    """Write `run.json`: `header` (parameters, settings, data), and per finished notebook its times and its context."""
+    notebooks = {}
+    for state in sorted((run_folder / "parts").glob("*/state.json")):
+        notebooks[state.parent.name] = {
+            "seconds": read_json(state, {}).get("seconds"),
+            "stages": read_json(state.parent / "stages.json", []),
+            "context": read_json(state.parent / "context.json", {}),
+        }
+    contexts = [notebook["context"] for notebook in notebooks.values()]
+    record = header | {
+        "device": next((c["device"] for c in contexts if "device" in c), header["parameters"]["device"]),
+        "versions": versions(),
+        "commit": commit(),
+        "peak_memory_mb": max(peak_memory(), read_json(run_folder / "run.json", {}).get("peak_memory_mb", 0)),
+        "notebooks": notebooks,
+    }
+    write_atomically(run_folder / "run.json", json.dumps(record, indent=1, default=str))
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the machine's system and of the packages that decide the numbers."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The git commit of the code, with `-dirty` if files differ from it; None outside a checkout."""
+    command = ["git", "-C", str(NOTEBOOKS.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def peak_memory() -> int:
+    """The largest resident size in MB of this process and the kernels that ended; 0 on Windows, which does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return largest // (1_000_000 if sys.platform == "darwin" else 1000)

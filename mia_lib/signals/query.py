@@ -1,0 +1,31 @@
+"""Asks a stack of models about fragments."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mia_lib.support.device import CHUNK_VALUES, tune
+from mia_lib.support.progress import progress
+
+if TYPE_CHECKING:
+    from mia_lib.models.network import StackedNetwork
+
+
+def query_models(network: "StackedNetwork", features: torch.Tensor, device: str | torch.device = "cpu") -> np.ndarray:
+    """Logits of every model on every fragment, float32 [models, N, classes]; `features` is [N, frames, bins].
+
+    Every fragment is answered by itself (normalisation in evaluation mode), in chunks of bounded memory.
+    """
+    tune()
+    network = network.to(device).eval()
+    models, (n, frames, bins) = len(network.classes), features.shape
+    size = max(1, CHUNK_VALUES // (models * frames * bins))
+    dtype = network.mean.dtype
+    out = np.empty((models, n, max(network.classes)), dtype=np.float32)
+    with torch.no_grad(), progress(f"query {models} models", n, "fragment") as bar:
+        for start in range(0, n, size):
+            batch = features[start : start + size].to(device, dtype)
+            out[:, start : start + size] = network(batch).float().cpu().numpy()
+            bar.update(len(batch))
+    return out

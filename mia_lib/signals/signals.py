@@ -1,0 +1,170 @@
+"""Signals: what models answer on fragments. The border between whoever owns a model and whoever attacks it.
+
+Attacks see these arrays only, so a saved array from anybody's model is attacked by the same code as the tutorial's.
+"""
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from mia_lib.signals.statistics import Statistics, confidence, statistics
+from mia_lib.support.errors import MiaError
+
+
+def _check_logits(logits: np.ndarray) -> None:
+    """Raise MiaError unless every fragment of logits [K, N, C] has a finite one and none is NaN or +inf."""
+    for rows in logits:
+        largest = rows.max(-1, initial=-np.inf)  # NaN where any is
+        if np.isnan(largest).any() or np.isposinf(largest).any():
+            raise MiaError("logits hold values that are not numbers (NaN or infinite)")
+        if np.isneginf(largest).any():
+            raise MiaError("some fragments have no finite logit")
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Answers of K models on N fragments, and what is known of those fragments.
+
+    logits: float [K, N, C], -inf for classes that a model does not have. labels: int64 [K, N], the fragment's class, -1 if
+    its speaker is none of the model's. member: int8 [K, N], 1 member, 0 non-member, -1 not in that model's audit set.
+    aligned: the models know the same speakers, and a column is the same fragment for all of them and for the target: what
+    attacks need that compare a fragment with itself. population: bool [N], fragments that no model trained on and that
+    the attacker knows as such.
+
+    What not everybody has, None without it: person, int64 [N], whose voice the attacker takes a fragment to be; inputs,
+    float [N, D], a description of each fragment that does not depend on any model; copies, float [Q, K, N, C], answers
+    to Q altered versions of each fragment; internals, float [K, N, W], what only the owner of a model can read.
+    Raises MiaError when shapes disagree or values are not what they should be.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    member: np.ndarray
+    aligned: bool = False
+    population: np.ndarray | None = None
+    person: np.ndarray | None = None
+    inputs: np.ndarray | None = None
+    copies: np.ndarray | None = None
+    internals: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.logits.ndim != 3:
+            raise MiaError(f"logits must have the axes models, fragments, classes, not the shape {self.logits.shape}")
+        shape = self.logits.shape[:2]
+        for name, wanted, found in (
+            ("labels", shape, self.labels.shape),
+            ("member", shape, self.member.shape),
+            ("population", shape[1:], shape[1:] if self.population is None else self.population.shape),
+            ("person", shape[1:], shape[1:] if self.person is None else self.person.shape),
+            ("inputs", shape[1:], shape[1:] if self.inputs is None else self.inputs.shape[:1]),
+            ("copies", self.logits.shape, self.logits.shape if self.copies is None else self.copies.shape[1:]),
+            ("internals", shape, shape if self.internals is None else self.internals.shape[:2]),
+        ):
+            if wanted != found:
+                raise MiaError(f"{name} must have the shape {wanted}, as the logits have, not {found}")
+        for values in (self.logits, *([] if self.copies is None else self.copies)):
+            _check_logits(values)
+        for name, extra in (("inputs", self.inputs), ("internals", self.internals)):
+            if extra is not None and not np.isfinite(extra).all():
+                raise MiaError(f"{name} hold values that are not finite numbers")
+        if not np.isin(self.member, (-1, 0, 1)).all():
+            raise MiaError("member must hold 1 (member), 0 (non-member) and -1 (not audited) only")
+        if self.labels.min(initial=-1) < -1 or self.labels.max(initial=-1) >= self.logits.shape[2]:
+            raise MiaError(f"labels must lie between -1 and {self.logits.shape[2] - 1}")
+        if self.population is not None:
+            if self.population.dtype != bool:
+                raise MiaError("population must be a mask of true and false")
+            if (self.member[:, self.population] >= 0).any():
+                raise MiaError("fragments of the population must not be audited (their member must be -1)")
+
+    @classmethod
+    def from_posteriors(cls, posteriors: np.ndarray, labels: np.ndarray, member: np.ndarray, **options) -> "Signals":
+        """Signals of a model that gives posteriors [K, N, C]; raises MiaError unless they are >= 0 and sum to one."""
+        posteriors = np.asarray(posteriors, dtype=np.float64)
+        if np.isnan(posteriors).any():
+            raise MiaError("posteriors hold values that are not numbers (NaN)")
+        if (posteriors < 0).any() or np.abs(posteriors.sum(-1) - 1).max(initial=0) > 1e-3:
+            raise MiaError("posteriors must be at least 0 and sum to one over the classes")
+        with np.errstate(divide="ignore"):
+            return cls(np.log(posteriors), labels, member, **options)
+
+    @property
+    def statistics(self) -> Statistics:
+        """Confidence, loss, entropies and top posteriors of every model and fragment, computed once."""
+        if "statistics" not in self._computed:
+            self._computed["statistics"] = statistics(self.logits, self.labels)
+        return self._computed["statistics"]
+
+    def confidence(self, temperature: float) -> np.ndarray:
+        """Logit-scaled confidence of the logits divided by a temperature, float64 [K, N]; computed once for each."""
+        if temperature not in self._computed:
+            self._computed[temperature] = confidence(self.logits, self.labels, temperature)
+        return self._computed[temperature]
+
+    @cached_property
+    def _computed(self) -> dict:
+        """What was computed of these answers, whoever is a member: shared by all signals that differ in membership only."""
+        return {}
+
+    def posteriors(self) -> np.ndarray:
+        """Softmax of the logits, float64 [K, N, C]."""
+        z = self.logits.astype(np.float64)
+        z -= z.max(-1, keepdims=True)
+        np.exp(z, out=z)
+        return z / z.sum(-1, keepdims=True)
+
+    def pick(self, models: list[int]) -> "Signals":
+        """The signals of some of the models."""
+        return self._part(np.s_[models, :])
+
+    def columns(self, fragments: np.ndarray) -> "Signals":
+        """The signals on some of the fragments, given by their numbers or a mask [N]."""
+        return self._part(np.s_[:, fragments])
+
+    def _part(self, index: tuple) -> "Signals":
+        parts = dict(logits=self.logits[index], labels=self.labels[index], member=self.member[index])
+        for name in ("population", "person", "inputs"):
+            parts[name] = None if getattr(self, name) is None else getattr(self, name)[index[1]]
+        parts["copies"] = None if self.copies is None else self.copies[:, *index]
+        parts["internals"] = None if self.internals is None else self.internals[index]
+        new = self._changed(**parts)
+        new.__dict__["_computed"] = {what: values[index] for what, values in self._computed.items()}
+        return new
+
+    def audit_only(self, audit: np.ndarray) -> "Signals":
+        """The same signals with only part of the audit sets: `audit` is a mask that broadcasts to [K, N].
+
+        A model whose audit set is empty is not used by any attack: it can play the target that the others attack.
+        """
+        return self.with_members(np.where(audit, self.member, -1).astype(self.member.dtype))
+
+    def with_members(self, member: np.ndarray) -> "Signals":
+        """The same answers under another membership, int8 [K, N]."""
+        new = self._changed(member=member)
+        new.__dict__["_computed"] = self._computed
+        return new
+
+    @cached_property
+    def unnamed(self) -> "Signals":
+        """The same answers, as seen by somebody who does not know whether speakers are among the classes: all labels are -1.
+
+        Where non-members are strangers, to know that would be to know who is a member. Internals, which were read at the
+        true class, are left out.
+        """
+        return self._changed(labels=np.full_like(self.labels, -1), internals=None)
+
+    def without(self, model: int) -> "Signals":
+        """The same signals, with nothing known of one model's membership: it is left to be attacked."""
+        return self.audit_only((np.arange(len(self.logits)) != model)[:, None])
+
+    def _changed(self, **changes) -> "Signals":
+        """A copy with other parts, made of what was checked before."""
+        new = object.__new__(Signals)
+        new.__dict__.update({f.name: getattr(self, f.name) for f in fields(self)} | changes)
+        return new
+
+    def audited(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where the audit sets are: mask [K, N], and the membership of those fragments, bool [number audited]."""
+        mask = self.member >= 0
+        return mask, self.member[mask] == 1

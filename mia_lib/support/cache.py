@@ -1,0 +1,129 @@
+"""The stage cache: every expensive result is written atomically, verified when read, and never computed twice.
+
+A stage is a folder `<name>-<key>`. The key hashes the stage's parameters, the contents that it reads, and the code that
+makes it: the module of its `build` and everything of ours that this imports (see `mia_lib.support.source`). So changed code,
+data or settings never meet an old result, and no list of modules is kept by hand. Of two processes that want one stage the
+first makes it, and the other waits for it.
+"""
+
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mia_lib.support.digests import digest, file_digest
+from mia_lib.support.errors import MiaError
+from mia_lib.support.source import code_digest
+
+MANIFEST, LOCKS = "manifest.json", ".locks"
+LEFT_OVER = 86_400  # seconds after which what a killed process left behind is removed
+
+Build = Callable[[Path, Path], None]
+"""Writes a stage's files into the first folder; the second survives a kill, for checkpoints."""
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        files = json.loads((folder / MANIFEST).read_text())["files"]
+        return all(file_digest(folder / name) == checksum for name, checksum in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def content(stage: Path, *names: str) -> str:
+    """Hex digest of what a finished stage holds, or of some of its files: what goes into the keys of stages that read it."""
+    files = json.loads((stage / MANIFEST).read_text())["files"]
+    return digest({name: files[name] for name in names or files})
+
+
+class Cache:
+    """Stages under one root folder. `timings` holds, per stage used, its name, whether it was cached, and wall seconds less
+    those of the stages that it needed: they sum up to what all took."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+        self.timings: list[dict] = []
+        self._checked: set[Path] = set()
+        self._within = 0.0  # seconds of the stages that the present one needed
+        try:
+            (self.root / LOCKS).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MiaError(f"cannot write to the outputs folder {self.root.parent}: {error.strerror}") from None
+        self._remove_left_overs()
+
+    def _remove_left_overs(self) -> None:
+        """What was begun more than a day ago and is not worked on: a stage that somebody makes is locked."""
+        for folder in self.root.glob("*.partial"):
+            try:
+                if time.time() - folder.stat().st_mtime > LEFT_OVER:
+                    with self._locked(folder.name.removesuffix(".partial"), timeout=0):
+                        shutil.rmtree(folder, ignore_errors=True)
+            except (Timeout, OSError):
+                continue
+
+    @contextmanager
+    def _locked(self, name: str, timeout: float = -1):
+        with FileLock(self.root / LOCKS / f"{name}.lock", timeout=timeout):
+            yield
+
+    def stage(self, name: str, params: dict, build: Build, uses: Iterable[object] = ()) -> Path:
+        """The folder of a finished stage, computed by `build(folder, scratch)` if it is not there or is damaged.
+
+        params: JSON-serialisable; contents that the stage reads stand there by their digests (see `content`). uses: classes
+        and functions that were looked up by name, which no import tells of: their code counts too. `build` writes its files
+        into `folder`; `scratch` survives a kill (for checkpoints) and is removed when the stage is complete.
+        """
+        started, before, self._within = time.monotonic(), self._within, 0.0
+        final = self._folder(name, params, [build, *uses])
+        cached = self._finished(final)
+        if not cached:
+            try:
+                with self._locked(final.name):
+                    cached = self._finished(final)  # by now, by another process
+                    if not cached:
+                        self._make(final, params, build)
+            except OSError as error:
+                raise MiaError(f"cannot write stage {final.name} under {self.root}: {error}") from error
+        self._checked.add(final)
+        spent = time.monotonic() - started
+        self.timings.append({"stage": name, "seconds": round(spent - self._within, 3), "cached": cached})
+        self._within = before + spent
+        return final
+
+    def _make(self, final: Path, params: dict, build: Build) -> None:
+        """Build a stage beside its place and rename it; what an earlier attempt left in its scratch is found there."""
+        if final.exists():
+            warnings.warn(f"stage {final.name} was damaged and is computed again", stacklevel=3)
+            shutil.rmtree(final)
+        begun = self.root / f"{final.name}.partial"
+        folder, scratch = begun / "folder", begun / "scratch"
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+        try:
+            build(folder, scratch)
+            files = {p.name: file_digest(p) for p in sorted(folder.iterdir())}
+            (folder / MANIFEST).write_text(json.dumps({"files": files, "params": params}, indent=1, default=str))
+            os.rename(folder, final)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            if not any(scratch.iterdir()):
+                shutil.rmtree(begun)
+        shutil.rmtree(begun, ignore_errors=True)
+
+    def _finished(self, folder: Path) -> bool:
+        return folder in self._checked or (folder.exists() and _intact(folder))
+
+    def find(self, name: str, params: dict, makers: Sequence[object]) -> Path | None:
+        """The folder of a stage that is finished and undamaged; makers: its `build`, or another of its module, and `uses`."""
+        folder = self._folder(name, params, makers)
+        return folder if self._finished(folder) else None
+
+    def _folder(self, name: str, params: dict, makers: Sequence[object]) -> Path:
+        return self.root / f"{name}-{digest([params, code_digest(makers)])}"

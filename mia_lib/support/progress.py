@@ -1,0 +1,72 @@
+"""Progress of long work: a bar in a terminal or notebook, or lines for the runner when a notebook runs under it."""
+
+import json
+import os
+import time
+from contextlib import contextmanager
+
+FILE_VARIABLE = "MIA_PROGRESS_FILE"
+"""Environment variable naming the file to which a notebook's kernel reports; set by the runner."""
+
+
+class Bar:
+    """One running task. `update` is cheap enough to call at every step."""
+
+    def __init__(self, label: str, total: int | None, unit: str):
+        self.label, self.total, self.done, self.note = label, total, 0, ""
+        self._started = self._reported = time.monotonic()
+        self._file = os.environ.get(FILE_VARIABLE)
+        self._tqdm = None
+        if not self._file:
+            from tqdm import tqdm
+
+            self._tqdm = tqdm(total=total, desc=label, unit=unit, delay=2, leave=False, dynamic_ncols=True)
+
+    def update(self, n: int = 1, note: str = "") -> None:
+        """Advance by `n`, with an optional short note such as the current loss."""
+        self.done += n
+        self.note = note or self.note
+        if self._tqdm is not None:
+            if note:
+                self._tqdm.set_postfix_str(note, refresh=False)
+            self._tqdm.update(n)
+        elif time.monotonic() - self._reported > 0.5:
+            self.report("running")
+
+    def report(self, state: str) -> None:
+        """Append one line of JSON to the runner's file."""
+        self._reported = time.monotonic()
+        line = {
+            "label": self.label,
+            "state": state,
+            "done": self.done,
+            "total": self.total,
+            "note": self.note,
+            "seconds": round(self._reported - self._started, 2),
+        }
+        with open(self._file, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def close(self, state: str) -> None:
+        if self._tqdm is not None:
+            self._tqdm.close()
+        else:
+            self.report(state)
+
+
+@contextmanager
+def progress(label: str, total: int | None = None, unit: str = "it"):
+    """Show progress of a task of `total` units while the block runs; yields a `Bar`."""
+    bar = Bar(label, total, unit)
+    state = "failed"
+    try:
+        yield bar
+        state = "done"
+    finally:
+        bar.close(state)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `8.1 s` or `3 min 20 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

@@ -1,0 +1,86 @@
+"""What a stack of models is trained on, and how: everything that one call of `train_models` needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mia_lib.models.network import StackedNetwork
+from mia_lib.training.batch import Alteration, Batch
+
+if TYPE_CHECKING:
+    from mia_lib.features.resident import Waveforms
+
+PER_MODEL = ("train", "seeds", "test", "validation", "reference")  # fields of a job with one entry for each model
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a stack is trained; `epochs` may be one number or one per model."""
+
+    model: str = "paper_mfcc"
+    epochs: int | tuple[int, ...] = 50
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "constant"  # or "cosine": to zero over each model's own steps
+    patience: int = 0  # epochs without a lower validation loss after which a model stops (0: never)
+    norm: str = "batch"  # how the network normalises, a name in `layers.NORMS`; "group" mixes no examples
+
+    def epochs_of(self, models: int) -> tuple[int, ...]:
+        """The epochs of each of so many models."""
+        return (self.epochs,) * models if isinstance(self.epochs, int) else tuple(self.epochs)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that one call of `train_models` trains on; see there. Four fields are for defenses: `reference`,
+    fragments of each model's own speakers that are neither trained on nor audited; `variants`, the features [copies, N,
+    frames, bins] of altered copies of all fragments; `groups`, int64 [N]: fragments with the same number were cut from
+    one source and must stay on one side wherever a defense divides them (None: each stands for itself); and `alterations`,
+    what is done, in this order, to the features of every batch before the objective sees them.
+    """
+
+    features: "Tensor | Waveforms"
+    labels: np.ndarray
+    train: Sequence[np.ndarray]
+    config: TrainingConfig
+    seeds: Sequence[int]
+    test: Sequence[np.ndarray] | None = None
+    validation: Sequence[np.ndarray] | None = None
+    reference: Sequence[np.ndarray] | None = None
+    variants: Tensor | None = None
+    alterations: tuple[Alteration, ...] = ()
+    groups: np.ndarray | None = None
+    device: str | torch.device = "cpu"
+    dtype: torch.dtype = torch.float32
+    checkpoint: Path | None = None
+    label: str = "train"
+
+    def heard(self, network: StackedNetwork, features: Tensor, batch: Batch) -> Tensor:
+        """A batch's features [models, batch, frames, bins] after all alterations."""
+        for alteration in self.alterations:
+            features = alteration(network, features, batch)
+        return features
+
+    def pick(self, models: Sequence[int]) -> "Job":
+        """The job of some of the models."""
+        parts = {name: getattr(self, name) for name in PER_MODEL}
+        parts = {name: None if given is None else [given[k] for k in models] for name, given in parts.items()}
+        epochs = self.config.epochs_of(len(self.train))
+        config = replace(self.config, epochs=tuple(epochs[k] for k in models))
+        return replace(self, labels=self.labels[list(models)], config=config, **parts)
+
+
+def joined(jobs: Sequence[Job]) -> Job:
+    """Jobs on the same features that differ in their models only, as one; checkpoint and label are the first's."""
+    first, parts = jobs[0], {}
+    for name in PER_MODEL:
+        given = [getattr(job, name) for job in jobs]
+        parts[name] = None if given[0] is None else [item for part in given for item in part]
+    epochs = tuple(e for job in jobs for e in job.config.epochs_of(len(job.train)))
+    labels = np.concatenate([job.labels for job in jobs])
+    return replace(first, labels=labels, config=replace(first.config, epochs=epochs), **parts)

@@ -1,0 +1,96 @@
+"""Teachers and students: answers of teachers that train first, and students that learn from these and see no label."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mia_lib.models.network import StackedNetwork
+from mia_lib.support.device import CHUNK_VALUES
+from mia_lib.training.batch import Batch
+from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.objective import Objective
+
+
+def distillation_loss(logits: Tensor, answers: Tensor, temperature: Tensor) -> Tensor:
+    """T² · KL(answers ‖ softmax(logits / T)) of each example, in nats: [models, batch].
+
+    logits: [models, batch, classes]. answers: posteriors of the same shape, softened by the same temperatures [models].
+    This is Hinton et al. (2015) with all weight on the teacher; the factor T² keeps gradients comparable between
+    temperatures. Papernot et al. (2016) leave it out, and the entropy of the answers, which moves no weight.
+    """
+    log_p = torch.log_softmax(logits / temperature[:, None, None], -1)
+    log_p = log_p.masked_fill(answers == 0, 0.0)  # -inf where a model does not have the class
+    divergence = -(answers * log_p + torch.special.entr(answers)).sum(-1)
+    return temperature[:, None] ** 2 * divergence
+
+
+def mean_posteriors(logits: Tensor, heard: Tensor, temperature: Tensor) -> Tensor:
+    """Mean of the softened posteriors of the teachers that are heard, [models, n, classes].
+
+    logits: [models, teachers, n, classes]. heard: bool [models, teachers, n], true somewhere for each fragment.
+    temperature: [models].
+    """
+    posteriors = torch.softmax(logits / temperature[:, None, None, None], -1)
+    share = heard.to(posteriors.dtype) / heard.sum(1, keepdim=True)
+    return torch.einsum("ktn,ktnc->knc", share, posteriors)
+
+
+@torch.no_grad()
+def ask(
+    network: StackedNetwork, features: Tensor, fragments: Sequence[np.ndarray], temperature: Tensor, heard: Tensor
+) -> Tensor:
+    """What the teachers of each model answer to the model's own fragments: [models, longest, classes].
+
+    network: the teachers, those of the first model first. features: [N, frames, bins]. fragments: of each model; row i
+    answers its i-th, and rows beyond its last mean nothing. temperature: [models]. heard: bool [models, teachers, N].
+    """
+    models, teachers, _ = heard.shape
+    longest = max(map(len, fragments))
+    padded = torch.from_numpy(np.stack([np.resize(own, longest) for own in fragments]).astype(np.int64))
+    size = max(1, CHUNK_VALUES // (models * teachers * network.frames * network.bins))
+    answers = []
+    for indices in padded.to(temperature.device).split(size, dim=1):
+        asked = features[indices.to(features.device)].to(temperature).repeat_interleave(teachers, 0)
+        logits = network(asked).unflatten(0, (models, teachers))
+        listened = heard.gather(2, indices[:, None].expand(-1, teachers, -1))
+        answers.append(mean_posteriors(logits, listened, temperature))
+    return torch.cat(answers, 1)
+
+
+class SoftLabels(Objective):
+    """Mean distillation loss of each model on given answers; the labels are not read."""
+
+    def __init__(self, answers: Tensor, fragments: Sequence[np.ndarray], temperature: Tensor):
+        self.answers, self.fragments, self.temperature = answers, fragments, temperature
+
+    def begin(self, job: Job, network: StackedNetwork) -> None:
+        place = np.zeros((len(self.fragments), len(job.features)), np.int64)  # row of the answers for each fragment
+        for row, own in zip(place, self.fragments, strict=True):
+            row[own] = np.arange(len(own))
+        self.place = torch.from_numpy(place).to(self.answers.device)
+
+    def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        logits = network(features)
+        rows = self.place.gather(1, batch.indices)
+        answers = self.answers.gather(1, rows[..., None].expand_as(logits))
+        return distillation_loss(logits, answers, self.temperature).mean(1), logits
+
+
+def teacher_seeds(seeds: Sequence[int], teachers: int = 1) -> list[int]:
+    """A seed for each teacher, following from its model's alone: those of the first model first."""
+    return [int(word) for seed in seeds for word in np.random.SeedSequence([int(seed), 15]).generate_state(teachers)]
+
+
+def as_many_steps(job: Job, train: Sequence[np.ndarray], times: int = 1) -> TrainingConfig:
+    """The job's configuration with as many epochs as let each model do at least `times` its steps on other fragments.
+
+    train: of each model, or of several in place of each, those of the first model first.
+    """
+    epochs = np.broadcast_to(job.config.epochs, len(job.train))
+    steps = times * np.repeat(epochs * [len(own) for own in job.train], len(train) // len(job.train))
+    return replace(
+        job.config, epochs=tuple(int(-(-n // max(len(own), 1))) for n, own in zip(steps, train, strict=True))
+    )

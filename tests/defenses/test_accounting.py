@@ -1,0 +1,158 @@
+"""Epsilon, upward and downward: closed forms, published values, exact integrals, and counts worked out by hand."""
+
+import numpy as np
+import pytest
+from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
+from scipy.integrate import quad
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from mia_lib.defenses.accounting import ORDERS, epsilon, noise_multiplier, renyi_divergence
+from mia_lib.evaluation.audit import Audit
+from mia_lib.evaluation.epsilon import epsilon_lower_bound, measured_epsilon
+from mia_lib.support.errors import MiaError, UsageError
+
+
+def test_without_sampling_it_is_the_gaussian_mechanism():
+    np.testing.assert_allclose(renyi_divergence(1.0, 2.0, 3), 3 * ORDERS / 8)
+
+
+def test_the_divergence_of_order_two_by_hand():
+    assert renyi_divergence(0.1, 2.0, 1)[0] == pytest.approx(np.log(1 + 0.1**2 * (np.exp(1 / 4) - 1)))
+
+
+@pytest.mark.parametrize("rate, noise", [(0.01, 1.0), (0.3, 2.0), (0.9, 0.7)])
+def test_every_order_is_the_integral_that_defines_it(rate, noise):
+    divergence = renyi_divergence(rate, noise, 1)
+    for order in (2, 5, 20):
+        moment = quad(lambda z, a=order: np.exp(norm.logpdf(z, 0, noise)
+                      + a * np.log1p(rate * np.expm1((2 * z - 1) / (2 * noise**2)))), -20, 60, limit=500)[0]  # fmt: skip
+        assert divergence[order - 2] == pytest.approx(np.log(moment) / (order - 1), rel=1e-6)
+
+
+def test_the_published_example_of_abadi_et_al():
+    divergence = renyi_divergence(0.01, 4.0, 10_000)
+    moments_accountant = (divergence + np.log(1e5) / (ORDERS - 1)).min()  # the conversion of that paper
+    assert moments_accountant == pytest.approx(1.26, abs=0.005)
+    assert 0.9 < epsilon(0.01, 4.0, 10_000, 1e-5) < moments_accountant
+
+
+def exact_gaussian_epsilon(noise, delta):
+    """Balle and Wang 2018, theorem 8, for one noisy sum that holds everybody."""
+
+    def excess(e):
+        a, b = 1 / (2 * noise), e * noise
+        return norm.cdf(a - b) - np.exp(e + norm.logcdf(-a - b)) - delta
+
+    return brentq(excess, 0, 200)
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.0, 3.0])
+def test_the_promise_is_above_the_exact_epsilon_and_near_it(noise):
+    exact, ours = exact_gaussian_epsilon(noise, 1e-5), epsilon(1.0, noise, 1, 1e-5)
+    assert exact < ours < 1.15 * exact
+
+
+def test_a_sampled_step_is_promised_no_less_than_the_exact_delta():
+    rate, noise = 0.2, 1.0
+    e = epsilon(rate, noise, 1, 1e-3)
+
+    def excess(z):
+        inside = (1 - rate) * norm.pdf(z, 0, noise) + rate * norm.pdf(z, 1, noise)
+        return max(inside - np.exp(e) * norm.pdf(z, 0, noise), 0)
+
+    assert 0 < quad(excess, -10, 12, limit=500)[0] < 1e-3
+
+
+@pytest.mark.parametrize("target", [0.5, 2.0, 8.0, 100.0])
+def test_the_noise_is_the_smallest_that_keeps_the_promise(target):
+    noise = noise_multiplier(target, 0.1, 300, 1e-3)
+    assert epsilon(0.1, noise, 300, 1e-3) <= target < epsilon(0.1, noise * 0.995, 300, 1e-3)
+
+
+def test_more_noise_fewer_steps_and_rarer_draws_cost_less():
+    base = epsilon(0.1, 1.0, 300, 1e-3)
+    assert max(epsilon(0.1, 1.2, 300, 1e-3), epsilon(0.1, 1.0, 200, 1e-3), epsilon(0.08, 1.0, 300, 1e-3)) < base
+
+
+def test_no_promise_no_noise_and_no_noise_no_promise():
+    assert noise_multiplier(float("inf"), 0.1, 10, 1e-3) == 0 and epsilon(0.1, 0.0, 10, 1e-3) == float("inf")
+
+
+def test_the_lower_bound_by_hand():
+    # nobody of 100 non-members accepted, all of 100 members: both rates are 0.025 ** (1 / 100) from their ends
+    tpr = 0.025 ** (1 / 100)
+    expected = np.log((tpr - 0.01) / (1 - tpr))
+    assert epsilon_lower_bound(100, 100, 0, 100, 0.01) == pytest.approx(expected)
+    wider = epsilon_lower_bound(100, 100, 0, 100, 0.01, confidence=0.999)
+    assert wider == pytest.approx(np.log((0.0005 ** (1 / 100) - 0.01) / (1 - 0.0005 ** (1 / 100)))) and wider < expected
+
+
+def test_the_mirrored_bound_finds_what_the_other_misses():
+    # every member accepted, and half of the others: only rejections prove something
+    fnr, tnr = 1 - 0.025 ** (1 / 1000), 1 - 0.53145  # 0.975 quantile of Beta(501, 500) is 0.53145
+    assert epsilon_lower_bound(1000, 1000, 500, 1000, 0.0) == pytest.approx(np.log(tnr / fnr), abs=1e-3)
+
+
+def test_an_attack_at_chance_proves_nothing():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        assert epsilon_lower_bound(int(rng.binomial(200, 0.3)), 200, int(rng.binomial(200, 0.3)), 200, 0.001) < 0.25
+    assert epsilon_lower_bound(30, 100, 30, 100, 0) == 0 and epsilon_lower_bound(0, 100, 100, 100, 0) == 0
+
+
+def test_the_lower_bound_holds_for_a_mechanism_whose_epsilon_is_known():
+    # randomised response: an honest answer with chance e / (1 + e) at epsilon 1, the best attack says what it hears
+    rng, honest, bounds = np.random.default_rng(1), np.e / (1 + np.e), []
+    for _ in range(200):
+        hits, alarms = rng.binomial(2000, honest), rng.binomial(2000, 1 - honest)
+        bounds.append(epsilon_lower_bound(int(hits), 2000, int(alarms), 2000, 0.0))
+    assert np.mean(np.array(bounds) > 1) < 0.05 and np.mean(bounds) > 0.8
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: epsilon(0.0, 1.0, 1, 0.1),
+        lambda: epsilon(1.1, 1.0, 1, 0.1),
+        lambda: epsilon(0.5, -1.0, 1, 0.1),
+        lambda: epsilon(0.5, 1.0, 1, 0.0),
+        lambda: noise_multiplier(0.0, 0.5, 1, 0.1),
+        lambda: noise_multiplier(float("nan"), 0.5, 1, 0.1),
+        lambda: epsilon_lower_bound(3, 2, 0, 1, 0.0),
+        lambda: epsilon_lower_bound(0, 0, 0, 1, 0.0),
+        lambda: epsilon_lower_bound(1, 2, 0, 1, 1.0),
+    ],
+)
+def test_nonsense_is_refused(call):
+    with pytest.raises(UsageError):
+        call()
+
+
+def test_a_promise_that_no_noise_keeps_is_refused():
+    with pytest.raises(MiaError, match="larger epsilon"):
+        noise_multiplier(1e-6, 0.5, 1000, 1e-9)
+
+
+def test_opacus_computes_the_same():
+    orders = ORDERS[:60].tolist()
+    theirs = compute_rdp(q=0.1, noise_multiplier=1.3, steps=300, orders=orders)
+    np.testing.assert_allclose(renyi_divergence(0.1, 1.3, 300)[:60], theirs, rtol=1e-8)
+    spent, _ = get_privacy_spent(orders=orders, rdp=theirs, delta=1e-3)
+    assert epsilon(0.1, 1.3, 300, 1e-3) == pytest.approx(spent, rel=1e-6)
+
+
+def test_decisions_on_several_models_are_counted_together():
+    def audit(scores, member):
+        return Audit(
+            np.array(scores), np.array(member), np.arange(len(member)).astype(str), 0.5, np.arange(len(member))
+        )
+
+    hits, misses, alarms, rest = [1.0] * 30, [0.0] * 10, [1.0] * 2, [0.0] * 38
+    whole = audit([*hits, *misses, *alarms, *rest], [True] * 40 + [False] * 40)
+    one = audit([*hits, *alarms], [True] * 30 + [False] * 2)
+    other = audit([*misses, *rest], [True] * 10 + [False] * 38)
+    assert measured_epsilon([one, other], 1e-3) == measured_epsilon([whole], 1e-3)
+    assert measured_epsilon([whole], 1e-3) == epsilon_lower_bound(30, 40, 2, 40, 1e-3) > 1
+    swapped = audit([*alarms, *rest, *hits, *misses], [True] * 40 + [False] * 40)
+    assert measured_epsilon([swapped], 1e-3) == 0.0

@@ -1,0 +1,91 @@
+"""Splits never leak: no source on two sides, no target data in the shadows, balanced audits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mia_lib.fragments import splits as protocols
+from mia_lib.support.errors import MiaError, UsageError
+
+
+@st.composite
+def manifests(draw):
+    """Speakers with several sources, each recorded one to three times and cut into one to three fragments."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    rows = [
+        (f"s{s}", f"s{s}-{i}", f"s{s}-{i}-r{r}")
+        for s in range(draw(st.integers(8, 20)))
+        for i in range(rng.integers(4, 9))
+        for r in range(rng.integers(1, 4))
+        for _ in range(rng.integers(1, 4))
+    ]
+    return pd.DataFrame(rows, columns=["speaker", "source", "utterance"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(manifests(), st.integers(0, 99))
+def test_no_source_is_on_two_sides_and_shadows_share_nothing_with_the_target(manifest, seed):
+    target, shadows = protocols.shadow_attack_splits(manifest, 3, 0.5, seed)
+    for split in (target, *shadows):
+        roles = pd.DataFrame({"source": manifest["source"], "role": split.role}).groupby("source")["role"].nunique()
+        assert roles.max() == 1
+        assert (split.labels(manifest)[split.train()] >= 0).all()
+        unseen = set(manifest["speaker"][split.role == protocols.UNSEEN])
+        assert unseen and not unseen & set(split.speakers)
+    used = set(manifest["speaker"][target.role != protocols.NONE])
+    for shadow in shadows:
+        assert not used & set(manifest["speaker"][shadow.role != protocols.NONE])
+
+
+@settings(max_examples=20, deadline=None)
+@given(manifests(), st.integers(0, 99), st.sampled_from(sorted(protocols.PROTOCOLS)))
+def test_audit_sets_are_balanced_and_hold_the_right_roles(manifest, seed, protocol):
+    target, _ = protocols.shadow_attack_splits(manifest, 1, 0.5, seed)
+    member = protocols.membership(target, protocol, seed)
+    assert (member == 1).sum() == (member == 0).sum() > 0
+    sides = {"utterance": (1, 2), "speaker": (2, 3), "paper": (1, 3)}[protocol]
+    assert set(target.role[member == 1]) == {sides[0]} and set(target.role[member == 0]) == {sides[1]}
+
+
+@settings(max_examples=20, deadline=None)
+@given(manifests(), st.integers(0, 99), st.integers(1, 9), st.sampled_from([0.0, 0.3]))
+def test_each_source_trains_half_of_the_reference_models(manifest, seed, models, population):
+    speakers = sorted(manifest["speaker"].unique())[:5]
+    splits = protocols.random_half_splits(manifest, speakers, models, seed, population)
+    trained = np.stack([s.role == protocols.TRAIN for s in splits])
+    mine = manifest["speaker"].isin(speakers).to_numpy()
+    reserved = splits[0].role == protocols.POPULATION
+    assert all((s.role == protocols.POPULATION).tolist() == reserved.tolist() for s in splits)
+    assert reserved.any() == (population > 0)
+    mine = mine & ~reserved
+    assert set(trained[:, mine].sum(0)) <= {models // 2, (models + 1) // 2} and not trained[:, ~mine].any()
+    counts = pd.DataFrame(trained[:, mine].T).groupby(manifest["source"][mine].to_numpy()).nunique()
+    assert counts.to_numpy().max() == 1
+
+
+def test_validation_sources_are_neither_trained_on_nor_audited():
+    manifest = pd.DataFrame(
+        [(f"s{s}", f"s{s}-{i}") for s in range(12) for i in range(10)], columns=["speaker", "source"]
+    )
+    target, _ = protocols.shadow_attack_splits(manifest, 1, 0.5, 0, validation_share=0.2)
+    validation = target.role == protocols.VALIDATION
+    assert validation.any() and (protocols.membership(target, "paper", 0)[validation] == -1).all()
+
+
+def test_the_papers_split_takes_its_numbers_of_speakers():
+    rows = [(f"c{s}", f"c{s}-{i}", "train-clean-100") for s in range(251) for i in range(5)]
+    rows += [(f"t{s}", f"t{s}-{i}", "test-clean") for s in range(40) for i in range(5)]
+    manifest = pd.DataFrame(rows, columns=["speaker", "source", "subset"])
+    target, (shadow,) = protocols.lab41_splits(manifest, 1, 0)
+    assert len(target.speakers) == 125 and len(target.train()) == 125 * 4 and len(shadow.speakers) == 62
+    assert set(manifest["subset"][target.role == protocols.UNSEEN]) == {"test-clean"}
+    assert manifest["speaker"][shadow.role == protocols.UNSEEN].nunique() == 64
+    with pytest.raises(MiaError, match="251 speakers"):
+        protocols.lab41_splits(manifest.iloc[:100], 1, 0)
+
+
+def test_an_unknown_protocol_is_refused():
+    with pytest.raises(UsageError, match="utterance, speaker, paper"):
+        protocols.membership(protocols.Split(("a",), np.zeros(3, np.int8)), "person", 0)

@@ -1,0 +1,172 @@
+"""The report: rendered from the records alone, complete, safe and in one file."""
+
+import base64
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from mia_lib.evaluation.records import COLUMNS
+from mia_lib.reporting.page import corpus_section, few_units, label, number, write_report
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def row(metric, value, low=None, high=None, attack="none", protocol="", corpus="demo", n=2400):
+    return dict(
+        zip(COLUMNS, [corpus, "standard", 0, protocol, "none", attack, False, metric, value, low, high, n], strict=True)
+    )
+
+
+ROWS = [
+    row("test_accuracy", 0.931, 0.92, 0.94),
+    row("train_accuracy", 0.998, 0.99, 1.0),
+    row("auc", 0.61, 0.6, 0.62, "largest_posterior", "utterance"),
+    row("auc", 0.7123, 0.7, 0.72, "top3_network", "utterance"),
+    row("tpr_at_fpr_1e-2", 0.1512, 0.14, 0.16, "top3_network", "utterance"),
+    row("auc", 0.97, 0.96, 0.98, "top3_network", "paper"),
+    row("auc_control_shuffled", 0.505, 0.49, 0.52, "top3_network", "paper"),
+    row("auc_control_unexposed", 0.56, 0.53, 0.58, "top3_network", "paper"),
+]
+
+
+def make_run(folder, rows=ROWS, corpus="demo", caption="Curves of both attacks."):
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "04_attack-roc.png").write_bytes(PNG)
+    (folder / "figures" / "04_attack-roc.txt").write_text(caption)
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "results.csv", index=False)
+    stages = [{"stage": "train", "seconds": 75.2, "cached": False}]
+    run = {
+        "parameters": {"corpus": corpus, "profile": "standard", "seed": 3},
+        "versions": {"torch": "2.11.0"},
+        "notebooks": {"04_attack": {"seconds": 80.0, "stages": stages}},
+    }
+    (folder / "run.json").write_text(json.dumps(run))
+    write_report(folder)
+    return (folder / "index.html").read_text(encoding="utf-8")
+
+
+def words(page):
+    """The page's text as a reader sees it."""
+    return re.sub(r"\s+", " ", re.sub(r"<(style).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL).replace("&nbsp;", " "))
+
+
+def test_summary_tells_accuracy_strongest_attack_controls_and_synthetic_speech(tmp_path):
+    text = words(make_run(tmp_path / "run"))
+    assert "names the speaker of 93.1 % [92.0, 94.0] of test fragments (99.8 % in training)" in text
+    assert "AUC 0.712 under protocol utterance, 0.970 under protocol paper" in text
+    assert "utterance top3_network 0.712 [0.700, 0.720] 15.1 % [14.0, 16.0]" in text
+    assert "1 of 2 negative controls are at chance" in text and "The voices are synthetic." in text
+
+
+def test_real_speech_is_not_called_synthetic(tmp_path):
+    rows = [line | {"corpus": "folder:/somewhere/voices"} for line in ROWS]
+    text = words(make_run(tmp_path / "run", rows, corpus="folder:/somewhere/voices"))
+    assert "ynthetic" not in text and "On folder:voices, the model" in text
+
+
+def test_every_protocol_has_a_table_of_its_attacks(tmp_path):
+    section = corpus_section("demo", pd.DataFrame(ROWS))
+    assert [table["protocol"] for table in section["protocols"]] == ["utterance", "paper"]
+    table = section["protocols"][0]
+    assert table["attacks"] == ["largest_posterior", "top3_network"]
+    auc, found = table["rows"]
+    assert [cell["value"] for cell in auc["cells"]] == ["0.610", "0.712"] and auc["n"] == "2,400"
+    assert found["cells"][0] is None  # not measured: a dash, not another attack's number
+
+
+def test_what_an_attack_proves_alone_does_not_make_a_defense_judged():
+    bound = row("epsilon_lower_bound", 1.2, 1.2, float("inf"), "lira_online", "utterance")
+    rows = pd.DataFrame([*ROWS, bound | {"defense": "dp_sgd:8", "adaptive": True}], columns=COLUMNS)
+    assert corpus_section("demo", rows)["defenses"] == []
+
+
+def test_controls_follow_the_order_of_the_protocols_and_certain_rates_keep_their_interval():
+    rows = [
+        row("auc_control_shuffled", 0.5, 0.4, 0.6, "top3_network", name) for name in ("paper", "utterance", "speaker")
+    ]
+    section = corpus_section("demo", pd.DataFrame([*rows, row("recall", 1.0, 1.0, 1.0, "top3_network", "paper")]))
+    assert [line["protocol"] for line in section["controls"]["rows"]] == ["utterance", "speaker", "paper"]
+    assert section["protocols"][0]["rows"][0]["cells"][0]["interval"] == "[100.0, 100.0]"
+
+
+def test_metric_of_a_condition_is_named_after_both():
+    assert label("test_accuracy_room_rm1") == "Test accuracy, room rm1"
+    assert label("something_else") == "something else"
+
+
+def test_controls_are_judged_by_whether_the_interval_holds_one_half():
+    section = corpus_section(
+        "demo", pd.DataFrame([*ROWS, row("auc_control_new", 0.5, None, None, "top3_network", "paper")])
+    )
+    assert [cell["verdict"] for cell in section["controls"]["rows"][0]["cells"]] == [
+        "chance",
+        "not chance",
+        "no interval",
+    ]
+
+
+def test_two_corpora_are_kept_apart(tmp_path):
+    far = [line | {"corpus": "demo-farfield", "value": line["value"] - 0.1} for line in ROWS]
+    text = words(make_run(tmp_path / "run", ROWS + far))
+    assert "On demo, the model names the speaker of 93.1" in text
+    assert "On demo-farfield, the model names the speaker of 83.1" in text
+
+
+def test_everything_is_escaped(tmp_path):
+    evil = "<script>alert('x')</script>\"&"
+    rows = [line | {"corpus": evil, "attack": evil, "protocol": evil} for line in ROWS]
+    page = make_run(tmp_path / "run", [*ROWS, *rows], corpus=evil, caption=evil)
+    assert "<script" not in page and "&lt;script&gt;" in page
+
+
+def test_page_needs_nothing_but_itself_and_links_to_the_notebooks(tmp_path):
+    page = make_run(tmp_path / "run")
+    assert "data:image/png;base64," + base64.b64encode(PNG).decode() in page
+    assert "http" not in page and "<script" not in page and "<link" not in page
+    assert set(re.findall(r'href="([^"]*)"', page)) == {"04_attack.ipynb", "results.csv", "run.json"}
+    assert (
+        "1 min 20 s" in page and "train 1 min 15 s" in page and "2.11.0" in page and "Curves of both attacks." in page
+    )
+
+
+def test_failed_notebook_is_named(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "05_far.failed.ipynb").write_text("{}")
+    assert "05_far failed" in words(make_run(tmp_path / "run"))
+
+
+def test_run_without_numbers_still_has_a_page(tmp_path):
+    write_report(tmp_path)
+    assert "No numbers have been measured yet" in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("recall", 0.99951, "100.0 %"),
+        ("test_accuracy", 0.5, "50.0 %"),
+        ("tpr_at_fpr_1e-3", 0.0123, "1.2 %"),
+        ("auc", 0.49996, "0.500"),
+        ("auc_control_shuffled", 0.5, "0.500"),
+        ("train_seconds", 75.25, "1 min 15 s"),
+        ("something_else", 1234.5, "1,234"),
+        ("auc", float("nan"), "–"),
+    ],
+)
+def test_numbers_are_rounded_as_people_read_them(metric, value, text):
+    assert number(metric, value).replace("\u00a0", " ") == text
+
+
+def test_audit_sets_with_few_speakers_are_called_thin():
+    rows = pd.DataFrame(
+        {"metric": ["audit_units"] * 3, "protocol": ["paper", "utterance", "speaker"], "value": [4, 90, 10]}
+    )
+    assert few_units(rows) == [
+        "Too few to trust the intervals of protocol paper (4): "
+        "they are drawn from fewer than 10 recordings or speakers on one side."
+    ]
+    assert few_units(rows[rows["value"] > 4]) == []

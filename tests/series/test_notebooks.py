@@ -1,0 +1,38 @@
+"""The committed notebooks follow the conventions that readers and the runner rely on."""
+
+import json
+import statistics
+
+import pytest
+
+from mia_lib.series.notebooks import NOTEBOOKS, check_parameters, find_notebooks
+
+SERIES = find_notebooks(NOTEBOOKS)
+
+
+@pytest.mark.parametrize("notebook", SERIES, ids=lambda n: n.name)
+def test_a_notebook_keeps_the_conventions(notebook):
+    cells = notebook.content["cells"]
+    code = [c for c in cells if c["cell_type"] == "code"]
+    lengths = [len(c["source"]) for c in code]
+    assert not any(c["outputs"] or c["execution_count"] for c in code)
+    assert notebook.content["metadata"]["kernelspec"]["name"] == "python3"
+    assert len({c["id"] for c in cells}) == len(cells)
+    assert max(lengths) <= 15 and statistics.median(lengths) < 8 and len(code) <= 25
+    assert [c["metadata"].get("tags") for c in code].count(["parameters"]) == 1
+
+
+@pytest.mark.parametrize("notebook", SERIES, ids=lambda n: n.name)
+def test_a_notebook_links_to_its_neighbours(notebook):
+    place = [n.name for n in SERIES].index(notebook.name)
+    last = "".join(notebook.content["cells"][-1]["source"])
+    for other in (place - 1, place + 1):
+        if 0 <= other < len(SERIES):
+            assert f"({SERIES[other].path.name})" in last
+    assert json.dumps(notebook.content)
+
+
+def test_every_notebook_declares_the_agreed_parameters():
+    assert len(SERIES) == 13
+    for notebook in SERIES:
+        check_parameters(notebook)

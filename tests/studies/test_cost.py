@@ -1,0 +1,69 @@
+"""How long a run takes is told before it starts, from counted work and a measured pace."""
+
+import dataclasses
+
+import pytest
+
+from mia_lib.defenses import DEFENSES
+from mia_lib.defenses.base import make_defense
+from mia_lib.series.notebooks import find_notebooks
+from mia_lib.studies import cost
+from mia_lib.studies.shadow import Experiment
+
+SMALL = dict(max_speakers=0, max_utterances=0, epochs=3, shadow_epochs=2, n_shadows=2, repeats=1, n_references=4)
+SMALL |= dict(defense_references=4, defense_speakers=0)
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    return Experiment("demo:24x10", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=SMALL)
+
+
+def notebook(work, seconds=0.0):
+    return dataclasses.replace(find_notebooks()[0], work=work, seconds=seconds)
+
+
+def test_work_is_models_times_fragments_times_epochs_times_the_defense(experiment):
+    sizes = [len(split.train()) for split in experiment.splits]
+    assert cost.passes(experiment.stack) == 3 * sizes[0] + 2 * sum(sizes[1:])
+    defended = experiment.defended("pgd:0.1").stack
+    assert cost.passes(defended) == make_defense("pgd").cost * cost.passes(experiment.stack)
+
+
+def test_what_several_notebooks_need_counts_once_and_the_rest_goes_with_pace_and_data(experiment, monkeypatch):
+    monkeypatch.setattr(cost, "pace", lambda _: 2 * cost.KNOWN_PACE)
+    start, share = cost.START, len(experiment.manifest) / cost.KNOWN_FRAGMENTS
+    one = cost.seconds(experiment, [notebook(("targets",), start)])
+    assert one == pytest.approx(2 * cost.KNOWN_PACE * cost.passes(experiment.stack) + 2 * start)
+    both = cost.seconds(experiment, [notebook(("targets",), start + 5), notebook(("targets",), start + 7)])
+    assert both == pytest.approx(one + 2 * start + 2 * 12 * share)
+
+
+def test_every_family_can_be_counted_and_costs_more_than_its_undefended_models(experiment, monkeypatch):
+    monkeypatch.setattr(cost, "pace", lambda _: 1.0)
+    nothing = cost.seconds(experiment, [notebook(())])
+    plain = cost.seconds(experiment, [notebook(("obfuscation",))]) - nothing
+    for family in ("regularisation", "distillation", "adversarial", "privacy"):
+        assert cost.seconds(experiment, [notebook((family,))]) - nothing > 2 * plain > 0
+
+
+def test_what_is_in_the_cache_costs_nothing(experiment):
+    validation = experiment.validation().stack
+    before = cost.passes(validation)
+    _ = validation.models
+    assert before > 0 and cost.passes(validation) == 0
+
+
+def test_the_pace_is_measured_where_the_models_will_train(experiment):
+    assert 1e-7 < cost.pace(experiment) < 0.1
+
+
+def test_a_defense_that_trains_says_what_it_costs():
+    for name in DEFENSES.names():
+        assert make_defense(name).cost >= 1 or name == "early_stopping"
+
+
+def test_the_notebooks_say_what_they_need():
+    known = {"targets", "references", *(kind.family for kind in map(DEFENSES.get, DEFENSES.names()))}
+    for found in find_notebooks():
+        assert found.seconds > 0 and known.issuperset(found.work)

@@ -1,0 +1,95 @@
+"""A stack never asks for more memory than there is: its parts fit, and end where the whole would have ended."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from defenses.noisy_voices import alone, largest_difference, toy
+
+from mia_lib.defenses.base import Defense, make_defense
+from mia_lib.support.device import free_memory
+from mia_lib.training import parts as memory
+from mia_lib.training.parts import bytes_per_model, train_in_parts
+
+PEAK = """
+import re
+import torch
+import numpy as np
+from mia_lib.memory import bytes_per_model
+from mia_lib.job import Job, TrainingConfig
+from mia_lib.training import train_job
+from mia_lib.objectives import Objective
+
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+
+def job(models):
+    features, labels = torch.randn(200, 94, 20), np.tile(np.arange(200) % 50, (models, 1))
+    return Job(features, labels, [np.arange(200)] * models, TrainingConfig("paper_mfcc", 1), list(range(models)))
+
+train_job(job(1), Objective())
+before = peak()
+train_job(job(24), Objective())
+print((peak() - before) / 23 / bytes_per_model(job(1)))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks of memory are read as Linux tells them")
+def test_the_formula_holds_what_training_really_takes():
+    ratio = float(subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True, check=True).stdout)
+    assert 0.5 < ratio < 1
+
+
+def test_parts_end_where_the_whole_ends_and_keep_their_strengths(monkeypatch):
+    job = toy(epochs=(1, 2, 1), learning_rate=3e-4)
+    strengths = [0.1, 0.4, 0.8]
+    each = bytes_per_model(job)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2.5 * each / memory.SHARE)
+    labels = []
+    kind = type(make_defense("label_smoothing:0.2"))
+    train = kind.train
+    monkeypatch.setattr(kind, "train", lambda self, part: labels.append(part.label) or train(self, part))
+    models = train_in_parts(kind(strengths), job)
+    assert len(labels) == 2 and "part 1 of 2" in labels[0] and "MB for each model" in labels[0]
+    for k, strength in enumerate(strengths):
+        assert largest_difference(models, k, train(kind(strength), alone(job, k))) < 1e-6
+    assert sorted(models.history["model"].unique()) == [0, 1, 2] and models.config.epochs == (1, 2, 1)
+    x = job.features[:3]
+    assert torch.isneginf(models.network(x)[0, :, 4:]).all() and torch.isfinite(models.network(x)[1]).all()
+
+
+def test_what_fits_is_trained_at_once_and_a_single_model_always(monkeypatch):
+    calls, job = [], toy(epochs=1)
+
+    class Counted(Defense):
+        def train(self, job):
+            calls.append(len(job.train))
+            return super().train(job)
+
+    train_in_parts(Counted(), job)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 0)
+    train_in_parts(Counted(), job)
+    assert calls == [3, 1, 1, 1]
+
+
+def test_a_defense_that_trains_more_models_counts_them():
+    assert make_defense("selena:6").memory == 6 and make_defense("selena:4+top_k:1").memory == 4
+    assert make_defense("none").memory == 1
+
+
+def test_a_containers_limit_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    everything = free_memory(torch.device("cpu"))
+    (tmp_path / "memory.current").write_text("1000\n")
+    for limit, free in (("6000\n", 5000), ("max\n", None)):
+        (tmp_path / "memory.max").write_text(limit)
+        found = free_memory(torch.device("cpu"))
+        assert found == free if free else found == pytest.approx(everything, rel=0.2)
+
+
+def test_larger_batches_need_more():
+    small, large = toy(batch_size=8), toy(batch_size=16)
+    assert np.isfinite(bytes_per_model(small)) and bytes_per_model(large) > bytes_per_model(small)
