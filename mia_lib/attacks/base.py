@@ -67,3 +67,13 @@ def masked_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean over the models where `mask` [K, N] is true: [K, N] -> [N]; NaN where it never is."""
     with np.errstate(invalid="ignore"):
         return np.where(mask, values, 0.0).sum(0) / mask.sum(0)
+
+
+def needs_of(attack: str) -> tuple[str, ...]:
+    """What an attack sees beside the logits, as names of fields of Signals; nothing for most."""
+    return tuple(getattr(ATTACKS.get(attack), "needs", ()))
+
+
+def fragment_attacks() -> list[str]:
+    """Names of the attacks that score single fragments, as opposed to persons."""
+    return [name for name in ATTACKS.names() if "person" not in needs_of(name)]

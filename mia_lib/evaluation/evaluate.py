@@ -11,6 +11,7 @@ import numpy as np
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.intervals import Measure, bootstrap_weights, clopper_pearson
 from mia_lib.evaluation.rates import FPR_LEVELS, POOLED, POOLED_LEVEL, curve_rates, decision_rates, tpr_at_fpr
+from mia_lib.evaluation.records import Result
 
 
 def _rates(audit: Audit, weights: np.ndarray, control: bool) -> dict[str, np.ndarray]:
@@ -65,11 +66,16 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: boo
     return measures
 
 
-def with_controls(audits: list[Audit], controls: dict[str, list[Audit]], draws: int, seed: int) -> dict[str, Measure]:
+def with_controls(audits: list[Audit], controls: dict[str, list[Audit]], draws: int, seed: int) -> list[Result]:
     """All rates of an attack, and of each control its AUC and balanced accuracy; `audit_units` counts the thinnest side."""
-    measures = evaluate(audits, draws, seed)
-    for name, audited in controls.items():
+    results = [Result(name, rate) for name, rate in evaluate(audits, draws, seed).items()]
+    for control, audited in controls.items():
         rates = evaluate(audited, draws, seed, control=True)
-        measures |= {f"{metric}_control_{name}": rate for metric, rate in rates.items()}
+        results += [Result(name, rate, control=control) for name, rate in rates.items()]
+    return [*results, Result("audit_units", thinnest(audits))]
+
+
+def thinnest(audits: list[Audit]) -> Measure:
+    """The number of units on the side with the fewest."""
     units = min(audit.smaller_side() for audit in audits)
-    return measures | {"audit_units": Measure(units, units, units, measures["auc"].n)}
+    return Measure(units, units, units, sum(len(audit.member) for audit in audits))

@@ -11,7 +11,7 @@ from mia_lib.features.base import FEATURES
 from mia_lib.features.compute import load, store
 from mia_lib.fragments.augmentation import AlteredAudio
 from mia_lib.fragments.perturbations import PERTURBATIONS, PerturbedAudio
-from mia_lib.support.cache import Cache, content
+from mia_lib.support.cache import Cache
 from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError
 
@@ -57,16 +57,14 @@ def augmented_features(
     device: str | torch.device,
     seed: int,
     copies: int = COPIES,
-) -> tuple[Tensor, str]:
-    """`feature` of augmented copies of all fragments, [copies, N, frames, bins], a cached stage; and a digest of it."""
+) -> Tensor:
+    """`feature` of augmented copies of all fragments, [copies, N, frames, bins], a cached stage."""
 
     def build(folder: Path, _scratch: Path) -> None:
         audio = AlteredAudio(fragments.audio, copies, seed, fragments.sample_rate)
         store(folder, feature, [audio], fragments, hop, device)
 
     params = {"feature": feature, "fragments": fragments.key, "hop": hop, "device": torch.device(device).type}
-    stage = cache.stage(
-        f"augmented-{feature}", params | {"copies": copies, "seed": seed}, build, [FEATURES.get(feature)]
-    )
-    values = load(stage)[0]
-    return values.view(copies, len(fragments.audio), *values.shape[1:]), content(stage)
+    params |= {"copies": copies, "seed": seed}
+    values = load(cache.stage(f"augmented-{feature}", params, build, [FEATURES.get(feature)]))[0]
+    return values.view(copies, len(fragments.audio), *values.shape[1:])

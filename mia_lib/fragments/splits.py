@@ -98,6 +98,24 @@ def set_reference_aside(manifest: pd.DataFrame, split: Split, share: float, seed
     return Split(split.speakers, role)
 
 
+def set_validation_aside(manifest: pd.DataFrame, split: Split, share: float, seed: int) -> Split:
+    """The split with that share of its training sources as VALIDATION, for early stopping: neither trained on nor audited.
+
+    At least one source of each speaker who has two or more; where nobody has, of all sources together.
+    """
+    training, role = split.role == TRAIN, split.role.copy()
+    rng, mine = np.random.default_rng([seed, 24]), manifest[training]
+    counts = mine.groupby("speaker", observed=True)["source"].nunique()
+    speakers = counts.index[counts > 1].astype(str).tolist()
+    if speakers:
+        taken = ~split_sources(mine, speakers, 1 - share, rng) & mine["speaker"].isin(speakers).to_numpy()
+    else:
+        sources = rng.permutation(sorted(mine["source"].astype(str).unique()))
+        taken = mine["source"].isin(sources[: max(1, round(share * len(sources)))]).to_numpy()
+    role[np.flatnonzero(training)[taken]] = VALIDATION
+    return Split(split.speakers, role)
+
+
 def shadow_attack_splits(
     manifest: pd.DataFrame, shadows: int, share: float, seed: int, validation_share: float = 0.0
 ) -> tuple[Split, list[Split]]:

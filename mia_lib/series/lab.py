@@ -12,7 +12,8 @@ from IPython.display import HTML, Markdown, display
 
 from mia_lib.evaluation.records import COLUMNS
 from mia_lib.reporting import figures
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.files import write_atomically
 
 
@@ -54,7 +55,7 @@ class Lab:
             settings=settings,
             max_bad=max_bad,
         )
-        self.experiment = Experiment(corpus, **self._options)
+        self.experiment = ShadowStudy(Dataset(corpus, **self._options))
         self._experiments = [self.experiment]
         self.folder = Path(outputs) / (run_id or slug(f"notebooks-{corpus}-{profile}-s{seed}"))
         self._part = self.folder / "parts" / name
@@ -64,9 +65,9 @@ class Lab:
             old.unlink()
         self._records = pd.DataFrame(columns=COLUMNS)
 
-    def another(self, corpus: str) -> Experiment:
+    def another(self, corpus: str) -> ShadowStudy:
         """A second experiment with the same parameters on another corpus."""
-        self._experiments.append(Experiment(corpus, **self._options))
+        self._experiments.append(ShadowStudy(Dataset(corpus, **self._options)))
         return self._experiments[-1]
 
     def record(self, table: pd.DataFrame) -> None:
@@ -100,7 +101,7 @@ class Lab:
         display(Markdown(text))
         self._note()
 
-    def listen(self, clips: dict[str, int | np.ndarray], experiment: Experiment | None = None) -> None:
+    def listen(self, clips: dict[str, int | np.ndarray], experiment: ShadowStudy | None = None) -> None:
         """Players: caption -> row of a fragment, or samples [n] of its own (full scale 1)."""
         fragments = (experiment or self.experiment).fragments
         players = []

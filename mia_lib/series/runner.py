@@ -1,6 +1,5 @@
 """Runs the series: checks everything first, then executes notebook after notebook into `outputs/<run-id>/`."""
 
-import hashlib
 import os
 import re
 import time
@@ -19,6 +18,7 @@ from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.progress import duration
 from mia_lib.support.settings import Settings, resolve
+from mia_lib.support.source import whole_digest
 
 
 @dataclass(frozen=True)
@@ -245,12 +245,13 @@ def _announce(data: dict, seconds: float, console: Console) -> None:
 def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> None:
     """Say how long the notebooks will take here."""
     from mia_lib.studies import cost
-    from mia_lib.studies.shadow import Experiment
+    from mia_lib.studies.dataset import Dataset
+    from mia_lib.studies.shadow import ShadowStudy
 
     names = ("corpus", "profile", "seed", "device", "outputs", "data_root", "settings", "max_bad")
     try:
         with console.follow():
-            seconds = cost.seconds(Experiment(**{name: run.parameters[name] for name in names}), notebooks)
+            seconds = cost.seconds(ShadowStudy(Dataset(**{name: run.parameters[name] for name in names})), notebooks)
     except MiaError:
         return  # data that some notebook cannot use: that one will say so
     console.say(f"Expected: about {duration(seconds)} on this machine")
@@ -294,9 +295,7 @@ def _run_notebooks(run: Run, header: dict, console: Console) -> Outcome:
 
 def _key(notebook: Notebook, run: Run, data: dict) -> str:
     """Changes whenever the notebook, its parameters, its data or any code of mia_lib does."""
-    sources = [p.read_bytes() for p in sorted(Path(__file__).parent.rglob("*.py"))]
-    code = hashlib.sha256(b"\0".join(sources)).hexdigest()
-    return digest([notebook.content, run.parameters, data.get("data_hash"), code])
+    return digest([notebook.content, run.parameters, data.get("data_hash"), whole_digest()])
 
 
 def _record(run_folder: Path, header: dict) -> None:

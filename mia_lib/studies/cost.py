@@ -1,6 +1,6 @@
 """How long a run will take here, told before it starts.
 
-The work of training is counted, not guessed: fragments that all models of a stack pass through training, times the cost of
+The work of training is counted, not guessed: fragments that all models of a pool pass through training, times the cost of
 their defense (`Defense.cost`); what is in the cache already costs nothing. Its pace is measured, on a small stack for about a
 second. All else that a notebook does (starting, attacks, intervals, figures) is the `seconds` in its metadata, as measured on
 a machine of known pace in profile `standard`: all but START of it in proportion to the number of fragments.
@@ -8,18 +8,18 @@ a machine of known pace in profile `standard`: all but START of it in proportion
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from mia_lib.defenses.base import make_defense
-from mia_lib.series.notebooks import Notebook
-from mia_lib.studies.defended import Judgement
-from mia_lib.studies.pool import Stack
-from mia_lib.studies.reference import References
-from mia_lib.studies.selection import members
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.defended import DefenseEvaluation
+from mia_lib.studies.pool import ModelPool
+from mia_lib.studies.reference import ReferenceStudy
+from mia_lib.studies.selection import candidates
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.training.job import Job, TrainingConfig
 from mia_lib.training.objective import Objective
 from mia_lib.training.train import train_job
@@ -30,10 +30,20 @@ MODELS, SHORT, LONG, TIMES = 16, 4, 12, 3  # models, and steps of two runs whose
 CHOSEN = 2  # defenses of a family that are judged
 
 
-def pace(experiment: Experiment) -> float:
-    """Seconds per fragment that passes through training in a small stack, on the experiment's features and device."""
-    s, shape = experiment.settings, experiment.features.shape[1:]
-    classes, size = min(50, max(len(split.speakers) for split in experiment.splits)), s.batch_size
+class Costly(Protocol):
+    """What a notebook says of its cost: what it trains, and the seconds that all else takes."""
+
+    @property
+    def work(self) -> tuple[str, ...]: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+
+def pace(study: ShadowStudy) -> float:
+    """Seconds per fragment that passes through training in a small stack, on the study's features and device."""
+    s, shape = study.settings, study.features.shape[1:]
+    classes, size = min(50, max(len(split.speakers) for split in study.splits)), s.batch_size
     features = torch.randn(4 * size, *shape)
     labels = np.tile(np.arange(len(features)) % classes, (MODELS, 1))
 
@@ -41,7 +51,7 @@ def pace(experiment: Experiment) -> float:
         own = [np.arange(len(features))] * MODELS
         config = TrainingConfig(s.model, steps // 4, size)
         started = time.perf_counter()
-        train_job(Job(features, labels, own, config, list(range(MODELS)), device=experiment.device), Objective())
+        train_job(Job(features, labels, own, config, list(range(MODELS)), device=study.device), Objective())
         return time.perf_counter() - started
 
     spent(SHORT)  # warms up
@@ -49,44 +59,41 @@ def pace(experiment: Experiment) -> float:
     return max(1e-9, difference / (MODELS * size * (LONG - SHORT)))
 
 
-def passes(stack: Stack) -> float:
-    """Fragments that all models of a stack pass through training, in undefended equivalents; 0 if they are in the cache."""
-    if stack.experiment.cache.has("models", *stack.training_key):
-        return 0.0
-    return stack.passes * stack.defense.cost
+def passes(pool: ModelPool, known: set[str] | None = None) -> float:
+    """Fragments that the models of a pool pass through training that are not kept yet, in undefended equivalents.
+
+    known: keys of models that were counted before, which cost nothing again; those counted here are added.
+    """
+    known = set() if known is None else known
+    new = [k for k in pool.missing() if not (str(pool.keys[k]) in known or known.add(str(pool.keys[k])))]
+    return pool.passes(new) * pool.defense.cost
 
 
-def stacks(experiment: Experiment, work: str) -> Iterator[Stack]:
-    """The stacks that a word in a notebook's metadata stands for: `targets`, `references`, or a family of defenses."""
+def pools(study: ShadowStudy, work: str) -> Iterator[ModelPool]:
+    """The pools that a word in a notebook's metadata stands for: `targets`, `references`, or a family of defenses."""
     if work == "targets":
-        yield experiment.stack
+        yield study.pool
     elif work == "references":
-        yield References(experiment).stack
+        yield ReferenceStudy(study).pool
     else:
-        names = ["none", *members(work)]
-        judged = [Judgement(experiment, name) for name in names]
-        yield judged[0].references.stack
-        training = [j for j in judged if make_defense(j.defense).trains]
-        validation = experiment.validation()
-        _ = validation.groups  # drawn once, for all defenses
-        for judgement in judged[:1] + training:
-            yield validation.defended(judgement.defense).stack
-        by_cost = sorted(training, key=lambda judgement: judgement.experiment.stack.defense.cost)
-        for judgement in by_cost[len(training) // 2 :][:CHOSEN]:  # which ones, nobody knows yet: of middling cost
+        evaluated = [DefenseEvaluation(study, name) for name in ("none", *candidates(work))]
+        yield evaluated[0].references.pool
+        training = [e for e in evaluated if make_defense(e.defense).trains]
+        validation = study.validation()
+        for evaluation in evaluated[:1] + training:
+            yield validation.defended(evaluation.defense).pool
+        by_cost = sorted(training, key=lambda evaluation: evaluation.study.pool.defense.cost)
+        for evaluation in by_cost[len(training) // 2 :][:CHOSEN]:  # which ones, nobody knows yet: of middling cost
             if work != "privacy":  # what it promises is tested on reference models only
-                yield judgement.experiment.stack
-            yield judgement.references.stack
+                yield evaluation.study.pool
+            yield evaluation.references.pool
 
 
-def seconds(experiment: Experiment, notebooks: list[Notebook]) -> float:
+def seconds(study: ShadowStudy, notebooks: Sequence[Costly]) -> float:
     """What the notebooks will take from now on, in seconds."""
-    total, known, each = 0.0, set(), pace(experiment)
+    total, known, each = 0.0, set(), pace(study)
     for notebook in notebooks:
-        for stack in (s for work in notebook.work for s in stacks(experiment, work)):
-            key = str(stack.training_key)
-            if key not in known:
-                known.add(key)
-                total += each * passes(stack)
-        size = len(experiment.manifest) / KNOWN_FRAGMENTS
+        total += each * sum(passes(pool, known) for work in notebook.work for pool in pools(study, work))
+        size = len(study.manifest) / KNOWN_FRAGMENTS
         total += each / KNOWN_PACE * (START + (notebook.seconds - START) * size)
     return total

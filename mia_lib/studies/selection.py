@@ -1,15 +1,15 @@
-"""The paper's families of defenses with the strengths that are tried, and how one is chosen: on a validation model."""
+"""The paper's families of defenses with the strengths that are tried, and how one is selected: on a validation model."""
 
 from functools import cache
 
 import pandas as pd
 
-from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.base import Altering, make_defense
+from mia_lib.defenses.base import DEFENSES, make_defense
+from mia_lib.defenses.base import Altering as InputDefense
 from mia_lib.evaluation.verdicts import TOLERANCE
-from mia_lib.studies.defended import Judgement
+from mia_lib.studies.defended import DefenseEvaluation
 from mia_lib.studies.pool import train_together
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.errors import UsageError
 from mia_lib.support.progress import progress
 
@@ -17,7 +17,7 @@ GENTLE = 2  # of the strengths at which students may hear altered fragments, the
 FAMILIES = ("obfuscation", "regularisation", "distillation", "adversarial", "privacy", "combination")
 
 
-def members(family: str) -> tuple[str, ...]:
+def candidates(family: str) -> tuple[str, ...]:
     """The defenses of a family by name, each with its strengths, weakest first; a new defense names its family itself."""
     kinds = [(name, DEFENSES.get(name)) for name in DEFENSES.names()]
     return tuple(
@@ -28,45 +28,47 @@ def members(family: str) -> tuple[str, ...]:
     )
 
 
-def tried(experiment: Experiment, family: str) -> tuple[str, ...]:
-    """What is tried of a family: all its members. Of `combination`: what protects best in each family that changes the
-    training, and what leaks least by distillation at whatever cost, its students hearing altered fragments, which may win
-    accuracy back; the answers then changed by what protects best of those that change answers."""
+def candidates_of(study: ShadowStudy, family: str) -> tuple[str, ...]:
+    """What is tried of a family: all its candidates; for `combination` what follows from the other families.
+
+    Each combination changes the training in one way and the answers in the way that protects best of those that change
+    answers. The ways to train: what protects best in each family that changes the training; and the distillation that leaks
+    least, at whatever cost, with students that hear altered fragments, which may win accuracy back.
+    """
     if family not in FAMILIES:
         raise UsageError(f"unknown family {family!r}: choose one of {', '.join(FAMILIES)}")
     if family != "combination":
-        return members(family)
-    over = chosen(experiment, "obfuscation")["protects"]
-    under = [chosen(experiment, name)["protects"] for name in ("regularisation", "distillation", "adversarial")]
-    table = validate(experiment, "regularisation")
-    heard = [name for name in table.index if isinstance(make_defense(name), Altering)]
-    kind = choose(table.loc[["none", *heard]], "auc_adaptive").partition(":")[0]
-    taught = _nearest_to_chance(validate(experiment, "distillation").drop(index="none"), "auc_adaptive")
+        return candidates(family)
+    over = selected(study, "obfuscation")["protects"]
+    under = [selected(study, name)["protects"] for name in ("regularisation", "distillation", "adversarial")]
+    table = screen(study, "regularisation")
+    heard = [name for name in table.index if isinstance(make_defense(name), InputDefense)]
+    kind = best_of(table.loc[["none", *heard]], "auc_adaptive").partition(":")[0]
+    taught = _nearest_to_chance(screen(study, "distillation").drop(index="none"), "auc_adaptive")
     gentle = [name for name in heard if name.partition(":")[0] == kind][:GENTLE]
     under += [f"{taught}+{name}" for name in gentle]
     return tuple(f"{name}+{over}" for name in under)
 
 
 @cache
-def validate(experiment: Experiment, family: str) -> pd.DataFrame:
+def screen(study: ShadowStudy, family: str) -> pd.DataFrame:
     """Every defense of a family, and `none`, on the validation model: one row each, indexed by defense.
 
-    Measured once for each experiment; what is returned is shared, so change a copy.
+    Measured once for each study; what is returned is shared, so change a copy.
 
     Columns: test_accuracy; paper and utterance, the balanced accuracy of the paper's attack without knowledge of the
     defense under those protocols; paper_adaptive and utterance_adaptive, with it; auc_adaptive, under `utterance`, of that
     attack or, where training and answers are both changed, of the one on labels if it is further from chance; n, the
     smallest number of fragments that one of these attacks was tried on.
     """
-    names = ("none", *tried(experiment, family))
-    validation, rows = experiment.validation(), []
-    _ = validation.groups  # drawn once, for all defenses
-    judgements = [Judgement(validation, name) for name in names]
-    train_together([judgement.experiment.stack for judgement in judgements])
+    names = ("none", *candidates_of(study, family))
+    validation, rows = study.validation(), []
+    evaluations = [DefenseEvaluation(validation, name) for name in names]
+    train_together([evaluation.study.pool for evaluation in evaluations])
     with progress(f"{family} on the validation model", len(names), "defense") as bar:
-        for judgement in judgements:
-            rows.append(_row(judgement.quick()))
-            bar.update(1, judgement.defense)
+        for evaluation in evaluations:
+            rows.append(_row(evaluation.screening()))
+            bar.update(1, evaluation.defense)
     return pd.DataFrame(rows, index=pd.Index(names, name="defense"))
 
 
@@ -87,37 +89,37 @@ def _nearest_to_chance(table: pd.DataFrame, column: str) -> str:
     return str((table[column] - 0.5).abs().idxmin())
 
 
-def choose(table: pd.DataFrame, column: str) -> str:
+def best_of(table: pd.DataFrame, column: str) -> str:
     """The defense with the value of `column` nearest to chance, 0.5, of those that cost at most TOLERANCE of test accuracy;
     of all that are as near, within a standard error, the most accurate.
 
-    table: of `validate`. Where all cost more, the one that costs least. The rule of one standard error: Breiman et al.,
+    table: of `screen`. Where all cost more, the one that costs least. The rule of one standard error: Breiman et al.,
     Classification and Regression Trees, 1984. It is that of an AUC at chance, n / 2 members beside n / 2 others (Mann and
     Whitney 1947): 1 / sqrt(3 n). A balanced accuracy's is about as large.
     """
-    candidates = table.drop(index="none")
-    affordable = candidates[candidates["test_accuracy"] >= table.loc["none", "test_accuracy"] - TOLERANCE]
+    offered = table.drop(index="none")
+    affordable = offered[offered["test_accuracy"] >= table.loc["none", "test_accuracy"] - TOLERANCE]
     if affordable.empty:
-        return str(candidates["test_accuracy"].idxmax())
+        return str(offered["test_accuracy"].idxmax())
     table = affordable.assign(distance=(affordable[column] - 0.5).abs())
     as_near = table[table["distance"] <= table["distance"].min() + (3 * table["n"]) ** -0.5]
     return str(as_near.sort_values(["test_accuracy", "distance"], ascending=[False, True]).index[0])
 
 
-def judged(experiment: Experiment, family: str) -> pd.DataFrame:
-    """Records of the undefended models and of what `chosen` finds, judged by every attack (see `Judgement.records`)."""
-    names = dict.fromkeys(["none", *chosen(experiment, family).values()])
-    return pd.concat([Judgement(experiment, name).records() for name in names])
+def evaluated(study: ShadowStudy, family: str) -> pd.DataFrame:
+    """Records of the undefended models and of what `selected` finds, under every attack (`DefenseEvaluation.records`)."""
+    names = dict.fromkeys(["none", *selected(study, family).values()])
+    return pd.concat([DefenseEvaluation(study, name).records() for name in names])
 
 
-def chosen(experiment: Experiment, family: str) -> dict[str, str]:
+def selected(study: ShadowStudy, family: str) -> dict[str, str]:
     """What a family offers: `hides`, the best against the paper's attack as the paper ran it, of the paper's own defenses
     where the family has one; `protects`, the best against the same attack that knows the defense, protocol `utterance`."""
-    table = validate(experiment, family)
+    table = screen(study, family)
     own = [
         name for name in table.index.drop("none") if "+" not in name and DEFENSES.get(name.partition(":")[0]).of_paper
     ]
     return {
-        "hides": choose(table.loc[["none", *own]] if own else table, "paper"),
-        "protects": choose(table, "auc_adaptive"),
+        "hides": best_of(table.loc[["none", *own]] if own else table, "paper"),
+        "protects": best_of(table, "auc_adaptive"),
     }

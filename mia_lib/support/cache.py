@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,22 +79,39 @@ class Cache:
         and functions that were looked up by name, which no import tells of: their code counts too. `build` writes its files
         into `folder`; `scratch` survives a kill (for checkpoints) and is removed when the stage is complete.
         """
-        started, before, self._within = time.monotonic(), self._within, 0.0
-        final = self._folder(name, params, [build, *uses])
-        cached = self._finished(final)
-        if not cached:
-            try:
-                with self._locked(final.name):
-                    cached = self._finished(final)  # by now, by another process
-                    if not cached:
-                        self._make(final, params, build)
-            except OSError as error:
-                raise MiaError(f"cannot write stage {final.name} under {self.root}: {error}") from error
-        self._checked.add(final)
-        spent = time.monotonic() - started
-        self.timings.append({"stage": name, "seconds": round(spent - self._within, 3), "cached": cached})
-        self._within = before + spent
+        with self.timed(name) as timing:
+            final = self._folder(name, params, [build, *uses])
+            if not self._finished(final):
+                try:
+                    with self._locked(final.name):
+                        if not self._finished(final):  # by now, by another process
+                            timing["cached"] = False
+                            self._make(final, params, build)
+                except OSError as error:
+                    raise MiaError(f"cannot write stage {final.name} under {self.root}: {error}") from error
+            self._checked.add(final)
         return final
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[dict]:
+        """Note in `timings` how long the block takes; it says in what it is given whether its result was `cached`."""
+        started, before, self._within = time.monotonic(), self._within, 0.0
+        timing = {"stage": name, "seconds": 0.0, "cached": True}
+        yield timing
+        spent = time.monotonic() - started
+        self.timings.append(timing | {"seconds": round(spent - self._within, 3)})
+        self._within = before + spent
+
+    @contextmanager
+    def working(self, name: str, params: object, maker: object) -> Iterator[Path]:
+        """A folder for checkpoints of work whose results become several stages: it survives a kill and is found again by the
+        same work, is this process's alone meanwhile, and is removed when the block ends well."""
+        begun = self._folder(name, params, [maker])
+        with self._locked(begun.name):
+            scratch = begun.with_name(f"{begun.name}.partial")
+            scratch.mkdir(exist_ok=True)
+            yield scratch
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _make(self, final: Path, params: dict, build: Build) -> None:
         """Build a stage beside its place and rename it; what an earlier attempt left in its scratch is found there."""
@@ -125,5 +142,5 @@ class Cache:
         folder = self._folder(name, params, makers)
         return folder if self._finished(folder) else None
 
-    def _folder(self, name: str, params: dict, makers: Sequence[object]) -> Path:
+    def _folder(self, name: str, params: object, makers: Sequence[object]) -> Path:
         return self.root / f"{name}-{digest([params, code_digest(makers)])}"

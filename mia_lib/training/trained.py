@@ -15,6 +15,8 @@ from mia_lib.models import MODELS
 from mia_lib.models.network import StackedNetwork
 from mia_lib.training.job import TrainingConfig
 
+WEIGHTS = "models.safetensors"
+
 
 @dataclass
 class TrainedModels:
@@ -28,9 +30,7 @@ class TrainedModels:
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), history (parquet) and the description (json) into `folder`."""
         network = self.network
-        save_file(
-            {name: t.cpu().contiguous() for name, t in network.state_dict().items()}, folder / "models.safetensors"
-        )
+        save_file({name: t.cpu().contiguous() for name, t in network.state_dict().items()}, folder / WEIGHTS)
         self.history.to_parquet(folder / "history.parquet")
         about = dict(frames=network.frames, bins=network.bins, classes=network.classes, seconds=self.seconds)
         (folder / "models.json").write_text(json.dumps(about | {"config": asdict(self.config)}))
@@ -58,7 +58,7 @@ class TrainedModels:
         if isinstance(config["epochs"], list):
             config["epochs"] = tuple(config["epochs"])
         config = TrainingConfig(**config)
-        with safe_open(folder / "models.safetensors", "pt") as file:
+        with safe_open(folder / WEIGHTS, "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         network = MODELS.get(config.model)(about["frames"], about["bins"], about["classes"], config.norm)
         network = network.to(weights["mean"].dtype)

@@ -15,7 +15,8 @@ from mia_lib.attacks.speaker_level import person_features
 from mia_lib.fragments.enrolment import enrol, largest_enrolment
 from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN, Split
 from mia_lib.signals.signals import Signals
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.studies.speaker import PERSON_ATTACKS, enrolment_records, person_audits
 from mia_lib.support.errors import MiaError
 
@@ -157,7 +158,7 @@ def test_enrolment_takes_as_many_recordings_of_everybody_and_none_that_was_train
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
     settings = dict(max_speakers=0, max_utterances=0, epochs=8, shadow_epochs=8, n_shadows=2, repeats=2, bootstrap=20)
-    return Experiment("demo:24x6", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=settings)
+    return ShadowStudy(Dataset("demo:24x6", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=settings))
 
 
 def test_an_audit_of_persons_has_one_example_per_person(experiment):

@@ -10,9 +10,10 @@ from test_calibrated import auc, references
 from mia_lib.attacks import ATTACKS
 from mia_lib.signals.internals import INTERNALS
 from mia_lib.signals.signals import Signals
+from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import EXTRAS
-from mia_lib.studies.reference import References
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.reference import ReferenceStudy
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.errors import MiaError
 
 WHITE_BOX = ("gradient_norm", "white_box")
@@ -74,7 +75,9 @@ def test_signals_without_internals_or_with_others_are_refused_in_one_sentence(na
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     settings = dict(max_speakers=0, max_utterances=0, epochs=20, n_references=6)
-    return References(Experiment("demo:12x8", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=settings))
+    return ReferenceStudy(
+        ShadowStudy(Dataset("demo:12x8", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=settings))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +87,7 @@ def rows(trained):
 
 @pytest.mark.parametrize("name", WHITE_BOX)
 def test_trained_models_give_members_away_and_one_that_saw_none_does_not(trained, rows, name):
-    internals, known = trained.stack.internals(rows), trained.signals.columns(rows)
+    internals, known = trained.released.internals(rows), trained.signals.columns(rows)
     known = replace(known, internals=internals[:-1])
     unexposed = replace(trained._unexposed.columns(rows), internals=internals[-1:])
     attack, member = ATTACKS.get(name)().fit(known.without(0)), known.member[0] == 1
@@ -93,12 +96,12 @@ def test_trained_models_give_members_away_and_one_that_saw_none_does_not(trained
 
 
 def test_internals_and_inputs_of_chosen_fragments_are_those_of_all_and_come_from_the_cache(trained, rows):
-    some, some_rows = trained.stack.internals(rows[:3]), rows[:3]
+    some, some_rows = trained.released.internals(rows[:3]), rows[:3]
     assert some.shape == (8, 3, len(INTERNALS)) and some.dtype == np.float64
-    np.testing.assert_allclose(some, trained.stack.internals(rows)[:, :3], rtol=1e-4)
+    np.testing.assert_allclose(some, trained.released.internals(rows)[:, :3], rtol=1e-4)
     before = len(trained.experiment.cache.timings)
-    np.testing.assert_array_equal(trained.stack.internals(some_rows), some)
+    np.testing.assert_array_equal(trained.released.internals(some_rows), some)
     assert trained.experiment.cache.timings[before:][0]["cached"]
-    inputs, features = EXTRAS["inputs"](trained.stack, some_rows), trained.experiment.features[some_rows].numpy()
+    inputs, features = EXTRAS["inputs"](trained.pool, some_rows), trained.experiment.features[some_rows].numpy()
     np.testing.assert_allclose(inputs[:, : features.shape[2]], features.mean(1), rtol=1e-4, atol=1e-5)
     assert inputs.dtype == np.float64 and inputs.shape == (3, 2 * features.shape[2])

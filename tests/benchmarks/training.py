@@ -21,11 +21,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from mia_lib.features.compute import extract
-from mia_lib.studies.reference import References
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.reference import ReferenceStudy
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.device import choose_device, tune
 from mia_lib.training.cuda_graph import WARM, recorded
 from mia_lib.training.job import TrainingConfig
@@ -92,7 +94,7 @@ def stacked(features, labels, train, epochs, seeds, device):
     return train_models(features, np.tile(labels, (len(train), 1)), train, config, seeds, device=device).network
 
 
-class _Items(Dataset):
+class _Items(TorchDataset):
     """The published way: the features of a fragment are computed when it is asked for."""
 
     def __init__(self, audio, labels, hop):
@@ -200,8 +202,8 @@ def compare_accuracies(job: tuple, held_out: list[np.ndarray], epochs: int) -> N
 def main() -> None:
     options = arguments()
     device = choose_device(options.device)
-    experiment = Experiment(options.corpus, outputs=options.outputs, device=str(device))
-    splits = References(experiment, options.models).splits[: options.models]
+    experiment = ShadowStudy(Dataset(options.corpus, outputs=options.outputs, device=str(device)))
+    splits = ReferenceStudy(experiment, options.models).splits[: options.models]
     features, labels = experiment.features.clone(), splits[0].labels(experiment.manifest)
     train, seeds = [split.train() for split in splits], list(range(options.models))
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"

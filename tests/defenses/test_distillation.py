@@ -24,7 +24,7 @@ from mia_lib.defenses.selena import Selena, left_out
 from mia_lib.signals.query import query_models
 from mia_lib.signals.statistics import statistics
 from mia_lib.studies.pool import Stack
-from mia_lib.studies.reference import References
+from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.settings import resolve
 from mia_lib.training.batch import Batch
@@ -244,7 +244,7 @@ def test_jobs_of_a_stack_know_the_source_of_every_fragment():
 
 
 def test_fragments_that_a_reference_models_defender_holds_are_neither_inside_nor_outside_it():
-    references = References(SimpleNamespace(settings=resolve("smoke", "demo")))
+    references = ReferenceStudy(SimpleNamespace(settings=resolve("smoke", "demo")))
     references.__dict__["signals"] = SimpleNamespace(member=np.array([[1, 1, 1, 0, -1], [1, 0, -1, 0, 0]]))
     assert references._covered(references.signals, [0, 1]).tolist() == [False, True, False, False, False]
 

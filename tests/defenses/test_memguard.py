@@ -20,7 +20,7 @@ from mia_lib.defenses.memguard import (
 )
 from mia_lib.defenses.output import log_posteriors
 from mia_lib.signals.signals import Signals
-from mia_lib.studies.reference import References
+from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.support.errors import UsageError
 
 MODELS, N, CLASSES = 3, 600, 12
@@ -193,5 +193,5 @@ def test_without_reference_fragments_it_is_refused_in_one_sentence():
 
 def test_references_leave_out_a_fragment_that_every_model_trained_on_or_gave_to_its_defender():
     member = np.array([[1, 1, 1, 0, -1], [0, 1, -1, 0, -1], [-1, 1, -1, 0, 1]])
-    known = References._covered(SimpleNamespace(member=member), [0, 1, 2])
+    known = ReferenceStudy.covered(SimpleNamespace(member=member), [0, 1, 2])
     assert known.tolist() == [True, False, False, False, False]

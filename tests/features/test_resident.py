@@ -6,7 +6,8 @@ import torch
 
 from mia_lib.features import FEATURES, resident
 from mia_lib.features.resident import Waveforms
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.errors import MiaError
 
 
@@ -14,7 +15,7 @@ from mia_lib.support.errors import MiaError
 def experiment(tmp_path):
     def made(folder="a", **settings):
         settings = dict(epochs=2, shadow_epochs=2) | settings
-        return Experiment("demo:10x8", "smoke", 0, "cpu", tmp_path / folder, settings=settings)
+        return ShadowStudy(Dataset("demo:10x8", "smoke", 0, "cpu", tmp_path / folder, settings=settings))
 
     return made
 
@@ -39,7 +40,7 @@ def test_features_that_do_not_fit_are_computed_from_waveforms_and_models_answer_
     monkeypatch.setattr(resident, "free_memory", lambda device: 2 * size - 2)
     streamed = experiment("streamed")
     assert isinstance(streamed.resident, Waveforms)
-    assert streamed.stack.job().label == "features on the fly, train"
+    assert streamed.pool.job().label == "features on the fly, train"
     np.testing.assert_allclose(streamed.logits, expected, atol=0.05)
 
 

@@ -8,7 +8,8 @@ from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import make_defense
 from mia_lib.series.notebooks import find_notebooks
 from mia_lib.studies import cost
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.shadow import ShadowStudy
 
 SMALL = dict(max_speakers=0, max_utterances=0, epochs=3, shadow_epochs=2, n_shadows=2, repeats=1, n_references=4)
 SMALL |= dict(defense_references=4, defense_speakers=0)
@@ -16,7 +17,7 @@ SMALL |= dict(defense_references=4, defense_speakers=0)
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    return Experiment("demo:24x10", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=SMALL)
+    return ShadowStudy(Dataset("demo:24x10", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=SMALL))
 
 
 def notebook(work, seconds=0.0):
@@ -25,16 +26,16 @@ def notebook(work, seconds=0.0):
 
 def test_work_is_models_times_fragments_times_epochs_times_the_defense(experiment):
     sizes = [len(split.train()) for split in experiment.splits]
-    assert cost.passes(experiment.stack) == 3 * sizes[0] + 2 * sum(sizes[1:])
-    defended = experiment.defended("pgd:0.1").stack
-    assert cost.passes(defended) == make_defense("pgd").cost * cost.passes(experiment.stack)
+    assert cost.passes(experiment.pool) == 3 * sizes[0] + 2 * sum(sizes[1:])
+    defended = experiment.defended("pgd:0.1").pool
+    assert cost.passes(defended) == make_defense("pgd").cost * cost.passes(experiment.pool)
 
 
 def test_what_several_notebooks_need_counts_once_and_the_rest_goes_with_pace_and_data(experiment, monkeypatch):
     monkeypatch.setattr(cost, "pace", lambda _: 2 * cost.KNOWN_PACE)
     start, share = cost.START, len(experiment.manifest) / cost.KNOWN_FRAGMENTS
     one = cost.seconds(experiment, [notebook(("targets",), start)])
-    assert one == pytest.approx(2 * cost.KNOWN_PACE * cost.passes(experiment.stack) + 2 * start)
+    assert one == pytest.approx(2 * cost.KNOWN_PACE * cost.passes(experiment.pool) + 2 * start)
     both = cost.seconds(experiment, [notebook(("targets",), start + 5), notebook(("targets",), start + 7)])
     assert both == pytest.approx(one + 2 * start + 2 * 12 * share)
 
@@ -48,7 +49,7 @@ def test_every_family_can_be_counted_and_costs_more_than_its_undefended_models(e
 
 
 def test_what_is_in_the_cache_costs_nothing(experiment):
-    validation = experiment.validation().stack
+    validation = experiment.validation().pool
     before = cost.passes(validation)
     _ = validation.models
     assert before > 0 and cost.passes(validation) == 0

@@ -11,10 +11,11 @@ from mia_lib.defenses.label_smoothing import LabelSmoothing
 from mia_lib.evaluation.calibration import calibration_gaps
 from mia_lib.evaluation.verdicts import TOLERANCE
 from mia_lib.fragments.splits import HELD_OUT, REFERENCE, TRAIN
-from mia_lib.studies import selection as families
-from mia_lib.studies.defended import Judgement, keeps_every_answer
+from mia_lib.studies import selection
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.defended import DefenseEvaluation, keeps_every_answer
 from mia_lib.studies.pool import train_together
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.errors import UsageError
 
 SMALL = dict(
@@ -25,7 +26,7 @@ SMALL |= dict(defense_references=4, defense_speakers=0, repeats=2)
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-    return Experiment("demo:24x10", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=SMALL)
+    return ShadowStudy(Dataset("demo:24x10", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=SMALL))
 
 
 def value(records, metric, attack="top3_network", protocol="paper", adaptive=False):
@@ -40,7 +41,10 @@ def test_calibration_gaps_by_hand():
 
 
 def test_a_temperature_fools_who_does_not_know_it_and_nobody_else(experiment):
-    plain, defended = Judgement(experiment, "none").quick(), Judgement(experiment, "temperature:20").quick()
+    plain, defended = (
+        DefenseEvaluation(experiment, "none").screening(),
+        DefenseEvaluation(experiment, "temperature:20").screening(),
+    )
     assert value(plain, "balanced_accuracy") > 0.85
     assert value(defended, "balanced_accuracy") < 0.6
     assert value(defended, "balanced_accuracy", adaptive=True) > 0.85
@@ -49,7 +53,7 @@ def test_a_temperature_fools_who_does_not_know_it_and_nobody_else(experiment):
 
 
 def test_full_records_hold_every_kind_of_attacker_and_controls(experiment):
-    records = Judgement(experiment, "label_only").records()
+    records = DefenseEvaluation(experiment, "label_only").records()
     found = set(map(tuple, records[["attack", "adaptive"]].drop_duplicates().to_numpy()))
     assert {("top3_network", False), ("top3_network", True), ("label_only", True), ("lira_online", True)} <= found
     assert value(records, "auc", "largest_posterior", "utterance") == 0.5
@@ -57,12 +61,12 @@ def test_full_records_hold_every_kind_of_attacker_and_controls(experiment):
 
 
 def test_what_attacks_prove_is_recorded_with_a_control_and_no_upper_end(experiment):
-    records = Judgement(experiment, "none").proven().set_index(["metric", "attack"])
+    records = DefenseEvaluation(experiment, "none").proven().set_index(["metric", "attack"])
     bounds, controls = records.loc["epsilon_lower_bound"], records.loc["epsilon_lower_bound_control_shuffled"]
     assert set(bounds.index) == {"largest_posterior_references", "lira_online", "rmia_online"}
     assert bounds["value"].max() > 0.5 > controls["value"].max()
     assert (records["low"] == records["value"]).all() and np.isinf(records["high"]).all()
-    audits = Judgement(experiment, "none").references.audits("lira_online")
+    audits = DefenseEvaluation(experiment, "none").references.audits("lira_online")
     assert (records["n"] == sum(len(audit.scores) for audit in audits)).all()
 
 
@@ -71,7 +75,7 @@ def test_the_validation_model_is_none_of_the_attacked_ones_and_needs_no_more_sha
     assert len(validation.splits) == 2 and validation.targets() == [0]
     target = validation.splits[0]
     assert all((target.role != experiment.splits[k].role).any() for k in experiment.targets())
-    assert validation.stack.seeds[0] not in experiment.stack.seeds
+    assert validation.pool.seeds[0] not in experiment.pool.seeds
 
 
 def test_a_defense_that_needs_data_gets_some_that_is_neither_trained_on_nor_audited(experiment):
@@ -90,8 +94,8 @@ def test_the_choice_is_the_nearest_to_chance_among_what_costs_little():
         dict(test_accuracy=[0.95, 0.94, 0.95 - TOLERANCE, 0.5], paper=[1.0, 0.7, 0.45, 0.5], n=300),
         index=["none", "weak", "good", "ruinous"],
     )
-    assert families.choose(table, "paper") == "good"
-    assert families.choose(table.drop(index=["weak", "good"]), "paper") == "ruinous"
+    assert selection.best_of(table, "paper") == "good"
+    assert selection.best_of(table.drop(index=["weak", "good"]), "paper") == "ruinous"
 
 
 def test_of_what_is_as_near_to_chance_the_most_accurate_is_chosen():
@@ -100,17 +104,17 @@ def test_of_what_is_as_near_to_chance_the_most_accurate_is_chosen():
         dict(test_accuracy=[0.95, 0.93, 0.94, 0.945], auc_adaptive=[0.9, 0.5, 0.53, 0.54], n=300),
         index=["none", "nearest", "as_near", "further"],
     )
-    assert families.choose(table, "auc_adaptive") == "as_near"
-    assert families.choose(table.assign(n=30_000), "auc_adaptive") == "nearest"
-    assert families.choose(table.assign(test_accuracy=0.95), "auc_adaptive") == "nearest"  # as accurate: the nearer
+    assert selection.best_of(table, "auc_adaptive") == "as_near"
+    assert selection.best_of(table.assign(n=30_000), "auc_adaptive") == "nearest"
+    assert selection.best_of(table.assign(test_accuracy=0.95), "auc_adaptive") == "nearest"  # as accurate: the nearer
 
 
-def test_every_defense_belongs_to_a_family_and_other_families_are_refused(experiment):
-    names = [name for family in families.FAMILIES for name in families.members(family)]
+def test_every_defense_belongs_to_a_family_and_other_selection_are_refused(experiment):
+    names = [name for family in selection.FAMILIES for name in selection.candidates(family)]
     assert {name.partition(":")[0] for name in names} == set(DEFENSES.names())
     assert all(make_defense(name) for name in names) and len(names) == len(set(names))
     with pytest.raises(UsageError, match="unknown family 'hope': choose one of obfuscation"):
-        families.validate(experiment, "hope")
+        selection.screen(experiment, "hope")
 
 
 @pytest.mark.parametrize("beside", [("", ""), ("+spec_augment:0.1", "+spec_augment:0.2")])
@@ -119,16 +123,16 @@ def test_a_sweep_is_trained_in_one_call_and_each_strength_finds_its_models(exper
     names = (f"label_smoothing:0.2{beside[0]}", f"label_smoothing:0.8{beside[1]}", "none")
     train = LabelSmoothing.train
     monkeypatch.setattr(LabelSmoothing, "train", lambda self, job: calls.append(len(job.train)) or train(self, job))
-    train_together([validation.defended(name).stack for name in names])
+    train_together([validation.defended(name).pool for name in names])
     assert calls == [4]
     sure = []
     for name in names[:2]:
-        stack = validation.defended(name).stack
+        stack = validation.defended(name).pool
         assert stack.models.history["model"].unique().tolist() == [0, 1]
         rows = stack.splits[0].train()
         sure.append(float(softmax(stack.logits[0, rows].astype(float), axis=-1).max(-1).mean()))
     assert calls == [4] and sure[0] > sure[1] + 0.2
-    train_together([validation.defended(name).stack for name in names])  # all there: nothing to do
+    train_together([validation.defended(name).pool for name in names])  # all there: nothing to do
     assert calls == [4]
 
 
@@ -137,35 +141,37 @@ def test_a_combination_is_what_protects_best_above_what_protects_best(experiment
         regularisation=dict(none=0.9, mixup=0.55, spec_augment=0.7, augmentation=0.6),
         distillation=dict(none=0.9, distillation=0.8, dmp=0.47),
     )
-    monkeypatch.setattr(families, "chosen", lambda _, family: {"protects": family[:3]})
+    monkeypatch.setattr(selection, "chosen", lambda _, family: {"protects": family[:3]})
     monkeypatch.setattr(
-        families, "validate", lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f], n=10_000))
+        selection, "validate", lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f], n=10_000))
     )
     under = ("reg", "dis", "adv", "dmp+augmentation")
-    assert families.tried(experiment, "combination") == tuple(f"{name}+obf" for name in under)
+    assert selection.candidates_of(experiment, "combination") == tuple(f"{name}+obf" for name in under)
 
 
 def test_a_combination_is_chosen_by_what_it_does_against_labels_too(experiment):
     validation = experiment.validation()
-    both = Judgement(validation, "label_smoothing:0.2+label_only").quick()
+    both = DefenseEvaluation(validation, "label_smoothing:0.2+label_only").screening()
     assert set(both["attack"]) == {"none", "top3_network", "label_only"}
     labels = both[(both["attack"] == "label_only") & (both["metric"] == "auc")]["value"].item()
-    assert families._row(both)["auc_adaptive"] == labels  # the other attack sees constant posteriors
+    assert selection._row(both)["auc_adaptive"] == labels  # the other attack sees constant posteriors
     for name in ("label_only", "label_smoothing:0.2"):
-        assert "label_only" not in set(Judgement(validation, name).quick()["attack"])
+        assert "label_only" not in set(DefenseEvaluation(validation, name).screening()["attack"])
 
 
 def test_a_defense_of_answers_has_the_undefended_models_and_is_never_trained_for(experiment):
     for validation in (experiment, experiment.validation()):
-        key = validation.stack.training_key
+        key = validation.pool.training_key
         for name in ("temperature:2", "memguard:1", "label_only"):  # the second is given reference fragments
-            assert validation.defended(name).stack.training_key == key
-        assert validation.defended("dmp").stack.training_key != key
+            assert validation.defended(name).pool.training_key == key
+        assert validation.defended("dmp").pool.training_key != key
 
 
 def test_stacks_with_the_same_models_are_trained_once(experiment, monkeypatch):
     calls = []
-    monkeypatch.setattr("mia_lib.stack._train_group", calls.append)
-    fresh = Experiment(experiment.corpus_name, "smoke", 7, "cpu", experiment.cache.root.parent, settings=SMALL)
-    train_together([fresh.validation().defended(name).stack for name in ("none", "top_k:1", "rounding:2")])
+    monkeypatch.setattr("mia_lib.pool._train_group", calls.append)
+    fresh = ShadowStudy(
+        Dataset(experiment.corpus_name, "smoke", 7, "cpu", experiment.cache.root.parent, settings=SMALL)
+    )
+    train_together([fresh.validation().defended(name).pool for name in ("none", "top_k:1", "rounding:2")])
     assert not calls

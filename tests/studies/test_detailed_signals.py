@@ -13,9 +13,10 @@ from mia_lib.fragments.cutting import Fragments
 from mia_lib.fragments.perturbations import PERTURBATIONS
 from mia_lib.fragments.splits import whole_recordings
 from mia_lib.signals.query import query_models
+from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import needs_of
-from mia_lib.studies.reference import References
-from mia_lib.studies.shadow import Experiment
+from mia_lib.studies.reference import ReferenceStudy
+from mia_lib.studies.shadow import ShadowStudy
 
 SPEAKERS, SOURCES, SAMPLES = 16, 8, 9600
 SMALL = dict(
@@ -41,8 +42,8 @@ def outputs(tmp_path_factory):
     return tmp_path_factory.mktemp("outputs")
 
 
-def small(outputs) -> Experiment:
-    experiment = Experiment("demo", "smoke", 0, "cpu", outputs, settings=SMALL)
+def small(outputs) -> ShadowStudy:
+    experiment = ShadowStudy(Dataset("demo", "smoke", 0, "cpu", outputs, settings=SMALL))
     experiment.__dict__["fragments"] = hums()
     return experiment
 
@@ -54,7 +55,7 @@ def experiment(outputs):
 
 @pytest.fixture(scope="module")
 def references(experiment):
-    return References(experiment)
+    return ReferenceStudy(experiment)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def test_recordings_are_drawn_whole_and_fewer_are_some_of_the_same():
 
 
 def test_copies_are_the_answers_to_the_altered_fragments_in_order(experiment):
-    rows, stack = np.array([5, 2, 90]), experiment.stack
+    rows, stack = np.array([5, 2, 90]), experiment.pool
     copies = stack.copies(rows, 3)
     assert copies.shape == (3, 3, 3, max(stack.models.network.classes)) and copies.dtype == np.float32
     assert isinstance(copies, np.memmap)
@@ -95,10 +96,10 @@ def test_copies_are_the_answers_to_the_altered_fragments_in_order(experiment):
 
 def test_copies_pass_through_the_defense_and_their_features_are_shared(experiment, outputs, negated):
     rows = np.array([1, 70])
-    own, _ = np.array(experiment.stack.copies(rows, 2)), experiment.logits
+    own, _ = np.array(experiment.released.copies(rows, 2)), experiment.logits
     defended = small(outputs).defended(negated)
     before = len(defended.cache.timings)
-    given = defended.stack.copies(rows, 2)
+    given = defended.released.copies(rows, 2)
     np.testing.assert_array_equal(given, np.where(np.isinf(own), -np.inf, -own))
     new = [line["stage"] for line in defended.cache.timings[before:] if not line["cached"]]
     assert new == ["copies-answers"]

@@ -14,7 +14,8 @@ from mia_lib.evaluation.records import COLUMNS
 from mia_lib.fragments.perturbations import PERTURBATIONS
 from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN
 from mia_lib.signals.signals import Signals
-from mia_lib.studies.shadow import PAPER_ATTACKS, Experiment
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.shadow import PAPER_ATTACKS, ShadowStudy
 from mia_lib.support.device import choose_device
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.training.job import TrainingConfig
@@ -25,7 +26,7 @@ SMALL = dict(max_speakers=0, max_utterances=0, epochs=20, shadow_epochs=20, n_sh
 
 
 def small(seed, outputs, **settings):
-    return Experiment("demo:24x10", "smoke", seed, "cpu", outputs, settings=SMALL | settings)
+    return ShadowStudy(Dataset("demo:24x10", "smoke", seed, "cpu", outputs, settings=SMALL | settings))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_no_attack_knows_beforehand_who_is_a_stranger(experiments, outputs, monk
         copies = rng.standard_normal(shape) if needs else None
         return Signals(rng.standard_normal(shape[1:]), labels, np.full(labels.shape, -1, np.int8), copies=copies)
 
-    monkeypatch.setattr(Experiment, "_answers_with", at_random)
+    monkeypatch.setattr(ShadowStudy, "_answers_with", at_random)
     fresh = [small(experiment.seed, outputs) for experiment in experiments]
     assert aucs(fresh, attack, protocol).mean() == pytest.approx(0.5, abs=0.1)
 
@@ -88,7 +89,7 @@ def test_thresholds_come_from_the_shadows_alone(experiments, outputs):
     blind = small(0, outputs)
     logits = np.array(experiments[0].logits)
     logits[0] = np.random.default_rng(0).standard_normal(logits[0].shape) + np.where(np.isinf(logits[0]), -np.inf, 0)
-    blind.stack.__dict__["logits"] = logits
+    blind.pool.__dict__["logits"] = logits
     for attack in PAPER_ATTACKS:
         assert blind.audits(attack, "paper")[0].threshold == experiments[0].audits(attack, "paper")[0].threshold
 

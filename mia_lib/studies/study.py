@@ -1,0 +1,213 @@
+"""One study, whatever it asks: attacks are fitted on some models of a pool, learn a threshold, and are tried on others.
+
+Studies differ in their splits, and in who attacks whom: a subclass names its targets, from whose signals an attack on one
+learns (`known`, `rehearsed`), and what is attacked (`victim`). Fitting, audits, negative controls and tables are here.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mia_lib.attacks.base import ATTACKS, Attack, needs_of
+from mia_lib.attacks.threshold import best_threshold
+from mia_lib.defenses.base import defense_kinds, make_defense
+from mia_lib.evaluation.audit import Audit, shuffled
+from mia_lib.evaluation.evaluate import with_controls
+from mia_lib.evaluation.intervals import Measure, mean_measure
+from mia_lib.evaluation.records import Result, results_table
+from mia_lib.fragments.splits import Split, audit_units, set_reference_aside
+from mia_lib.signals.signals import Signals
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.pool import ModelPool
+from mia_lib.studies.released import ReleasedSignals
+from mia_lib.support.settings import Settings
+
+DEFENDER_SHARE = 0.6  # of the held-out recordings, for a defense that needs data beside what the model trains on
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an attack is asked: who is a member under a protocol."""
+
+    attack: str
+    protocol: str = "utterance"
+    enrolment: int = 0  # recordings that stand for each person, for attacks on persons
+    options: tuple = ()  # of the attack, (name, value) pairs
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the attack sees beside logits."""
+        return needs_of(self.attack)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """What is attacked: one model's signals, those of its columns that are audited, and what they are."""
+
+    signals: Signals
+    columns: np.ndarray  # int64 [n], of the signals
+    member: np.ndarray  # bool [n]
+    rows: np.ndarray  # int64 [n], which fragments of the dataset
+
+
+class Study:
+    """A pool of models behind one defense, and attacks on some of them."""
+
+    splits: list[Split]
+    pool: ModelPool
+    released: ReleasedSignals
+
+    def __init__(self, dataset: Dataset, settings: Settings, defense: str = "none"):
+        make_defense(defense)  # refuses unknown names before anything is computed
+        self.dataset, self.settings, self.defense, self.seed = dataset, settings, defense, dataset.seed
+        self.device, self.cache, self.corpus = dataset.device, dataset.cache, dataset.corpus
+        self.corpus_name, self.profile = dataset.corpus_name, dataset.profile
+        self._fits: dict[tuple, tuple[Attack, float]] = {}
+
+    @property
+    def fragments(self):
+        """The corpus cut into fragments."""
+        return self.dataset.fragments
+
+    @property
+    def manifest(self) -> pd.DataFrame:
+        """One row per fragment."""
+        return self.dataset.manifest
+
+    @property
+    def features(self):
+        """Feature tensor [N, frames, bins], memory-mapped."""
+        return self.dataset.features
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of every fragment for every model, int64 [models, N]; -1 where its speaker is none of the classes."""
+        return self.pool.labels
+
+    @property
+    def models(self):
+        """The trained models."""
+        return self.pool.models
+
+    @property
+    def logits(self) -> np.ndarray:
+        """What every model releases of every fragment, float32 [models, N, classes]."""
+        return self.released.logits
+
+    def targets(self) -> list[int]:
+        """The models that are attacked, by their place in the pool."""
+        raise NotImplementedError
+
+    def teachers(self, target: int, control: bool, count: int | None) -> tuple[int, ...]:
+        """The models from whose signals an attack on a target learns: all that there are, or the first `count`."""
+        raise NotImplementedError
+
+    def known(self, question: Question, target: int, models: Sequence[int]) -> Signals:
+        """The signals of these models with the membership that the attacker knows."""
+        raise NotImplementedError
+
+    def rehearsed(
+        self, question: Question, target: int, models: Sequence[int], fitted: Attack
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scores, and membership, of the attack where these models are its targets: what a threshold is learnt from."""
+        raise NotImplementedError
+
+    def victim(self, question: Question, target: int, control: bool, models: Sequence[int]) -> Victim:
+        """What is attacked in a target's audit; control: by a model that has trained on none of its audit set."""
+        raise NotImplementedError
+
+    def units(self, protocol: str = "utterance") -> np.ndarray:
+        """What is drawn as a whole for intervals, of every fragment: source (`utterance`) or speaker; str [N]."""
+        return audit_units(self.manifest, protocol)
+
+    def set_aside(self, splits: list[Split]) -> list[Split]:
+        """The splits, with recordings for the defender where the defense needs some."""
+        if not make_defense(self.defense).needs_reference:
+            return splits
+        seed = self.seed * 1000
+        return [set_reference_aside(self.manifest, s, DEFENDER_SHARE, seed + k) for k, s in enumerate(splits)]
+
+    def fit(self, question: Question, target: int, known: Signals) -> Attack:
+        """The attack of a question, fitted."""
+        attack = ATTACKS.get(question.attack)(seed=self.seed * 1000 + target, **dict(question.options))
+        return attack.fit(known)
+
+    def fitted(self, question: Question, target: int, models: tuple[int, ...]) -> tuple[Attack, float]:
+        """The attack fitted on models, and its threshold: its own, or that of the best balanced accuracy where it was
+        rehearsed. Each is computed once."""
+        key = (question, target, models)
+        if key not in self._fits:
+            attack = self.fit(question, target, self.known(question, target, models))
+            threshold = getattr(attack, "threshold", None)
+            if threshold is None:
+                threshold = best_threshold(*self.rehearsed(question, target, models, attack))
+            self._fits[key] = attack, threshold
+        return self._fits[key]
+
+    def ask(
+        self, question: Question, control: bool = False, count: int | None = None, learnt_on: "Study | None" = None
+    ) -> list[Audit]:
+        """One audit per target.
+
+        control: a model that has trained on none of the audit set answers in the target's place. count: models that the
+        attack learns from, where fewer than there are. learnt_on: the study on whose models the attack is fitted (None: this
+        one); the undefended one makes an attack that does not know the defense.
+        """
+        audits, units = [], self.units(question.protocol)
+        for target in self.targets():
+            models = self.teachers(target, control, count)
+            attack, threshold = (learnt_on or self).fitted(question, target, models)
+            victim = self.victim(question, target, control, models)
+            scores = attack.score(victim.signals)[0, victim.columns]
+            audits.append(Audit(scores, victim.member, units[victim.rows], threshold, victim.rows))
+        return audits
+
+    def with_controls(self, question: Question) -> list[Result]:
+        """All rates of one attack, with its two negative controls."""
+        audits = self.ask(question)
+        controls = {"shuffled": shuffled(audits, self.seed), "unexposed": self.ask(question, control=True)}
+        return with_controls(audits, controls, self.settings.bootstrap, self.seed)
+
+    def accuracy(self, side: str, models: Sequence[int] | None = None, mask: np.ndarray | None = None) -> Measure:
+        """Accuracy of models (default: the targets) on their `train` or `held_out` fragments, or those within `mask`."""
+        values, units = [], []
+        for k in self.targets() if models is None else models:
+            index = getattr(self.splits[k], side)()
+            index = index if mask is None else index[mask[index]]
+            values.append((self.logits[k][index].argmax(-1) == self.labels[k][index]).astype(float))
+            units.append(self.units()[index])
+        return mean_measure(values, units, self.settings.bootstrap, self.seed)
+
+    def table(
+        self, protocol: str, attack: str, results: Iterable[Result] | dict[str, Measure], adaptive: bool = False
+    ) -> pd.DataFrame:
+        """Tidy records, one row per result, or per measure of a dictionary."""
+        if isinstance(results, dict):
+            results = [Result(name, measure) for name, measure in results.items()]
+        identity = dict(corpus=self.corpus_name, profile=self.profile, seed=self.seed, protocol=protocol)
+        return results_table(identity | dict(defense=self.defense, attack=attack, adaptive=adaptive), results)
+
+    def kept(
+        self,
+        of: str,
+        tables: Callable[[], list[pd.DataFrame]],
+        attacks: Sequence[str] = (),
+        others: Sequence["Study"] = (),
+    ) -> pd.DataFrame:
+        """Tables as one cached stage. attacks: those that are looked up; others: studies whose signals are used besides."""
+
+        def build(folder: Path, _scratch: Path) -> None:
+            pd.concat(tables()).to_parquet(folder / "records.parquet", index=False)
+
+        params = dict(of=of, answers=[study.released.key for study in (self, *others)], fragments=self.fragments.key)
+        params |= dict(corpus=self.corpus_name, profile=self.profile, seed=self.seed, defense=self.defense)
+        params |= dict(settings=self.settings.asdict())
+        uses = [tables, type(self), *map(ATTACKS.get, attacks), *defense_kinds(self.defense)]
+        return pd.read_parquet(self.cache.stage("records", params, build, uses) / "records.parquet")
+
+    def context(self) -> dict:
+        """What `run.json` says of the data."""
+        return self.dataset.context()
