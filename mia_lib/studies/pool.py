@@ -1,7 +1,7 @@
 """Models of one study, trained together and kept one by one: a larger study trains only those that are new."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -27,7 +27,8 @@ class ModelPool:
     """One model per split, trained on a dataset's features behind one defense.
 
     epochs: of each model. seeds: of each model; its weights and the order of its batches follow from it. defense: a name.
-    followed: whether the history has test accuracies, which take a tenth of the time.
+    followed: whether the history has test accuracies, which take a tenth of the time. lent: models whose split sets nothing
+    aside for the defender, and which fragments serve it instead.
     """
 
     def __init__(
@@ -38,8 +39,9 @@ class ModelPool:
         seeds: Sequence[int],
         defense: str = "none",
         followed: bool = False,
+        lent: Mapping[int, np.ndarray] | None = None,
     ):
-        s, self.followed = dataset.settings, followed
+        s, self.followed, self.lent = dataset.settings, followed, dict(lent or {})
         self.defense, self.defense_name, self.trained_behind = make_defense(defense), defense, training_part(defense)
         self.dataset, self.splits, self.seeds = dataset, list(splits), [int(seed) for seed in seeds]
         self.config = TrainingConfig(s.model, tuple(epochs), s.batch_size, s.learning_rate, s.schedule, s.patience)
@@ -54,6 +56,8 @@ class ModelPool:
         data, sides = self.dataset, {}
         for name, role in (("validation", VALIDATION), ("reference", REFERENCE)):
             rows = [np.flatnonzero(split.role == role) for split in self.splits]
+            if role == REFERENCE:
+                rows = [self.lent.get(k, own) for k, own in enumerate(rows)]
             sides[name] = rows if any(map(len, rows)) else None
         if self.defense.needs_variants:
             s = data.settings
@@ -90,13 +94,14 @@ class ModelPool:
         if self.defense.needs_variants:
             shared |= dict(variants_seed=data.seed)
         keys = []
-        for split, seed, epochs in zip(self.splits, self.seeds, self.config.epochs, strict=True):
+        for k, (split, seed, epochs) in enumerate(zip(self.splits, self.seeds, self.config.epochs, strict=True)):
             # what training does not read decides nothing: so defenses of answers train no models
             role = np.where(np.isin(split.role, (TRAIN, VALIDATION)), split.role, NONE).astype(np.int8)
             aside = split.role == REFERENCE if self.defense.trains else np.zeros(0)
             tested = self._tested(split) if self.followed else np.zeros(0)
             parts = hashlib.sha256(role.tobytes() + aside.tobytes() + tested.tobytes())
             parts.update("\0".join(split.speakers).encode())
+            parts.update(self.lent[k].astype(np.int64).tobytes() if k in self.lent else b"")
             config = asdict(replace(self.config, epochs=epochs))
             own = dict(config=config, seed=seed, split=parts.hexdigest(), defense=self.trained_behind)
             keys.append(shared | own)

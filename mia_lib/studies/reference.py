@@ -11,6 +11,7 @@ import pandas as pd
 
 from mia_lib.attacks.base import ATTACKS, Attack, check_references, fragment_attacks, masked_mean
 from mia_lib.attacks.lira import deviation
+from mia_lib.defenses.base import make_defense
 from mia_lib.evaluation.audit import Audit, shuffled
 from mia_lib.evaluation.epsilon import measured_epsilon
 from mia_lib.evaluation.evaluate import evaluate
@@ -72,7 +73,10 @@ class ReferenceStudy(Study):
     def pool(self) -> ModelPool:
         """All models."""
         seeds = np.random.SeedSequence([self.seed, 12]).generate_state(len(self.splits))
-        return ModelPool(self.dataset, self.splits, [self.settings.epochs] * len(self.splits), seeds, self.defense)
+        epochs, lent = [self.settings.epochs] * len(self.splits), {}
+        if make_defense(self.defense).needs_reference:
+            lent[self.count] = self.splits[self.count].train()  # the control's model knows no other recordings
+        return ModelPool(self.dataset, self.splits, epochs, seeds, self.defense, lent=lent)
 
     @cached_property
     def released(self) -> ReleasedSignals:
