@@ -1,12 +1,10 @@
 """A combined attack: a logistic model on the scores of other attacks, fitted on the reference models alone."""
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import Attack, check_references
+from mia_lib.attacks.logistic import logistic
 from mia_lib.attacks.threshold import best_threshold
 from mia_lib.signals.signals import Signals
 
@@ -40,7 +38,7 @@ class Combination:
             others = references.without(k).audit_only(known)
             x.append(self._scores(self._fitted(others), references.pick([k]))[0, known])
             member.append(inside[k, known])
-        self.weights = make_pipeline(StandardScaler(), LogisticRegression())
+        self.weights = logistic()
         x, member = np.concatenate(x), np.concatenate(member)
         self.weights.fit(x, member)
         self.threshold = best_threshold(self.weights.decision_function(x), member)
