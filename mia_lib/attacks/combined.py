@@ -1,13 +1,11 @@
 """A combined attack: a logistic model on the scores of other attacks, fitted on the reference models alone."""
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import Attack, check_references
 from mia_lib.attacks.lira import LiRA
+from mia_lib.attacks.logistic import logistic
 from mia_lib.attacks.metrics import Entropy, Gap, Loss
 from mia_lib.attacks.modified_entropy import ModifiedEntropy
 from mia_lib.attacks.rmia import RMIA
@@ -45,7 +43,7 @@ class Combination:
             others = references.without(k).audit_only(known)
             x.append(self._scores(self._fitted(others), references.pick([k]))[0, known])
             member.append(inside[k, known])
-        self.weights = make_pipeline(StandardScaler(), LogisticRegression())
+        self.weights = logistic()
         x, member = np.concatenate(x), np.concatenate(member)
         self.weights.fit(x, member)
         self.threshold = best_threshold(self.weights.decision_function(x), member)

@@ -4,12 +4,10 @@ After Choquette-Choo et al. (ICML 2021): a model keeps its answer on altered ver
 """
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, check_shadows
+from mia_lib.attacks.logistic import logistic
 from mia_lib.attacks.queries import check_budget
 from mia_lib.signals.signals import Signals
 
@@ -81,7 +79,7 @@ class LabelOnly:
         return self._learn(agreement(shadows, self.queries)[:, mask].T, member)
 
     def _learn(self, x: np.ndarray, member: np.ndarray) -> "LabelOnly":
-        self.weights = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, member)
+        self.weights = logistic().fit(x, member)
         return self
 
     def _describe(self, bits: np.ndarray) -> np.ndarray:

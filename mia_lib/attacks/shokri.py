@@ -1,26 +1,20 @@
 """Shokri's shadow attack: one attack model per class (Shokri et al., IEEE S&P 2017), a pooled one where data are few."""
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_shadows
+from mia_lib.attacks.logistic import logistic
 from mia_lib.signals.signals import Signals
 
 FEWEST = 20  # members and non-members that a class must have for a model of its own
+SOLVER = "newton-cholesky"  # few steps where there are few values
 
 
 def describe(signals: Signals) -> np.ndarray:
     """What the attack models see: confidence, loss and logs of the three largest posteriors, [K, N, 5]."""
     s = signals.statistics
     return np.concatenate([s.phi[..., None], s.loss[..., None], np.log(np.maximum(s.top, 1e-12))], axis=-1)
-
-
-def logistic() -> Pipeline:
-    """A logistic model on standardised values, solved by Newton's method: few steps where there are few values."""
-    return make_pipeline(StandardScaler(), LogisticRegression(solver="newton-cholesky"))
 
 
 @ATTACKS.register("shokri")
@@ -38,12 +32,12 @@ class Shokri:
         check_shadows(shadows)
         mask, member = shadows.audited()
         x, labels = describe(shadows)[mask], shadows.labels[mask]
-        self.pooled = logistic().fit(x, member)
+        self.pooled = logistic(solver=SOLVER).fit(x, member)
         classes = np.unique(labels[labels >= 0]) if shadows.aligned else []
         for c in classes:
             rows = labels == c
             if FEWEST <= member[rows].sum() <= rows.sum() - FEWEST:
-                self.own[int(c)] = logistic().fit(x[rows], member[rows])
+                self.own[int(c)] = logistic(solver=SOLVER).fit(x[rows], member[rows])
         self.pooled_classes = shadows.logits.shape[2] - len(self.own)
         return self
 

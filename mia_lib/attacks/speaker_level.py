@@ -7,12 +7,11 @@ same for all of a person's fragments.
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
+from mia_lib.attacks.logistic import logistic
 from mia_lib.signals.signals import Signals
+from mia_lib.signals.statistics import log_posteriors
 from mia_lib.support.errors import MiaError
 
 SMALLEST_LOG = -30.0  # log posteriors below, and those of classes that were answered with 0, count as this
@@ -42,10 +41,9 @@ class Persons:
         return out
 
 
-def log_posteriors(logits: np.ndarray) -> np.ndarray:
+def bounded_log_posteriors(logits: np.ndarray) -> np.ndarray:
     """Log posteriors float64 [n, C] of logits [n, C], at least SMALLEST_LOG."""
-    z = logits - logits.max(-1, keepdims=True).astype(np.float64)
-    return np.maximum(z - np.log(np.exp(z).sum(-1, keepdims=True)), SMALLEST_LOG)
+    return np.maximum(log_posteriors(logits), SMALLEST_LOG)
 
 
 def _directions(vectors: np.ndarray) -> np.ndarray:
@@ -78,7 +76,7 @@ def person_features(logits: np.ndarray, code: np.ndarray) -> np.ndarray:
     given the person's most frequent class; mean, smallest and deviation of the largest posterior; mean entropy; mean and
     smallest margin between the two largest log posteriors.
     """
-    persons, log_p = Persons(code), log_posteriors(logits)
+    persons, log_p = Persons(code), bounded_log_posteriors(logits)
     present = np.isfinite(logits).any(0)
     margin = np.diff(np.partition(log_p, -2, axis=1)[:, -2:])[:, 0]
     log_p = log_p[:, present]
@@ -158,8 +156,7 @@ class SpeakerLevel(PersonAttack):
     """Is the person in the training set? How a person's fragments lie to each other and to others' (SLMIA-SR, NDSS 2024)."""
 
     def learn(self, features: np.ndarray, member: np.ndarray) -> None:
-        model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000)
-        self.model = make_pipeline(StandardScaler(), model).fit(features, member)
+        self.model = logistic(C=STRENGTH, class_weight="balanced", max_iter=1000).fit(features, member)
 
     def judge(self, logits: np.ndarray, code: np.ndarray) -> np.ndarray:
         return self.model.decision_function(person_features(logits, code))
@@ -170,4 +167,4 @@ class MeanPosterior(PersonAttack):
     """Is the person in the training set? The largest posterior, averaged over the person's fragments: the baseline."""
 
     def judge(self, logits: np.ndarray, code: np.ndarray) -> np.ndarray:
-        return Persons(code).mean(np.exp(log_posteriors(logits)).max(1))
+        return Persons(code).mean(np.exp(bounded_log_posteriors(logits)).max(1))

@@ -1,15 +1,12 @@
 """What an attack proves of differential privacy: lower bounds of epsilon (Jagielski, Ullman and Oprea, NeurIPS 2020)."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import beta
 
+from mia_lib.evaluation.audit import Audit
+from mia_lib.evaluation.intervals import clopper_pearson
 from mia_lib.support.errors import UsageError
-
-if TYPE_CHECKING:
-    from mia_lib.evaluation.audit import Audit
 
 
 def epsilon_lower_bound(
@@ -27,14 +24,14 @@ def epsilon_lower_bound(
         raise UsageError("accepted members and non-members must be between 0 and the number of each, which is above 0")
     if not (0 <= delta < 1 and 0 < confidence < 1):
         raise UsageError(f"delta must lie in [0, 1) and confidence in (0, 1), not {delta} and {confidence}")
-    tail, hits, alarms = (1 - confidence) / 2, true_positives, false_positives
-    tpr = beta.ppf(tail, hits, members - hits + 1) if hits else 0.0
-    fpr = beta.ppf(1 - tail, alarms + 1, nonmembers - alarms) if alarms < nonmembers else 1.0
+    tail = (1 - confidence) / 2
+    tpr, _ = clopper_pearson(true_positives, members, tail)
+    _, fpr = clopper_pearson(false_positives, nonmembers, tail)
     bounds = [np.log(high / low) for high, low in ((tpr - delta, fpr), (1 - fpr - delta, 1 - tpr)) if high > 0]
     return max([0.0, *map(float, bounds)])
 
 
-def measured_epsilon(audits: Sequence["Audit"], delta: float) -> float:
+def measured_epsilon(audits: Sequence[Audit], delta: float) -> float:
     """`epsilon_lower_bound` from what an attack decided, at the threshold that it learnt elsewhere, on several models.
 
     Each model must have been trained under the same promise; the decisions on all of them are counted together.

@@ -19,10 +19,13 @@ class Measure:
     n: int
 
 
-def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
-    """Exact 95 % interval of a share `hits` of `n` independent examples (Clopper and Pearson 1934)."""
-    low = beta.ppf(0.025, hits, n - hits + 1) if hits else 0.0
-    high = beta.ppf(0.975, hits + 1, n - hits) if hits < n else 1.0
+def clopper_pearson(hits: int, n: int, tail: float = 0.025) -> tuple[float, float]:
+    """Exact interval of a share `hits` of `n` independent examples, with `tail` left out on each side: 95 % by default.
+
+    Source: Clopper and Pearson 1934.
+    """
+    low = beta.ppf(tail, hits, n - hits + 1) if hits else 0.0
+    high = beta.ppf(1 - tail, hits + 1, n - hits) if hits < n else 1.0
     return float(low), float(high)
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mia_lib.signals.statistics import Statistics, confidence, statistics
+from mia_lib.signals.statistics import Statistics, confidence, posteriors, statistics
 from mia_lib.support.errors import MiaError
 
 
@@ -109,10 +109,7 @@ class Signals:
 
     def posteriors(self) -> np.ndarray:
         """Softmax of the logits, float64 [K, N, C]."""
-        z = self.logits.astype(np.float64)
-        z -= z.max(-1, keepdims=True)
-        np.exp(z, out=z)
-        return z / z.sum(-1, keepdims=True)
+        return posteriors(self.logits)
 
     def pick(self, models: list[int]) -> "Signals":
         """The signals of some of the models."""

@@ -38,14 +38,39 @@ def confidence(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0)
     rows = []
     for model, label in zip(logits, labels, strict=True):
         z, y = torch.from_numpy(np.array(model)).double(), torch.from_numpy(np.array(label))
-        y = torch.where(y >= 0, y, z.argmax(1))[:, None]
-        rows.append(_log_odds(z.div_(temperature), y))
+        y = torch.where(y >= 0, y, z.argmax(1))
+        rows.append(log_odds(z.div_(temperature), y))
     return torch.stack(rows).numpy()
 
 
-def _log_odds(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """z_y - logsumexp of the other logits, [N] from z [N, C] and y [N, 1]; exact for any distance between them."""
-    return (z.gather(1, y) - torch.logsumexp(z.scatter(1, y, -torch.inf), 1, keepdim=True))[:, 0]
+def other_logits(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Logits z [..., C] with -inf in the place of class y [...]."""
+    return z.scatter(-1, y[..., None], -torch.inf)
+
+
+def log_odds(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """phi = z_y - logsumexp of the other logits, [...] from z [..., C] and y [...]; exact for any distance between them."""
+    return z.gather(-1, y[..., None])[..., 0] - torch.logsumexp(other_logits(z, y), -1)
+
+
+def _below_largest(logits: np.ndarray) -> np.ndarray:
+    """Logits less the largest of the last axis, float64."""
+    z = logits.astype(np.float64)
+    z -= z.max(-1, keepdims=True)
+    return z
+
+
+def posteriors(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, float64."""
+    z = _below_largest(logits)
+    np.exp(z, out=z)
+    return z / z.sum(-1, keepdims=True)
+
+
+def log_posteriors(logits: np.ndarray) -> np.ndarray:
+    """Log softmax over the last axis, float64; -inf stays for classes that a model does not have."""
+    z = _below_largest(logits)
+    return z - np.log(np.exp(z).sum(-1, keepdims=True))
 
 
 def _of_one_model(z: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -62,7 +87,7 @@ def _of_one_model(z: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, 
     loss = (total - below_y)[:, 0]
     phi = below_y[:, 0] - others.log()[:, 0]
     lost = others[:, 0] < 1e-290  # too far below the largest logit for the exponentials above
-    phi[lost] = _log_odds(z[lost], y[lost])
+    phi[lost] = log_odds(z[lost], y[lost, 0])
     p = e.div_(1 + rest)
     entropy = total[:, 0] - (p * below).nan_to_num_(0.0).sum(1)  # a class of logit -inf adds nothing
     top = p.topk(min(3, p.shape[1]), dim=1).values

@@ -12,6 +12,7 @@ from torch.nn.functional import logsigmoid
 from mia_lib.models.network import StackedNetwork
 from mia_lib.models.per_example import gradient_squares, recorded, slopes
 from mia_lib.signals.internals import INTERNALS
+from mia_lib.signals.statistics import log_odds, other_logits
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import progress
 
@@ -47,19 +48,10 @@ def _read(network: StackedNetwork, x: Tensor, y: Tensor) -> Tensor:
     with torch.enable_grad(), recorded(network) as calls:
         z = network(x.clone().requires_grad_())
         y = torch.where(y >= 0, y, z.argmax(-1))
-        square = gradient_squares(calls, slopes(calls, _phi(z, y)))
+        square = gradient_squares(calls, slopes(calls, log_odds(z, y)))
     with torch.no_grad():
         hidden = next(inputs[0] for layer, inputs, _ in calls if layer is network.output)
         return _numbers(square.sqrt(), z, y, hidden, network.output.weight)
-
-
-def _others(z: Tensor, y: Tensor) -> Tensor:
-    """Logits [..., C] without the fragment's class y [...]."""
-    return z.scatter(-1, y[..., None], -torch.inf)
-
-
-def _phi(z: Tensor, y: Tensor) -> Tensor:
-    return z.gather(-1, y[..., None])[..., 0] - torch.logsumexp(_others(z, y), -1)
 
 
 def _numbers(norm: Tensor, z: Tensor, y: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
@@ -69,8 +61,8 @@ def _numbers(norm: Tensor, z: Tensor, y: Tensor, hidden: Tensor, weight: Tensor)
     posteriors among the other classes.
     """
     z, hidden = z.double(), hidden.double()
-    factor = logsigmoid(-_phi(z, y))
-    q = torch.softmax(_others(z, y), -1)
+    factor = logsigmoid(-log_odds(z, y))
+    q = torch.softmax(other_logits(z, y), -1)
     length = torch.linalg.vector_norm(hidden, dim=-1)
     output = factor + (q.square().sum(-1).log1p() + length.square().log1p()) / 2
     models = torch.arange(len(weight), device=weight.device)[:, None]
