@@ -15,21 +15,20 @@ class Attack(Protocol):
     """A membership inference attack: `fit` on shadow signals, then `score` a target.
 
     `calibrated` attacks compare a fragment with itself in models that did and did not train on it: they need shadows
-    with `Signals.aligned`, called reference models. An attack that learns a threshold of its own (accept score >= t) leaves
-    it in `threshold`; for the others whoever fits them learns one. `needs` names what an attack sees beside logits, as fields
-    of Signals ("copies"): those that are costly to have are given on `query_fragments` of the fragments only.
+    with `Signals.aligned`, called reference models. Two attributes are optional. An attack that learns a threshold of its own
+    (accept score >= t) leaves it in `threshold`; for the others whoever fits them learns one. `needs` names what an attack
+    sees beside logits, as fields of Signals ("copies"): those that are costly to have are given on `query_fragments` of the
+    fragments only.
     """
 
     calibrated: bool
-    threshold: float | None
-    needs: tuple[str, ...] = ()
 
     def __init__(self, seed: int = 0): ...
 
-    def fit(self, shadows: Signals) -> "Attack":
+    def fit(self, shadows: Signals, /) -> "Attack":
         """Learn from shadow models, whose membership the attacker knows."""
 
-    def score(self, target: Signals) -> np.ndarray:
+    def score(self, target: Signals, /) -> np.ndarray:
         """One score per model and fragment, float64 [K, N]; higher means member. Never reads `target.member`."""
 
 

@@ -36,15 +36,15 @@ class Combination:
 
     def fit(self, references: Signals) -> "Combination":
         inside, outside = check_references(references)
-        x, member = [], []
+        scores, members = [], []
         for k in np.flatnonzero((references.member >= 0).any(1))[:PRETENDERS]:
             rest = np.arange(len(inside)) != k
             known = inside[rest].any(0) & outside[rest].any(0) & (references.member[k] >= 0)
             others = references.without(k).audit_only(known)
-            x.append(self._scores(self._fitted(others), references.pick([k]))[0, known])
-            member.append(inside[k, known])
+            scores.append(self._scores(self._fitted(others), references.pick([k]))[0, known])
+            members.append(inside[k, known])
         self.weights = logistic()
-        x, member = np.concatenate(x), np.concatenate(member)
+        x, member = np.concatenate(scores), np.concatenate(members)
         self.weights.fit(x, member)
         self.threshold = best_threshold(self.weights.decision_function(x), member)
         self.parts = self._fitted(references)

@@ -21,7 +21,8 @@ def agreement(signals: Signals, budget: int) -> np.ndarray:
     """
     clean = signals.logits.argmax(-1)
     speaker = np.where(signals.labels >= 0, signals.labels, clean)
-    answers = [clean, *(logits.argmax(-1) for logits in (signals.copies[: budget - 1] if budget > 1 else ()))]
+    copies = () if signals.copies is None else signals.copies[: budget - 1]
+    answers = [clean, *(logits.argmax(-1) for logits in copies)]
     return (np.stack(answers) == speaker).astype(np.float64)
 
 
@@ -76,11 +77,11 @@ class LabelOnly:
         check_shadows(shadows)
         self.queries = self._queries(shadows)
         mask, member = shadows.audited()
-        return self._learn(agreement(shadows, self.queries)[:, mask].T, member)
-
-    def _learn(self, x: np.ndarray, member: np.ndarray) -> "LabelOnly":
-        self.weights = logistic().fit(x, member)
+        self._learn(agreement(shadows, self.queries)[:, mask].T, member)
         return self
+
+    def _learn(self, x: np.ndarray, member: np.ndarray) -> None:
+        self.weights = logistic().fit(x, member)
 
     def _describe(self, bits: np.ndarray) -> np.ndarray:
         """What the logistic model reads, [K, N, features], of a target's bits [Q, K, N]."""
@@ -106,10 +107,11 @@ class LabelOnlyCalibrated(LabelOnly):
         inside, outside = check_references(references)
         self.queries = self._queries(references)
         bits, (audited, member) = agreement(references, self.queries), references.audited()
-        self.sides = [self._side(bits, mask, audited.any(0)) for mask in (inside, outside)]
+        self.sides = [self._side(bits, mask, np.any(audited, axis=0)) for mask in (inside, outside)]
         partner = np.take_along_axis(bits, partners(inside, outside)[None], axis=1)
         played = [np.where(mask, bits, partner) for mask in (inside, outside)]
-        return self._learn(self._describe(bits, played)[audited], member)
+        self._learn(self._describe(bits, played)[audited], member)
+        return self
 
     @staticmethod
     def _side(bits: np.ndarray, mask: np.ndarray, audited: np.ndarray) -> dict:

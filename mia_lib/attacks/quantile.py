@@ -55,22 +55,24 @@ class Quantile:
 
     def fit(self, shadows: Signals) -> "Quantile":
         """Only checks: nothing is learnt from shadows."""
-        _check(shadows)
+        _checked(shadows)
         return self
 
     def score(self, target: Signals) -> np.ndarray:
-        _check(target)
-        population, phi = target.population, target.statistics.phi
+        inputs, population = _checked(target)
+        phi = target.statistics.phi
         scores = np.empty_like(phi)
         for k, labels in enumerate(target.labels):
-            x = describe(target.inputs, labels, target.logits.shape[2], population)
+            x = describe(inputs, labels, target.logits.shape[2], population)
             mean, deviation = normal_quantiles(x, phi[k], population)
             scores[k] = (phi[k] - mean) / deviation
         return scores
 
 
-def _check(signals: Signals) -> None:
+def _checked(signals: Signals) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs [N, D] and population, bool [N]; raises MiaError where the signals lack them."""
     if signals.inputs is None:
         raise MiaError("quantile regression needs signals that describe each fragment (inputs)")
     if signals.population is None or signals.population.sum() < FEWEST:
         raise MiaError(f"quantile regression needs at least {FEWEST} fragments known to be non-members (population)")
+    return signals.inputs, signals.population

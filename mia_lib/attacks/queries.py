@@ -25,15 +25,17 @@ def check_budget(signals: Signals, budget: int) -> None:
         raise MiaError(
             "this attack asks about altered copies of each fragment: the signals must hold the answers (copies)"
         )
-    if budget > 1 and budget > 1 + len(signals.copies):
-        raise MiaError(
-            f"the signals hold answers to {1 + len(signals.copies)} queries of each fragment, not to {budget}"
-        )
+    held = 1 if signals.copies is None else 1 + len(signals.copies)
+    if budget > held:
+        raise MiaError(f"the signals hold answers to {held} queries of each fragment, not to {budget}")
 
 
 def query(signals: Signals, number: int) -> Signals:
     """The signals of one query: 0 is the fragment itself, q > 0 its q-th altered copy."""
-    return signals if number == 0 else replace(signals, logits=signals.copies[number - 1], copies=None)
+    if number == 0:
+        return signals
+    assert signals.copies is not None  # by `check_budget`
+    return replace(signals, logits=signals.copies[number - 1], copies=None)
 
 
 class Queries:

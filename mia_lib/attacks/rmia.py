@@ -73,9 +73,10 @@ class RMIA:
 
     def fit(self, references: Signals) -> "RMIA":
         inside, outside = check_references(references, self.online)
-        self.z = (references.member >= 0).any(0) if self.population == "audit" else references.population
-        if self.z is None:
+        z = np.any(references.member >= 0, axis=0) if self.population == "audit" else references.population
+        if z is None:
             raise MiaError("RMIA was asked to use a reserved population, but the signals name none")
+        self.z: np.ndarray = z
         self.temperature, self.a = self._tuned(references, inside, outside)
         p = expit(references.confidence(self.temperature))
         self.average = average(p, inside, outside, self.a)
@@ -84,7 +85,7 @@ class RMIA:
     def _tuned(self, references: Signals, inside: np.ndarray, outside: np.ndarray) -> tuple[float, float | None]:
         """Temperature and a with the best mean AUC when reference models are attacked through the others."""
         temperatures = TEMPERATURES if self.temperature is None else (self.temperature,)
-        corrections = (None,) if self.online else CORRECTIONS if self.a is None else (self.a,)
+        corrections: tuple[float | None, ...] = (None,) if self.online else CORRECTIONS if self.a is None else (self.a,)
         choices = [(t, a) for t in temperatures for a in corrections]
         if len(choices) == 1:
             return choices[0]
@@ -106,9 +107,10 @@ class RMIA:
                     scores = dominated(np.where(known, ratio, 0.0)[None], z & known, self.gamma)[0]
                     rows = known & audited[k]
                     found[temperature, a] += auc(scores[rows], inside[k][rows])
-        return max(found, key=found.get)
+        return max(found, key=lambda choice: found[choice])
 
     def score(self, target: Signals) -> np.ndarray:
+        assert self.temperature is not None  # given, or tuned by `fit`
         p = expit(target.confidence(self.temperature))
         return dominated(p / self.average, self.z, self.gamma)
 

@@ -25,7 +25,7 @@ class Shokri:
 
     def __init__(self, seed: int = 0):
         del seed  # the fit is convex
-        self.own: dict[int, object] = {}  # class -> its model; `pooled` serves all others
+        self.own: dict[int, Pipeline] = {}  # class -> its model; `pooled` serves all others
         self.pooled_classes = 0
 
     def fit(self, shadows: Signals) -> "Shokri":
@@ -33,7 +33,7 @@ class Shokri:
         mask, member = shadows.audited()
         x, labels = describe(shadows)[mask], shadows.labels[mask]
         self.pooled = logistic(solver=SOLVER).fit(x, member)
-        classes = np.unique(labels[labels >= 0]) if shadows.aligned else []
+        classes = np.unique(labels[labels >= 0]) if shadows.aligned else labels[:0]
         for c in classes:
             rows = labels == c
             if FEWEST <= member[rows].sum() <= rows.sum() - FEWEST:

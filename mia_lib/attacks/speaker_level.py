@@ -89,15 +89,15 @@ def person_features(logits: np.ndarray, code: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def _in_use(signals: Signals) -> np.ndarray:
-    """Mask [N] of the fragments of known persons; raises MiaError where the signals name none."""
+def _in_use(signals: Signals) -> tuple[np.ndarray, np.ndarray]:
+    """Persons, int [N], and the mask [N] of known ones; raises MiaError where the signals name none."""
     if signals.person is None:
         raise MiaError("an attack on persons needs signals that say whose voice each fragment is (person)")
     if not (signals.person >= 0).any():
         raise MiaError(
             "an attack on persons needs fragments of at least one person, but every person is -1 (not in use)"
         )
-    return signals.person >= 0
+    return signals.person, signals.person >= 0
 
 
 def known_persons(shadows: Signals, model: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -105,10 +105,11 @@ def known_persons(shadows: Signals, model: int) -> tuple[np.ndarray, np.ndarray,
 
     Raises MiaError where a person is half in the training set.
     """
-    rows = np.flatnonzero(_in_use(shadows) & (shadows.member[model] >= 0))
+    person, use = _in_use(shadows)
+    rows = np.flatnonzero(use & (shadows.member[model] >= 0))
     if not len(rows):
         return rows, rows, rows.astype(bool)
-    names, code = np.unique(shadows.person[rows], return_inverse=True)
+    names, code = np.unique(person[rows], return_inverse=True)
     share = Persons(code).mean((shadows.member[model, rows] == 1).astype(float))
     mixed = np.flatnonzero((share > 1e-9) & (share < 1 - 1e-9))
     if len(mixed):
@@ -143,8 +144,8 @@ class PersonAttack:
         raise NotImplementedError
 
     def score(self, target: Signals) -> np.ndarray:
-        use = _in_use(target)
-        _, code = np.unique(target.person[use], return_inverse=True)
+        person, use = _in_use(target)
+        _, code = np.unique(person[use], return_inverse=True)
         scores = np.full(target.labels.shape, np.nan)
         for row, logits in zip(scores, target.logits, strict=True):
             row[use] = self.judge(logits[use], code)[code]

@@ -55,7 +55,7 @@ def check(samples: np.ndarray, name: object) -> None:
 
 def _cut_short(log: str) -> bool:
     found = TRUNCATED.search(log)
-    return bool(found) and (found[3] is not None or int(found[2]) < int(found[1]) < STREAMED)
+    return found is not None and (found[3] is not None or int(found[2]) < int(found[1]) < STREAMED)
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:

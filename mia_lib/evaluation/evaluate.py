@@ -39,9 +39,9 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: boo
     rng = np.random.default_rng([seed, 6])
     points = [_points(audit, control) for audit in audits]
     values = {name: float(np.mean([point[name] for point in points])) for name in points[0]}
-    everything = [np.concatenate([getattr(audit, side) for audit in audits]) for side in ("scores", "member")]
+    scores, member = (np.concatenate([getattr(audit, side) for audit in audits]) for side in ("scores", "member"))
     if not control:
-        values[POOLED] = tpr_at_fpr(*everything, POOLED_LEVEL)
+        values[POOLED] = tpr_at_fpr(scores, member, POOLED_LEVEL)
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in values}
     for start in range(0, draws, 100):
         size = min(100, draws - start)
@@ -52,8 +52,8 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: boo
             drawn[name].append((times * np.stack([rate[name] for rate in rates], axis=1)).mean(1))
         if not control:
             joint = np.hstack([weight * often[:, None] for weight, often in zip(weights, times.T, strict=True)])
-            drawn[POOLED].append(curve_rates(*everything, joint, {POOLED: POOLED_LEVEL})[POOLED])
-    members, n = int(everything[1].sum()), len(everything[1])
+            drawn[POOLED].append(curve_rates(scores, member, joint, {POOLED: POOLED_LEVEL})[POOLED])
+    members, n = int(member.sum()), len(member)
     measures = {}
     for name, value in values.items():
         low, high = np.quantile(np.concatenate(drawn[name]), [0.025, 0.975])

@@ -56,7 +56,8 @@ def store(
                     out = np.lib.format.open_memmap(folder / FILE, "w+", values.numpy().dtype, shape)
                 out[number, start : start + len(values)] = values.numpy()
                 bar.update(len(values))
-    out.flush()
+    if out is not None:
+        out.flush()
 
 
 def load(folder: Path) -> Tensor:

@@ -29,7 +29,7 @@ class Waveforms:
 
     def __init__(self, name: str, fragments: "Fragments", hop: int, device: torch.device):
         self.device, self.transform = device, FEATURES.get(name)(hop, fragments.sample_rate).to(device)
-        self.audio = fragments.audio  # memory-mapped
+        self.audio: np.ndarray | Tensor = fragments.audio  # memory-mapped
         if device.type != "cpu":
             self.audio = torch.empty(fragments.audio.shape, dtype=torch.int16, device=device)
             for start in range(0, len(self.audio), 4096):

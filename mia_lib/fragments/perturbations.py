@@ -51,8 +51,8 @@ def speed(waves: Tensor, rows: Tensor, seed: int, percent: int) -> Tensor:
 
 def room(waves: Tensor, rows: Tensor, seed: int, name: str, microphone: int) -> Tensor:
     """As a far microphone of a simulated room hears it, from the first sound on, as loud as before."""
-    response = impulse_responses(name)[microphone][0]
-    response = torch.from_numpy(response[np.abs(response).argmax() :]).to(waves)
+    simulated = impulse_responses(name)[microphone][0]
+    response = torch.from_numpy(simulated[np.abs(simulated).argmax() :]).to(waves)
     heard = audio.fftconvolve(waves, response[None])[:, : waves.shape[1]]
     power = heard.square().mean(1, keepdim=True)
     return heard * (waves.square().mean(1, keepdim=True) / power.clamp_min(1e-20)).sqrt()

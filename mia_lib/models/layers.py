@@ -122,6 +122,8 @@ class Dropout(nn.Module):
     each step: without them, as in evaluation mode, nothing is dropped.
     """
 
+    rate: Tensor
+
     def __init__(self, models: int, width: int):
         super().__init__()
         self.width = width

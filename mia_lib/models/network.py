@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from mia_lib.models.layers import Linear
 from mia_lib.models.norms import NORMS
 from mia_lib.support.errors import UsageError
 from mia_lib.support.registry import Registry
@@ -18,6 +19,11 @@ class StackedNetwork(nn.Module):
     normalisation come from `normalisation`, so that they can be exchanged for ones that mix no examples.
     """
 
+    mean: Tensor
+    scale: Tensor
+    absent: Tensor
+    output: Linear
+
     def __init__(self, frames: int, bins: int, classes: list[int], norm: str = "batch"):
         super().__init__()
         if norm not in NORMS:
@@ -31,12 +37,21 @@ class StackedNetwork(nn.Module):
         self.register_buffer("absent", absent, persistent=False)
         self.build(models, frames, bins, self.classes)
 
+    def build(self, models: int, frames: int, bins: int, classes: list[int]) -> None:
+        """Set the layers; the last one is called `output`."""
+        raise NotImplementedError
+
+    def body(self, x: Tensor) -> Tensor:
+        """Logits [models, batch, max(classes)] of normalised features [models, batch, frames, bins]."""
+        raise NotImplementedError
+
     def initialise(self, seeds: list[int]) -> None:
         """Draw the weights of model k from seeds[k]."""
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         for layer in self.modules():
-            if layer is not self and hasattr(layer, "initialise"):
-                layer.initialise(generators)
+            draw = getattr(layer, "initialise", None)
+            if layer is not self and draw is not None:
+                draw(generators)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [models, batch, classes] of features [models, batch, frames, bins], or of one batch for all models."""

@@ -62,6 +62,9 @@ def _images(x: Tensor) -> Tensor:
 class BatchNorm(nn.Module):
     """Batch normalisation of the last axis, per model; any number of axes between model and channel."""
 
+    running_mean: Tensor
+    running_var: Tensor
+
     def __init__(self, models: int, channels: int, momentum: float = 0.1):
         super().__init__()
         self.momentum = momentum
@@ -158,7 +161,7 @@ def _scale_and_shift(normalised: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]
     return (slope * normalised).sum(2), slope.sum(2)
 
 
-NORMS = {"batch": BatchNorm, "group": GroupNorm}
+NORMS: dict[str, type[BatchNorm] | type[GroupNorm]] = {"batch": BatchNorm, "group": GroupNorm}
 
 
 def max_pool(x: Tensor, size: int) -> Tensor:

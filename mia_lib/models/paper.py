@@ -35,7 +35,8 @@ class ThreeBlocks(StackedNetwork):
 
     def convolve(self, x: Tensor) -> Tensor:
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            x = relu(norm.pooled(convolution(x), POOL))  # the maximum and ReLU commute: pool first, it is cheaper
+            pooled = norm.pooled(convolution(x), POOL)  # type: ignore[operator]  # a ModuleList forgets its modules' class
+            x = relu(pooled)  # the maximum and ReLU commute: pool first, it is cheaper
         return self.output(self.drop_hidden(relu(self.hidden(self.drop_input(x.flatten(2))))))
 
 

@@ -6,14 +6,14 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from mia_lib.support.errors import MiaError
 
 
-def ordered_map(function: Callable, tasks: Iterable, workers: int | None = None) -> Iterator:
+def ordered_map(function: Callable, tasks: Iterable, workers: int | None = None) -> Generator:
     """`function(task)` for each of `tasks`, in their order, computed by `workers` processes (None: one per core).
 
     At most three tasks per worker are under way, so memory does not grow with their number. With one worker everything
@@ -25,7 +25,7 @@ def ordered_map(function: Callable, tasks: Iterable, workers: int | None = None)
         return
     context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
-    waiting = deque()
+    waiting: deque[Future] = deque()
     try:
         for task in tasks:
             if len(waiting) == 3 * workers:
@@ -56,4 +56,10 @@ def _follow_parent() -> None:
     """In a worker: ignore Ctrl-C, and end when the parent is gone, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    assert parent is not None  # this is a worker
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

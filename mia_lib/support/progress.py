@@ -44,6 +44,7 @@ class Bar:
             "note": self.note,
             "seconds": round(self._reported - self._started, 2),
         }
+        assert self._file is not None  # without a file there is a bar
         with open(self._file, "a") as file:
             file.write(json.dumps(line) + "\n")
 

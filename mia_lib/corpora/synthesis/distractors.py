@@ -33,7 +33,7 @@ def television(length: int, voices: Sequence[np.ndarray], random: np.random.Gene
     """One voice over softer music, limited to the band of a small loudspeaker; [length]."""
     from scipy.signal import butter, sosfilt
 
-    voice = voices[random.integers(len(voices))]
+    voice = voices[int(random.integers(len(voices)))]
     score = music(length, voices, random)
     programme = _looped(voice / rms(voice), length, random) + 0.4 * score / rms(score)
     return sosfilt(butter(2, (250, 3800), "bandpass", fs=RATE, output="sos"), programme)
