@@ -6,15 +6,11 @@ bound: the rates of an attack (Jagielski, Ullman and Oprea, NeurIPS 2020).
 """
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
 from mia_lib.support.errors import MiaError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 ORDERS = np.array([*range(2, 65), *range(72, 257, 8), 320, 384, 512, 768, 1024])
 LARGEST_NOISE = 1e5

@@ -21,7 +21,7 @@ from mia_lib.models.network import StackedNetwork
 from mia_lib.support.errors import MiaError
 from mia_lib.training.adam import StackedAdam
 from mia_lib.training.batch import Batch
-from mia_lib.training.job import Job
+from mia_lib.training.job import Job, required
 from mia_lib.training.objective import Objective, cross_entropy
 
 WIDTH = 64  # of h: enough for the few dozen speakers of a stack, and cheap beside the model
@@ -47,7 +47,7 @@ def regularised_loss(loss: Tensor, member: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def aside(network: StackedNetwork, features: Tensor) -> Tensor:
+def forward_frozen(network: StackedNetwork, features: Tensor) -> Tensor:
     """Logits of a batch in the mode that the network is in, its running statistics staying as they are."""
     return functional_call(network, {name: buffer.clone() for name, buffer in network.named_buffers()}, (features,))
 
@@ -93,10 +93,9 @@ class AdversarialObjective(Objective):
         self.weights = weights  # lambda of each model, [models]
 
     def begin(self, job: Job, network: StackedNetwork) -> None:
-        if job.reference is None:
-            raise MiaError("adversarial_regularisation needs reference fragments that the model does not train on")
+        required(job.reference, "adversarial_regularisation needs reference fragments that the model does not train on")
         for k, rows in enumerate(job.reference):
-            if not len(rows) or job.labels[k][rows].min() < 0:
+            if job.labels[k][rows].min() < 0:
                 raise MiaError(f"model {k} needs reference fragments, each of one of its own speakers")
         self.job, device, dtype = job, network.mean.device, network.mean.dtype
         self.weights = self.weights.to(device, dtype)
@@ -113,7 +112,7 @@ class AdversarialObjective(Objective):
     def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         logits = network(features)
         partners, partner_labels = self._partners(network, batch)
-        self._train_attacker(logits.detach(), labels, aside(network, partners), partner_labels)
+        self._train_attacker(logits.detach(), labels, forward_frozen(network, partners), partner_labels)
         loss = regularised_loss(cross_entropy(logits, labels).mean(1), self.attacker(logits, labels), self.weights)
         return loss, logits
 
@@ -122,7 +121,7 @@ class AdversarialObjective(Objective):
         drawn = batch.random(batch.indices.shape[1]).double()
         rows = self.reference.gather(1, (drawn * self.sizes[:, None]).long())
         features = self.features[rows].to(network.mean.dtype)
-        return self.job.heard(network, features, replace(batch, indices=rows)), self.labels.gather(1, rows)
+        return self.job.altered_inputs(network, features, replace(batch, indices=rows)), self.labels.gather(1, rows)
 
     def _train_attacker(self, seen: Tensor, labels: Tensor, unseen: Tensor, unseen_labels: Tensor) -> None:
         rates = torch.full_like(self.weights, RATE)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.base import Altering
+from mia_lib.defenses.base import InputDefense
 from mia_lib.models.network import StackedNetwork
 from mia_lib.support.errors import UsageError
 from mia_lib.training.batch import Alteration, Batch
@@ -26,10 +26,10 @@ def replaced(network: StackedNetwork, features: Tensor, batch: Batch, probabilit
 
 
 @DEFENSES.register("augmentation")
-class Augmentation(Altering):
+class Augmentation(InputDefense):
     """Training on altered audio with probability `strength`: noise, reverberation, another level, a small shift.
 
-    A few altered copies of each fragment are made once, before training (see `mia_lib.variants`). The features are
+    A few altered copies of each fragment are made once, before training (`mia_lib.fragments.augmentation`). The features are
     normalised as those of the unaltered fragments.
     """
 

@@ -1,5 +1,6 @@
 """What every defense looks like: it changes how a stack is trained, or what its models answer, or both.
 
+A defense only describes what is different about the training; `mia_lib.training` carries that out (see `Recipe` there).
 A defense has a name, and one number that says how strong it is: `relaxloss:0.5`. Several act together as
 `dmp:2+spec_augment:0.4+top_k:3`: all that alter what models hear, one more that changes the training, and any that change
 the answers; these follow each other.
@@ -17,8 +18,8 @@ from mia_lib.support.errors import UsageError
 from mia_lib.support.registry import Registry
 from mia_lib.training.batch import Alteration
 from mia_lib.training.job import Job
+from mia_lib.training.lesson import Lesson
 from mia_lib.training.objective import Objective
-from mia_lib.training.train import train_job
 from mia_lib.training.trained import TrainedModels
 
 DEFENSES = Registry("defense", "mia_lib.defenses")
@@ -111,13 +112,17 @@ class Defense:
         strengths = [defense.strength for defense in defenses]
         return defenses[0] if len(set(strengths)) == 1 else cls(strengths)
 
+    def changed(self, job: Job) -> Job:
+        """What the models train on and how, given what undefended models would."""
+        return job
+
     def objective(self, job: Job) -> Objective:
-        """What training minimises."""
+        """What training on the changed job minimises; where there is a lesson, training of its teachers."""
         return Objective()
 
-    def train(self, job: Job) -> TrainedModels:
-        """Train the defended models of a stack, one per entry of `job.train`."""
-        return train_job(job, self.objective(job))
+    def lesson(self, job: Job) -> Lesson | None:
+        """What takes the place of training on the changed job, where the models are students of teachers."""
+        return None
 
     def answer(self, answers: Answers) -> np.ndarray:
         """The logits that are given out, float32 [models, n, classes]; log posteriors where posteriors are changed.
@@ -127,7 +132,7 @@ class Defense:
         return answers.logits
 
 
-class Altering(Defense):
+class InputDefense(Defense):
     """A defense that alters what the models hear while they train; acts together with any other way to train."""
 
     trains = True
@@ -136,26 +141,26 @@ class Altering(Defense):
         """What is done to the features of every batch; strength: [models], or [1] for all."""
         raise NotImplementedError
 
-    def altered(self, job: Job) -> Job:
+    def changed(self, job: Job) -> Job:
         """The job with this defense's alteration as its last."""
         strengths = self.strength_of(job)
         alteration = self.alteration(strengths if np.ndim(self.strength) else strengths[:1], job)
         return replace(job, alterations=(*job.alterations, alteration))
 
-    def train(self, job: Job) -> TrainedModels:
-        return super().train(self.altered(job))
 
-
-class Together(Defense):
-    """Several defenses at once."""
+class Combined(Defense):
+    """Several defenses at once: alterations in the order of the name, then the one other way to train."""
 
     def __init__(self, parts: Sequence[Defense]):
         super().__init__()
         self.parts = list(parts)
-        if sum(part.trains and not isinstance(part, Altering) for part in parts) > 1:
+        self.alterations = [part for part in parts if isinstance(part, InputDefense)]
+        ways = [part for part in parts if part.trains and part not in self.alterations]
+        self.way = ways[0] if ways else Defense()
+        if len(ways) > 1:
             raise UsageError(
                 "only one defense of a combination may change the training, beside those that alter what models hear: "
-                + ", ".join(name for name in DEFENSES.names() if issubclass(DEFENSES.get(name), Altering))
+                + ", ".join(name for name in DEFENSES.names() if issubclass(DEFENSES.get(name), InputDefense))
             )
         self.trains, self.alters = any(p.trains for p in parts), any(p.alters for p in parts)
         self.keeps_argmax = all(p.keeps_argmax for p in parts)
@@ -165,21 +170,23 @@ class Together(Defense):
         self.memory, self.cost = (math.prod(getattr(p, name) for p in parts) for name in ("memory", "cost"))
 
     def part(self, models: Sequence[int]) -> "Defense":
-        return Together([part.part(models) for part in self.parts])
+        return Combined([part.part(models) for part in self.parts])
 
     @classmethod
     def mixed(cls, defenses: "Sequence[Defense]") -> "Defense":
         columns = zip(*(defense.parts for defense in defenses), strict=True)
         return cls([type(column[0]).mixed(column) for column in columns])
 
-    def train(self, job: Job) -> TrainedModels:
-        way = Defense()
-        for part in self.parts:
-            if isinstance(part, Altering):
-                job = part.altered(job)
-            elif part.trains:
-                way = part
-        return way.train(job)
+    def changed(self, job: Job) -> Job:
+        for part in (*self.alterations, self.way):
+            job = part.changed(job)
+        return job
+
+    def objective(self, job: Job) -> Objective:
+        return self.way.objective(job)
+
+    def lesson(self, job: Job) -> Lesson | None:
+        return self.way.lesson(job)
 
     def answer(self, answers: Answers) -> np.ndarray:
         for part in self.parts:
@@ -204,7 +211,7 @@ def make_defense(name: str) -> Defense:
             raise UsageError(f"the strength of defense {kind!r} must be a number, not {strength!r}") from None
         except UsageError as error:
             raise UsageError(f"defense {kind!r}: {error}") from None
-    return parts[0] if len(parts) == 1 else Together(parts)
+    return parts[0] if len(parts) == 1 else Combined(parts)
 
 
 def training_part(name: str) -> str:

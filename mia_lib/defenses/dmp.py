@@ -4,9 +4,8 @@ from dataclasses import replace
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.teacher_student import Softened
-from mia_lib.support.errors import UsageError
-from mia_lib.training.job import Job
-from mia_lib.training.teaching import as_many_steps
+from mia_lib.training.job import Job, required
+from mia_lib.training.lesson import as_many_steps
 
 
 @DEFENSES.register("dmp")
@@ -28,10 +27,10 @@ class DMP(Softened):
     needs_reference = True
 
     def students(self, job: Job) -> Job:
-        if job.reference is None:
-            raise UsageError(
-                "defense 'dmp' needs reference fragments: recordings of the model's own speakers that it neither trains on "
-                "nor is audited on, which takes speakers with at least two held-out recordings"
-            )
+        reference = required(
+            job.reference,
+            "defense 'dmp' needs reference fragments: recordings of the model's own speakers that it neither trains on "
+            "nor is audited on, which takes speakers with at least two held-out recordings",
+        )
         times = 2 if job.alterations else 1
-        return replace(job, train=job.reference, config=as_many_steps(job, job.reference, times))
+        return replace(job, train=reference, config=as_many_steps(job, reference, times))

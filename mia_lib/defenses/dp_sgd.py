@@ -5,8 +5,8 @@ fragments, for its weights after all of its steps (and all weights on the way), 
 The unit is the fragment: for a recording or a person with g fragments the promise is only that of group privacy, g
 epsilon with a delta of (1 + e^epsilon + ... + e^((g-1) epsilon)) delta. Counted as public: n, the batch size, the number
 of steps, the speakers. Not covered: the training history (losses and accuracies of members), and the reference fragments,
-whose statistics normalise the features in place of the members' own; they are used without noise. Where a stack has no
-reference fragments for a model, it is given its training fragments instead, and the promise does not hold for that model.
+whose statistics normalise the features in place of the members' own; they are used without noise. A
+model without reference fragments is refused.
 The random numbers are a pseudo-random generator's in floating point: enough to measure with, not to publish under.
 """
 
@@ -24,12 +24,10 @@ from mia_lib.defenses.accounting import noise_multiplier
 from mia_lib.defenses.base import Defense
 from mia_lib.models.network import StackedNetwork
 from mia_lib.models.per_example import gradient_squares, gradient_sums, recorded, slopes
-from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.errors import UsageError
 from mia_lib.training.batch import Batch
-from mia_lib.training.job import Job
+from mia_lib.training.job import Job, feature_statistics, own_steps, required
 from mia_lib.training.objective import Objective, cross_entropy
-from mia_lib.training.train import feature_statistics, own_steps, train_job
-from mia_lib.training.trained import TrainedModels
 
 STREAM = 16  # tells the draws of a schedule from others with the same seed
 
@@ -105,12 +103,10 @@ class PrivateObjective(Objective):
     def begin(self, job: Job, network: StackedNetwork) -> None:
         if job.config.norm != "group":
             raise UsageError("dp_sgd needs a network that mixes no fragments: train it with norm='group'")
-        if job.reference is None:
-            raise MiaError("dp_sgd needs reference fragments, whose statistics normalise the features")
-        for buffer, value in zip(
-            (network.mean, network.scale), feature_statistics(job.features, job.reference), strict=True
-        ):
-            buffer.copy_(value)
+        reference = required(job.reference, "dp_sgd needs reference fragments, whose statistics normalise the features")
+        mean, scale = feature_statistics(job.features, reference)
+        network.mean.copy_(mean)
+        network.scale.copy_(scale)
         sizes = [len(rows) for rows in job.train]
         rates = [sampling_rate(job.config.batch_size, n) for n in sizes]
         targets, steps = np.broadcast_to(self.epsilon, len(sizes)), own_steps(job.config, job.train)
@@ -157,10 +153,9 @@ class DPSGD(Defense):
             raise UsageError(f"the clipping norm must be above 0, not {clip}")
         self.clip = clip
 
+    def changed(self, job: Job) -> Job:
+        """With networks that normalise each fragment by itself."""
+        return replace(job, config=replace(job.config, norm="group"))
+
     def objective(self, job: Job) -> Objective:
         return PrivateObjective(self.strength_of(job).double().cpu().numpy(), self.clip)
-
-    def train(self, job: Job) -> TrainedModels:
-        """With networks that normalise each fragment by itself."""
-        job = replace(job, config=replace(job.config, norm="group"))
-        return train_job(job, self.objective(job))

@@ -12,7 +12,7 @@ from mia_lib.training.job import Job
 from mia_lib.training.objective import Objective
 
 
-class Dropped(Objective):
+class DropoutObjective(Objective):
     """Cross-entropy of networks whose dropout layers drop a share `strength` [models], with new masks at each step."""
 
     draws = True
@@ -50,4 +50,4 @@ class DropoutDefense(Defense):
     trains = True
 
     def objective(self, job: Job) -> Objective:
-        return Dropped(self.strength_of(job))
+        return DropoutObjective(self.strength_of(job))

@@ -7,9 +7,6 @@ import numpy as np
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.training.job import Job
-from mia_lib.training.objective import Objective
-from mia_lib.training.train import train_job
-from mia_lib.training.trained import TrainedModels
 
 
 @DEFENSES.register("early_stopping")
@@ -26,7 +23,7 @@ class EarlyStopping(Defense):
     bounds = (0.01, 1.0)
     trains = True
 
-    def train(self, job: Job) -> TrainedModels:
+    def changed(self, job: Job) -> Job:
         shares = self.strength_of(job).cpu().numpy()
         epochs = np.maximum(1, np.rint(shares * job.config.epochs)).astype(int).tolist()
-        return train_job(replace(job, config=replace(job.config, epochs=tuple(epochs))), Objective())
+        return replace(job, config=replace(job.config, epochs=tuple(epochs)))

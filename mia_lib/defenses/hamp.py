@@ -45,7 +45,7 @@ def hamp_loss(logits: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
     return divergence.mean(1) - weight * entropy.mean(1)
 
 
-class Unsure(Objective):
+class HAMPObjective(Objective):
     """HAMP's loss at the entropy threshold gamma = `strength` [models]; 0 is plain cross-entropy."""
 
     def __init__(self, strength: Tensor):
@@ -76,4 +76,4 @@ class HAMP(Defense):
     trains = True
 
     def objective(self, job: Job) -> Objective:
-        return Unsure(self.strength_of(job))
+        return HAMPObjective(self.strength_of(job))

@@ -11,7 +11,7 @@ from mia_lib.training.job import Job
 from mia_lib.training.objective import Objective, cross_entropy, soft_cross_entropy
 
 
-class Smoothed(Objective):
+class LabelSmoothingObjective(Objective):
     """(1 - s) cross-entropy with the label + s cross-entropy with the uniform distribution, s = `strength` [models]."""
 
     def __init__(self, strength: Tensor):
@@ -35,4 +35,4 @@ class LabelSmoothing(Defense):
     trains = True
 
     def objective(self, job: Job) -> Objective:
-        return Smoothed(self.strength_of(job))
+        return LabelSmoothingObjective(self.strength_of(job))

@@ -24,6 +24,7 @@ from mia_lib.defenses.output import OutputDefense, given_out, log_posteriors, ra
 from mia_lib.models.layers import Linear
 from mia_lib.support.errors import UsageError
 from mia_lib.training.adam import StackedAdam
+from mia_lib.training.job import required
 
 HIDDEN = (32, 32)  # a narrow last layer now and then ends with no unit active, where the search for noise has no slope
 CLASSIFIER_STEPS, BATCH, RATE = 600, 128, 3e-3
@@ -201,9 +202,10 @@ class MemGuard(OutputDefense):
 
     def answer(self, answers: Answers) -> np.ndarray:
         job, logits = answers.job, np.asarray(answers.logits)
-        if answers.own is None or job.reference is None:
-            raise UsageError("memguard needs reference fragments, and what the models say of every fragment of the job")
-        g = fit_classifiers(answers.own, job.train, job.reference, job.seeds)
+        if answers.own is None:
+            raise UsageError("memguard needs what the models say of every fragment of the job")
+        reference = required(job.reference, "memguard needs reference fragments, which no model trains on")
+        g = fit_classifiers(answers.own, job.train, reference, job.seeds)
         size = max(1, CHUNK_VALUES // (logits.shape[0] * logits.shape[2]))
         parts = [self._with_noise(g, logits[:, i : i + size], job.seeds) for i in range(0, logits.shape[1], size)]
         return np.concatenate(parts, axis=1)

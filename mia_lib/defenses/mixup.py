@@ -24,7 +24,7 @@ def larger_shares(alpha: Tensor, uniform: Tensor) -> Tensor:
     return torch.as_tensor(np.maximum(share, 1 - share)).to(alpha)
 
 
-class Mixed(Objective):
+class MixupObjective(Objective):
     """Cross-entropy of blends, with the labels of both parts in proportion; strength [models] is alpha.
 
     Blends of features are blends of normalised features: normalisation is affine and the same for both parts. The
@@ -58,4 +58,4 @@ class Mixup(Defense):
     trains = True
 
     def objective(self, job: Job) -> Objective:
-        return Mixed(self.strength_of(job))
+        return MixupObjective(self.strength_of(job))

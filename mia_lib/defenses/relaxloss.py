@@ -30,7 +30,7 @@ def relaxed_loss(logits: Tensor, labels: Tensor, alpha: Tensor, odd: Tensor) -> 
     return torch.where(odd, torch.where(loss > alpha, loss, flattening), (loss - alpha).abs())
 
 
-class Relaxed(Objective):
+class RelaxLossObjective(Objective):
     """Algorithm 1 of the paper, with alpha = `strength` [models]."""
 
     def __init__(self, strength: Tensor):
@@ -57,4 +57,4 @@ class RelaxLoss(Defense):
     trains = True
 
     def objective(self, job: Job) -> Objective:
-        return Relaxed(self.strength_of(job))
+        return RelaxLossObjective(self.strength_of(job))

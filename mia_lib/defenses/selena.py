@@ -9,7 +9,7 @@ from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.teacher_student import TeacherStudent
 from mia_lib.support.errors import UsageError
 from mia_lib.training.job import Job
-from mia_lib.training.teaching import as_many_steps, teacher_seeds
+from mia_lib.training.lesson import as_many_steps, teacher_seeds
 
 SHARE = 0.4  # of the sub-models never train on a given fragment: 10 of 25 in the paper
 

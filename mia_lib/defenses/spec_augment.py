@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.base import Altering
+from mia_lib.defenses.base import InputDefense
 from mia_lib.models.network import StackedNetwork
 from mia_lib.training.batch import Alteration, Batch
 from mia_lib.training.job import Job
@@ -38,7 +38,7 @@ def mask(network: StackedNetwork, features: Tensor, batch: Batch, share: Tensor)
 
 
 @DEFENSES.register("spec_augment")
-class SpecAugment(Altering):
+class SpecAugment(InputDefense):
     """Training on features with one run of frames and one of bins masked, each up to a share `strength` of the axis."""
 
     family = "regularisation"

@@ -5,20 +5,15 @@ teachers answer and never see a label. The students are the models that are give
 """
 
 import math
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mia_lib.defenses.base import Defense
-from mia_lib.support.cache import Cache
-from mia_lib.support.digests import digest
 from mia_lib.training.job import Job
-from mia_lib.training.teaching import SoftLabels, ask, teacher_seeds
-from mia_lib.training.train import train_job
-from mia_lib.training.trained import TrainedModels
+from mia_lib.training.lesson import Lesson, teacher_seeds
 
 
 class TeacherStudent(Defense):
@@ -46,27 +41,10 @@ class TeacherStudent(Defense):
         """Whose answers count: bool [models, teachers of each, N]."""
         return np.ones((len(job.train), len(teachers.train) // len(job.train), len(job.features)), bool)
 
-    def train(self, job: Job) -> TrainedModels:
-        teachers, students, temperature = self.teachers(job), self.students(job), self.temperatures(job)
-        taught = self._trained_once(teachers)
-        heard = torch.from_numpy(self.heard(job, teachers)).to(job.device)
-        answers = ask(taught.network, job.features, students.train, temperature, heard)
-        models = train_job(students, SoftLabels(answers, students.train, temperature))
-        return replace(models, seconds=round(taught.seconds + models.seconds, 3))
-
-    def _trained_once(self, job: Job) -> TrainedModels:
-        """The teachers; beside the students' checkpoint, if there is one, they are kept as a stage of their own."""
-        objective = self.objective(job)
-        if job.checkpoint is None:
-            return train_job(job, objective)
-
-        def build(folder: Path, scratch: Path) -> None:
-            train_job(replace(job, checkpoint=scratch / job.checkpoint.name), objective).save(folder)
-
-        params = dict(config=asdict(job.config), seeds=[int(s) for s in job.seeds], strength=self.strength)
-        params |= dict(train=[digest(own.tolist()) for own in job.train], dtype=job.dtype)
-        folder = Cache(job.checkpoint.parent).stage("teachers", params, build, [type(self)])
-        return TrainedModels.load(folder, job.device)
+    def lesson(self, job: Job) -> Lesson:
+        teachers = self.teachers(job)
+        objective, heard = self.objective(teachers), self.heard(job, teachers)
+        return Lesson(teachers, objective, self.students(job), heard, self.temperatures(job))
 
 
 class Softened(TeacherStudent):

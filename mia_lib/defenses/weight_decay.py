@@ -11,7 +11,7 @@ from mia_lib.training.job import Job
 from mia_lib.training.objective import Objective
 
 
-class Decayed(Objective):
+class WeightDecayObjective(Objective):
     """Cross-entropy plus strength / 2 times the sum of all squared parameters of each model.
 
     The penalty enters by its gradient, strength times the parameter; the losses that are followed do not hold it.
@@ -46,4 +46,4 @@ class WeightDecay(Defense):
     trains = True
 
     def objective(self, job: Job) -> Objective:
-        return Decayed(self.strength_of(job))
+        return WeightDecayObjective(self.strength_of(job))

@@ -2,15 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from mia_lib.models.network import StackedNetwork
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -40,4 +36,4 @@ class Batch:
 
 
 Alteration = Callable[[StackedNetwork, Tensor, Batch], Tensor]
-"""What models hear in place of a batch of their fragments' features [models, batch, frames, bins], of the same shape."""
+"""The inputs in place of a batch of their fragments' features [models, batch, frames, bins], of the same shape."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mia_lib.models.network import StackedNetwork
+from mia_lib.support.errors import UsageError
 from mia_lib.training.batch import Alteration, Batch
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Job:
     checkpoint: Path | None = None
     label: str = "train"
 
-    def heard(self, network: StackedNetwork, features: Tensor, batch: Batch) -> Tensor:
+    def altered_inputs(self, network: StackedNetwork, features: Tensor, batch: Batch) -> Tensor:
         """A batch's features [models, batch, frames, bins] after all alterations."""
         for alteration in self.alterations:
             features = alteration(network, features, batch)
@@ -84,3 +85,37 @@ def joined(jobs: Sequence[Job]) -> Job:
     epochs = tuple(e for job in jobs for e in job.config.epochs_of(len(job.train)))
     labels = np.concatenate([job.labels for job in jobs])
     return replace(first, labels=labels, config=replace(first.config, epochs=epochs), **parts)
+
+
+def required(fragments: Sequence[np.ndarray] | None, need: str) -> Sequence[np.ndarray]:
+    """Validation or reference fragments of which every model must have some.
+
+    Raises UsageError with the sentence `need` where there are none, naming the first model that has none.
+    """
+    if fragments is None:
+        raise UsageError(need)
+    lacking = [k for k, own in enumerate(fragments) if not len(own)]
+    if lacking:
+        raise UsageError(f"{need}; model {lacking[0]} has none")
+    return fragments
+
+
+def feature_statistics(features: Tensor, indices: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per bin over each model's own fragments: two tensors [models, bins]."""
+    n, frames, bins = features.shape
+    total, square = torch.empty(n, bins, dtype=torch.float64), torch.empty(n, bins, dtype=torch.float64)
+    for start in range(0, n, 1024):
+        part = features[start : start + 1024].double()
+        total[start : start + 1024], square[start : start + 1024] = part.sum(1).cpu(), (part**2).sum(1).cpu()
+    means, scales = [], []
+    for index in indices:
+        mean = total[index].sum(0) / (len(index) * frames)
+        variance = square[index].sum(0) / (len(index) * frames) - mean**2
+        means.append(mean)
+        scales.append(variance.clamp_min(1e-12).sqrt())
+    return torch.stack(means), torch.stack(scales)
+
+
+def own_steps(config: TrainingConfig, train: Sequence[np.ndarray]) -> np.ndarray:
+    """Steps after which each model has passed `epochs` times over its fragments, int64 [models]."""
+    return -(-np.array(config.epochs_of(len(train))) * np.array([len(index) for index in train]) // config.batch_size)

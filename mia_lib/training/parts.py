@@ -3,7 +3,7 @@
 While it trains, one model needs (6 P + 2 A + 2 X) numbers: P its parameters (themselves, slopes, two moments, Adam's step,
 and the weights kept aside when it is finished), A what one step keeps for the way back, measured on a single model, twice
 because slopes of the same size come and go, and X a batch of features, gathered and normalised. Everything else (features
-of all fragments, labels, schedules) is shared or small. `Defense.memory` says by how much a defense needs more.
+of all fragments, labels, schedules) is shared or small. `Recipe.memory` says by how much a defense needs more.
 """
 
 from dataclasses import replace
@@ -12,10 +12,10 @@ from math import ceil, floor
 import numpy as np
 import torch
 
-from mia_lib.defenses.base import Defense
 from mia_lib.models import MODELS
 from mia_lib.support.device import free_memory
 from mia_lib.training.job import Job
+from mia_lib.training.recipe import Recipe, train_defended
 from mia_lib.training.trained import TrainedModels, concatenated
 
 SHARE = 0.7  # of the free memory that a stack may take
@@ -49,17 +49,17 @@ def bytes_per_model(job: Job) -> int:
     return 6 * parameters + 2 * kept + 2 * batch
 
 
-def train_in_parts(defense: Defense, job: Job) -> TrainedModels:
-    """`defense.train(job)`, in as few parts as there is memory for; each part's progress says which it is."""
-    each = bytes_per_model(job) * defense.memory
+def train_in_parts(recipe: Recipe, job: Job) -> TrainedModels:
+    """`train_defended`, in as few parts as there is memory for; each part's progress says which it is."""
+    each = bytes_per_model(job) * recipe.memory
     most = max(1, floor(SHARE * free_memory(torch.device(job.device)) / each))
     count = ceil(len(job.train) / most)
     if count == 1:
-        return defense.train(job)
+        return train_defended(recipe, job)
     trained = []
     for i, rows in enumerate(np.array_split(np.arange(len(job.train)), count), 1):
         label = f"{job.label}, part {i} of {count} ({each / 1e6:.0f} MB for each model), "
         checkpoint = job.checkpoint and job.checkpoint.with_stem(f"{job.checkpoint.stem}-{i}")
         part = replace(job.pick(rows.tolist()), label=label, checkpoint=checkpoint)
-        trained.append(defense.part(rows.tolist()).train(part))
+        trained.append(train_defended(recipe.part(rows.tolist()), part))
     return concatenated(trained)

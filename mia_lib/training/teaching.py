@@ -1,17 +1,23 @@
 """Teachers and students: answers of teachers that train first, and students that learn from these and see no label."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mia_lib.models.network import StackedNetwork
+from mia_lib.support.cache import Cache
 from mia_lib.support.device import CHUNK_VALUES
+from mia_lib.support.digests import digest
 from mia_lib.training.batch import Batch
-from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.job import Job
+from mia_lib.training.lesson import Lesson
 from mia_lib.training.objective import Objective
+from mia_lib.training.train import train_job
+from mia_lib.training.trained import TrainedModels
 
 
 def distillation_loss(logits: Tensor, answers: Tensor, temperature: Tensor) -> Tensor:
@@ -79,18 +85,27 @@ class SoftLabels(Objective):
         return distillation_loss(logits, answers, self.temperature).mean(1), logits
 
 
-def teacher_seeds(seeds: Sequence[int], teachers: int = 1) -> list[int]:
-    """A seed for each teacher, following from its model's alone: those of the first model first."""
-    return [int(word) for seed in seeds for word in np.random.SeedSequence([int(seed), 15]).generate_state(teachers)]
+def teach(lesson: Lesson) -> TrainedModels:
+    """Train the teachers, then the students on their answers; the students are the models, the seconds those of both."""
+    teachers, students = _trained_once(lesson), lesson.students
+    heard = torch.from_numpy(lesson.heard).to(students.device)
+    answers = ask(teachers.network, students.features, students.train, lesson.temperatures, heard)
+    models = train_job(students, SoftLabels(answers, students.train, lesson.temperatures))
+    return replace(models, seconds=round(teachers.seconds + models.seconds, 3))
 
 
-def as_many_steps(job: Job, train: Sequence[np.ndarray], times: int = 1) -> TrainingConfig:
-    """The job's configuration with as many epochs as let each model do at least `times` its steps on other fragments.
+def _trained_once(lesson: Lesson) -> TrainedModels:
+    """The teachers; beside the students' checkpoint, if there is one, they are kept as a stage of their own."""
+    job = lesson.teachers
+    if job.checkpoint is None:
+        return train_job(job, lesson.objective)
 
-    train: of each model, or of several in place of each, those of the first model first.
-    """
-    epochs = np.broadcast_to(job.config.epochs, len(job.train))
-    steps = times * np.repeat(epochs * [len(own) for own in job.train], len(train) // len(job.train))
-    return replace(
-        job.config, epochs=tuple(int(-(-n // max(len(own), 1))) for n, own in zip(steps, train, strict=True))
+    def build(folder: Path, scratch: Path) -> None:
+        train_job(replace(job, checkpoint=scratch / job.checkpoint.name), lesson.objective).save(folder)
+
+    params = dict(
+        config=asdict(job.config), seeds=[int(s) for s in job.seeds], temperatures=lesson.temperatures.tolist()
     )
+    params |= dict(train=[digest(own.tolist()) for own in job.train], dtype=job.dtype)
+    folder = Cache(job.checkpoint.parent).stage("teachers", params, build, [type(lesson.objective)])
+    return TrainedModels.load(folder, job.device)

@@ -6,7 +6,6 @@ all have the same size; a model is finished after epochs × fragments / batch si
 aside while the rest of the stack goes on.
 """
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,44 +14,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mia_lib.models import MODELS
 from mia_lib.support.device import tune
 from mia_lib.support.digests import digest
-from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import progress
 from mia_lib.training.adam import StackedAdam
 from mia_lib.training.batch import Batch
+from mia_lib.training.checkpoint import by_model, flat, read_checkpoint, write_checkpoint
 from mia_lib.training.cuda_graph import WARM, recorded
-from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.job import Job, TrainingConfig, feature_statistics, own_steps, required
 from mia_lib.training.objective import Objective
 from mia_lib.training.trained import TrainedModels
 
 CHECKPOINT_SECONDS = 20.0
-
-
-def feature_statistics(features: Tensor, indices: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per bin over each model's own fragments: two tensors [models, bins]."""
-    n, frames, bins = features.shape
-    total, square = torch.empty(n, bins, dtype=torch.float64), torch.empty(n, bins, dtype=torch.float64)
-    for start in range(0, n, 1024):
-        part = features[start : start + 1024].double()
-        total[start : start + 1024], square[start : start + 1024] = part.sum(1).cpu(), (part**2).sum(1).cpu()
-    means, scales = [], []
-    for index in indices:
-        mean = total[index].sum(0) / (len(index) * frames)
-        variance = square[index].sum(0) / (len(index) * frames) - mean**2
-        means.append(mean)
-        scales.append(variance.clamp_min(1e-12).sqrt())
-    return torch.stack(means), torch.stack(scales)
-
-
-def own_steps(config: TrainingConfig, train: Sequence[np.ndarray]) -> np.ndarray:
-    """Steps after which each model has passed `epochs` times over its fragments, int64 [models]."""
-    return -(-np.array(config.epochs_of(len(train))) * np.array([len(index) for index in train]) // config.batch_size)
 
 
 def _side_by_side(schedules: Sequence[np.ndarray]) -> np.ndarray:
@@ -88,8 +65,8 @@ def train_models(
 
 def train_job(job: Job, objective: Objective) -> TrainedModels:
     """`train_models` on a `Job`."""
-    if job.config.patience and job.validation is None:
-        raise UsageError("early stopping (patience > 0) needs validation fragments")
+    if job.config.patience:
+        required(job.validation, "early stopping (patience > 0) needs validation fragments")
     for k, index in enumerate(job.train):
         if len(index) < 2 or job.labels[k][index].min() < 0:
             raise MiaError(f"model {k} needs at least two training fragments, each with a label")
@@ -196,8 +173,8 @@ class _Run:
         labels = self.labels.gather(1, known).masked_fill(~drawn, 0)
         self.network.zero_grad(set_to_none=True)
         batch = Batch(indices, epoch, done, self.taken, self.seeds)
-        heard = self.job.heard(self.network, features, batch)
-        losses, logits = self.objective.backward(self.network, heard, labels, batch)
+        inputs = self.job.altered_inputs(self.network, features, batch)
+        losses, logits = self.objective.backward(self.network, inputs, labels, batch)
         self.adam.step(rates)
         hits = ((logits.argmax(-1) == labels) & drawn).sum(1)
         return losses.float(), hits / drawn.sum(1).clamp_min(1)
@@ -268,38 +245,24 @@ class _Run:
         return (nll.cpu().numpy() / np.array([len(i) for i in sets])).tolist()
 
     def _save(self, path: Path, step: int, seconds: float) -> None:
-        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
-        tensors |= {f"adam.{n}": t for n, t in self.adam.tensors().items()}
-        tensors |= {f"objective.{n}": t for n, t in self.objective.tensors().items()}
-        for group, kept in (("finished", self.finished), ("best", self.best_weights)):
-            tensors |= {f"{group}.{k}.{n}": t for k, weights in kept.items() for n, t in weights.items()}
+        groups = dict(network=self.network.state_dict(), adam=self.adam.tensors(), objective=self.objective.tensors())
+        groups |= dict(finished=flat(self.finished), best=flat(self.best_weights))
         about = dict(step=step, seconds=seconds, history=self.history, fingerprint=self.fingerprint)
         about |= dict(best=self.best.tolist(), waited=self.waited.tolist())
-        temporary = path.with_suffix(".tmp")
-        save_file({n: t.cpu().contiguous() for n, t in tensors.items()}, temporary, {"about": json.dumps(about)})
-        temporary.replace(path)
+        write_checkpoint(path, groups, about)
 
     def _restore(self, path: Path | None) -> tuple[int, float]:
         """Continue from a checkpoint of the same run; returns its step and the seconds spent, or zeros."""
-        if path is None or not path.exists():
+        kept = read_checkpoint(path, self.fingerprint, self.device)
+        if kept is None:
             return 0, 0.0
-        try:
-            with safe_open(path, "pt", device=str(self.device)) as file:
-                about = json.loads(file.metadata()["about"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except Exception:  # a damaged checkpoint only costs the time to train again
-            return 0, 0.0
-        if about["fingerprint"] != self.fingerprint:
-            return 0, 0.0
-        self.network.load_state_dict({n[8:]: t for n, t in tensors.items() if n.startswith("network.")})
+        groups, about = kept
+        self.network.load_state_dict(groups["network"])
         for name, tensor in self.adam.tensors().items():
-            tensor.copy_(tensors[f"adam.{name}"])
-        self.objective.restore({n[10:]: t for n, t in tensors.items() if n.startswith("objective.")})
-        for group, kept in (("finished", self.finished), ("best", self.best_weights)):
-            for name, tensor in tensors.items():
-                if name.startswith(f"{group}."):
-                    k, _, rest = name[len(group) + 1 :].partition(".")
-                    kept.setdefault(int(k), {})[rest] = tensor
+            tensor.copy_(groups["adam"][name])
+        self.objective.restore(groups.get("objective", {}))
+        self.finished = by_model(groups.get("finished", {}))
+        self.best_weights = by_model(groups.get("best", {}))
         self.history, self.best = about["history"], np.array(about["best"])
         self.waited = np.array(about["waited"])
         return about["step"], about["seconds"]
