@@ -1,8 +1,6 @@
 """Every name that a user can type, with one line on each: what `python -m mia_lib list` prints."""
 
 import dataclasses
-import inspect
-import re
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.corpora import CORPORA
@@ -32,10 +30,9 @@ def sections() -> dict[str, dict[str, str]]:
 
 
 def settings() -> dict[str, str]:
-    """Setting -> its type, its default, and the comment beside it in the code."""
-    comments = dict(re.findall(r"^    (\w+): .*?  # (.*)$", inspect.getsource(Settings), flags=re.MULTILINE))
+    """Setting -> its type, its default, and what it means."""
     return {
-        field.name: f"{field.type.__name__} = {field.default}".ljust(22) + comments.get(field.name, "")
+        field.name: f"{field.type.__name__} = {field.default}".ljust(22) + field.metadata["text"]
         for field in dataclasses.fields(Settings)
     }
 

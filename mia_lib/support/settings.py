@@ -1,65 +1,69 @@
 """Every knob of an experiment, its type, and the three profiles that set them."""
 
 import dataclasses
-import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mia_lib.support.errors import UsageError
+
+
+def setting(default, text: str, least: float | None = None, choices: tuple[str, ...] = ()):
+    """A field of `Settings` that says what it means (`text`), its smallest value and its choices, if it has any."""
+    return field(default=default, metadata={"text": text, "least": least, "choices": choices})
 
 
 @dataclass(frozen=True)
 class Settings:
     """The size and shape of one experiment. Changed on the command line by `--set name=value`."""
 
-    max_speakers: int = 0  # use at most this many speakers, chosen by seed (0: all)
-    max_utterances: int = 0  # use at most this many source utterances of each speaker (0: all)
-    fragment_seconds: float = 3.0  # length of a fragment
-    fragment_hop_seconds: float = 1.5  # from the start of one fragment to the next; below fragment_seconds they overlap
-    short_utterances: str = "pad"  # utterances of half a fragment to one fragment: "pad" (repeat the signal) or "drop"
-    feature: str = "mfcc"  # what the model reads; `list` names them
-    hop: int = 512  # samples between two frames of the feature
-    model: str = "paper_mfcc"  # the architecture; `list` names them
-    split: str = "proportional"  # or "lab41": the paper's own LibriSpeech split
-    train_fraction: float = 0.5  # share of each training speaker's utterances that the model trains on
-    repeats: int = 3  # independent speaker splits, each with a target and shadows; all trained in one stack
-    n_shadows: int = 2  # shadow models per target
-    n_references: int = 16  # reference models on the target's speakers, for attacks that calibrate per fragment
-    query_fragments: int = 1000  # about so many, in whole recordings, for attacks that ask several times about each
-    defense_references: int = 8  # reference models behind each defense that is judged
-    defense_speakers: int = 30  # speakers that those know (0: all)
-    epochs: int = 20  # of the target and the reference models
-    shadow_epochs: int = 20  # of the shadows
-    batch_size: int = 32  # fragments in one step of each model
-    learning_rate: float = 1e-3  # of Adam
-    schedule: str = "cosine"  # learning rate falls to zero, so that no model ends in a burst of loss; or "constant"
-    patience: int = 0  # stop a model after this many epochs without a lower validation loss (0: never)
-    bootstrap: int = 1000  # resamples behind each interval
+    max_speakers: int = setting(0, "use at most this many speakers, chosen by seed (0: all)", least=0)
+    max_utterances: int = setting(0, "use at most this many source utterances of each speaker (0: all)", least=0)
+    fragment_seconds: float = setting(3.0, "length of a fragment", least=0.1)
+    fragment_hop_seconds: float = setting(
+        1.5, "from the start of one fragment to the next; below fragment_seconds they overlap", least=0.01
+    )
+    short_utterances: str = setting(
+        "pad",
+        'utterances of half a fragment to one fragment: "pad" (repeat the signal) or "drop"',
+        choices=("pad", "drop"),
+    )
+    feature: str = setting("mfcc", "what the model reads; `list` names them")
+    hop: int = setting(512, "samples between two frames of the feature", least=1)
+    model: str = setting("paper_mfcc", "the architecture; `list` names them")
+    split: str = setting(
+        "proportional", 'or "lab41": the paper\'s own LibriSpeech split', choices=("proportional", "lab41")
+    )
+    train_fraction: float = setting(
+        0.5, "share of each training speaker's utterances that the model trains on", least=0.01
+    )
+    repeats: int = setting(
+        3, "independent speaker splits, each with a target and shadows; all trained in one stack", least=1
+    )
+    n_shadows: int = setting(2, "shadow models per target", least=1)
+    n_references: int = setting(
+        16, "reference models on the target's speakers, for attacks that calibrate per fragment", least=4
+    )
+    query_fragments: int = setting(
+        1000, "about so many, in whole recordings, for attacks that ask several times about each", least=100
+    )
+    defense_references: int = setting(8, "reference models behind each defense that is judged", least=3)
+    defense_speakers: int = setting(30, "speakers that those know (0: all)", least=0)
+    epochs: int = setting(20, "of the target and the reference models", least=1)
+    shadow_epochs: int = setting(20, "of the shadows", least=1)
+    batch_size: int = setting(32, "fragments in one step of each model", least=2)
+    learning_rate: float = setting(1e-3, "of Adam", least=0.0)
+    schedule: str = setting(
+        "cosine",
+        'learning rate falls to zero, so that no model ends in a burst of loss; or "constant"',
+        choices=("constant", "cosine"),
+    )
+    patience: int = setting(
+        0, "stop a model after this many epochs without a lower validation loss (0: never)", least=0
+    )
+    bootstrap: int = setting(1000, "resamples behind each interval", least=1)
 
     def asdict(self) -> dict:
         return dataclasses.asdict(self)
 
-
-CHOICES = {"short_utterances": ("pad", "drop"), "split": ("proportional", "lab41"), "schedule": ("constant", "cosine")}
-MINIMUM = {
-    "max_speakers": 0,
-    "max_utterances": 0,
-    "fragment_seconds": 0.1,
-    "fragment_hop_seconds": 0.01,
-    "hop": 1,
-    "train_fraction": 0.01,
-    "repeats": 1,
-    "n_shadows": 1,
-    "n_references": 4,
-    "defense_references": 3,
-    "defense_speakers": 0,
-    "query_fragments": 100,
-    "epochs": 1,
-    "shadow_epochs": 1,
-    "batch_size": 2,
-    "learning_rate": 0.0,
-    "patience": 0,
-    "bootstrap": 1,
-}
 
 PROFILES: dict[str, dict] = {
     "smoke": dict(
@@ -103,22 +107,29 @@ def _typed(name: str, value, kind: type):
     raise UsageError(f"parameter {name!r} must be of type {kind.__name__}, not {value!r}")
 
 
+def _checked(known: dataclasses.Field, value):
+    """`value` with the type of a setting; raises UsageError unless it has that type and lies within the bounds."""
+    name, least, choices = known.name, known.metadata["least"], known.metadata["choices"]
+    value = _typed(name, value, known.type)
+    if choices and value not in choices:
+        raise UsageError(f"parameter {name!r} must be one of {', '.join(choices)}, not {value!r}")
+    if least is not None and not least <= value < float("inf"):
+        raise UsageError(f"parameter {name!r} must be at least {least}, not {value}")
+    return value
+
+
 def resolve(profile: str = "standard", corpus: str = "demo", overrides: dict | None = None) -> Settings:
     """The settings of `profile` for `corpus` with `overrides` applied; raises UsageError for unknown or ill-typed ones."""
     if profile not in PROFILES:
         raise UsageError(f"unknown profile {profile!r}: choose one of {', '.join(PROFILES)}")
-    kinds = typing.get_type_hints(Settings)
+    known = {one.name: one for one in dataclasses.fields(Settings)}
     values = dict(PROFILES[profile])
     if profile == "paper" and corpus.partition(":")[0] == "librispeech":
         values["split"] = "lab41"
     for name, value in (overrides or {}).items():
-        if name not in kinds:
-            raise UsageError(f"unknown parameter {name!r}: choose one of {', '.join(kinds)}")
-        values[name] = value = _typed(name, value, kinds[name])
-        if name in CHOICES and value not in CHOICES[name]:
-            raise UsageError(f"parameter {name!r} must be one of {', '.join(CHOICES[name])}, not {value!r}")
-        if name in MINIMUM and not MINIMUM[name] <= value < float("inf"):
-            raise UsageError(f"parameter {name!r} must be at least {MINIMUM[name]}, not {value}")
+        if name not in known:
+            raise UsageError(f"unknown parameter {name!r}: choose one of {', '.join(known)}")
+        values[name] = _checked(known[name], value)
     if not values.get("train_fraction", 0.5) < 1:
         raise UsageError(f"parameter 'train_fraction' must be below 1, not {values['train_fraction']}")
     return Settings(**values)
