@@ -1,6 +1,7 @@
 """Shokri's shadow attack: one attack model per class (Shokri et al., IEEE S&P 2017), a pooled one where data are few."""
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_shadows
