@@ -4,7 +4,7 @@ from functools import cache
 
 import pandas as pd
 
-from mia_lib.defenses.base import DEFENSES, make_defense
+from mia_lib.defenses.base import DEFENSES, InputDefense, make_defense
 from mia_lib.evaluation.verdicts import TOLERANCE
 from mia_lib.studies.defended import DefenseEvaluation
 from mia_lib.studies.pool import train_together
