@@ -31,7 +31,7 @@ class LiRA:
     online = True
 
     def __init__(self, seed: int = 0, variance: str = "auto", sides: int = 1):
-        """variance: "shared", "fragment", or "auto" (shared below 64 models). sides: of the offline test, 1 or 2."""
+        """variance: "shared", "fragment", or "auto" (shared below 64 models in use). sides: of the offline test, 1 or 2."""
         del seed  # nothing is drawn
         self.variance, self.sides = variance, sides
 
@@ -42,7 +42,8 @@ class LiRA:
     def fit(self, references: Signals) -> "LiRA":
         inside, outside = check_references(references, self.online)
         phi = self.values(references)
-        shared = self.variance == "shared" or (self.variance == "auto" and len(phi) < SHARED_BELOW)
+        in_use = (references.member >= 0).any(1).sum()
+        shared = self.variance == "shared" or (self.variance == "auto" and in_use < SHARED_BELOW)
         self.sides_fitted = []
         for mask in (inside, outside) if self.online else (outside,):
             centre = masked_mean(phi, mask)

@@ -36,7 +36,8 @@ class ModifiedEntropy:
         if shadows.aligned:
             mask, member = shadows.audited()
             scores = -shadows.statistics.modified_entropy[mask]
-            thresholds = class_thresholds(scores, shadows.labels[mask], member, shadows.logits.shape[2])
+            places = shadows.logits.shape[2] + 1  # the last one, number -1, for speakers who are none of the classes
+            thresholds = class_thresholds(scores, shadows.labels[mask], member, places)
             self.thresholds = np.where(np.isinf(thresholds), scores.max(), thresholds)
         return self
 

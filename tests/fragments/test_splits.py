@@ -1,5 +1,7 @@
 """Splits never leak: no source on two sides, no target data in the shadows, balanced audits."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,3 +91,62 @@ def test_the_papers_split_takes_its_numbers_of_speakers():
 def test_an_unknown_protocol_is_refused():
     with pytest.raises(UsageError, match="utterance, speaker, paper"):
         protocols.membership(protocols.Split(("a",), np.zeros(3, np.int8)), "person", 0)
+
+
+def test_the_larger_side_of_an_audit_is_thinned_at_random_not_to_its_first_fragments():
+    role = np.repeat(np.array([protocols.TRAIN, protocols.UNSEEN], np.int8), (10, 40))
+    split = protocols.Split(("a",), role)
+    drawn = np.stack([protocols.membership(split, "paper", seed) for seed in range(200)])
+    assert (drawn[:, :10] == 1).all()
+    np.testing.assert_allclose((drawn[:, 10:] == 0).mean(0), 10 / 40, atol=0.15)  # five standard errors
+
+
+@settings(max_examples=20, deadline=None)
+@given(manifests(), st.integers(0, 99), st.integers(1, 9), st.sampled_from([0.0, 0.3]))
+def test_sources_come_in_pairs_of_which_each_model_trains_on_one(manifest, seed, models, population):
+    speakers = sorted(manifest["speaker"].unique())
+    splits = protocols.random_half_splits(manifest, speakers, models, seed, population)
+    first = manifest.drop_duplicates("source")
+    roles = np.stack([split.role[first.index] for split in splits])
+    for speaker in speakers:
+        mine = roles[:, (first["speaker"] == speaker).to_numpy()]
+        trained = mine[:, mine[0] != protocols.POPULATION] == protocols.TRAIN
+        sources = trained.shape[1]
+        assert set(trained.sum(1)) <= {sources // 2, (sources + 1) // 2}
+        patterns = Counter(map(tuple, trained.T.tolist()))
+        alone = sum(abs(n - patterns[tuple(not x for x in who)]) for who, n in patterns.items()
+                    if patterns[tuple(not x for x in who)] <= n)  # fmt: skip
+        assert alone == sources % 2
+
+
+@settings(max_examples=20, deadline=None)
+@given(manifests(), st.integers(0, 99), st.sampled_from([0.2, 0.5, 0.9]))
+def test_the_defenders_recordings_are_set_aside_whole_and_some_of_each_speaker_are_left(manifest, seed, share):
+    target, _ = protocols.shadow_attack_splits(manifest, 1, 0.5, seed)
+    split = protocols.set_reference_aside(manifest, target, share, seed)
+    changed = split.role != target.role
+    assert set(target.role[changed]) == {protocols.HELD_OUT} and set(split.role[changed]) == {protocols.REFERENCE}
+    table = manifest.assign(role=split.role)
+    assert table.groupby("source")["role"].nunique().max() == 1
+    before = manifest[target.role == protocols.HELD_OUT].groupby("speaker")["source"].nunique()
+    after = table[table["role"] == protocols.HELD_OUT].groupby("speaker")["source"].nunique()
+    taken = before - after.reindex(before.index, fill_value=0)
+    expected = (share * before).round().clip(lower=1, upper=before - 1).where(before > 1, 0)
+    assert (taken == expected).all()
+
+
+def test_no_two_shadows_of_a_target_have_the_same_split():
+    rows = [(f"c{s}", f"c{s}-{i}", "train-clean-100") for s in range(251) for i in range(5)]
+    rows += [(f"t{s}", f"t{s}-{i}", "test-clean") for s in range(40) for i in range(5)]
+    manifest = pd.DataFrame(rows, columns=["speaker", "source", "subset"])
+    for shadows in (protocols.lab41_splits(manifest, 4, 0)[1], protocols.shadow_attack_splits(manifest, 4, 0.5, 0)[1]):
+        assert len({split.role.tobytes() for split in shadows}) == 4
+    strangers = {frozenset(manifest["speaker"][split.role == protocols.UNSEEN]) for split in shadows}
+    assert len(strangers) == 4  # each divides the pool of speakers anew
+
+
+def test_intervals_draw_recordings_of_the_same_speakers_and_otherwise_speakers():
+    manifest = pd.DataFrame({"speaker": ["a", "a", "b"], "source": ["a0", "a1", "b0"]})
+    assert protocols.audit_units(manifest, "utterance").tolist() == ["a0", "a1", "b0"]
+    for protocol in ("speaker", "paper"):
+        assert protocols.audit_units(manifest, protocol).tolist() == ["a", "a", "b"]
