@@ -1,5 +1,7 @@
 """A combined attack: a logistic model on the scores of other attacks, fitted on the reference models alone."""
 
+from collections.abc import Callable
+
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -7,10 +9,15 @@ from sklearn.preprocessing import StandardScaler
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import Attack, check_references
+from mia_lib.attacks.lira import LiRA
+from mia_lib.attacks.metrics import Entropy, Gap, Loss
+from mia_lib.attacks.modified_entropy import ModifiedEntropy
+from mia_lib.attacks.rmia import RMIA
+from mia_lib.attacks.shokri import Shokri
 from mia_lib.attacks.threshold import best_threshold
 from mia_lib.signals.signals import Signals
 
-PARTS = ("entropy", "gap", "lira_online", "loss", "modified_entropy", "rmia_online", "shokri")
+PARTS: tuple[Callable[..., Attack], ...] = (Entropy, Gap, LiRA, Loss, ModifiedEntropy, RMIA, Shokri)
 PRETENDERS = 2  # reference models that play the target while the weights are learnt
 
 
@@ -68,4 +75,4 @@ class Combined(Combination):
     """The other attacks' scores weighed by a logistic model, learnt where reference models play the target."""
 
     def build_parts(self) -> list[Attack]:
-        return [ATTACKS.get(name)(seed=self.seed) for name in PARTS]
+        return [part(seed=self.seed) for part in PARTS]
