@@ -12,7 +12,7 @@ import importlib.metadata
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from importlib.util import resolve_name
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 from mia_lib.support.typed import TYPED, typed_code
@@ -29,11 +29,13 @@ SOURCES = {path: path.read_bytes() for path in sorted(ROOT.rglob("*.py"))}
 
 
 def _path(module: str) -> Path | None:
-    """Where the source of a module lies: ours by their name, others (plugins of tests, of users) if they are loaded."""
+    """Where the source of a module lies: ours by their name, others (plugins of tests, of users) as Python finds them."""
     if module == PACKAGE or module.startswith(f"{PACKAGE}."):
         stem = ROOT.joinpath(*module.split(".")[1:])
         return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p in SOURCES), None)
     file = getattr(sys.modules.get(module), "__file__", None)
+    if module not in sys.modules and module.isidentifier():  # of one within a package the package would be imported
+        file = getattr(find_spec(module), "origin", None)
     return Path(file) if file and file.endswith(".py") else None
 
 

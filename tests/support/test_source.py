@@ -122,7 +122,7 @@ def test_prose_decides_nothing_and_code_does(plugins):
 
 @pytest.mark.parametrize("line", ["import helper", "def inner():\n    from helper import x", "from helper import *"])
 def test_imports_are_followed_wherever_they_stand(plugins, line):
-    plugin = f"import helper\n{line}\ndef make(): ...\n"
+    plugin = f"{line}\ndef make(): ...\n"
     assert plugins.digest(plugin=plugin, helper="x = 1\n") != plugins.digest(helper="x = 2\n")
 
 
