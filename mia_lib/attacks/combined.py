@@ -1,5 +1,7 @@
 """A combined attack: a logistic model on the scores of other attacks, fitted on the reference models alone."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from mia_lib.attacks import ATTACKS
@@ -13,7 +15,7 @@ from mia_lib.attacks.shokri import Shokri
 from mia_lib.attacks.threshold import best_threshold
 from mia_lib.signals.signals import Signals
 
-PARTS = (Entropy, Gap, LiRA, Loss, ModifiedEntropy, RMIA, Shokri)
+PARTS: tuple[Callable[..., Attack], ...] = (Entropy, Gap, LiRA, Loss, ModifiedEntropy, RMIA, Shokri)
 PRETENDERS = 2  # reference models that play the target while the weights are learnt
 
 

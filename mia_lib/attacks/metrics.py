@@ -1,5 +1,7 @@
 """Metric attacks: one number of the model's answer is the score, nothing is learnt (Yeom et al. 2018, Salem et al. 2019)."""
 
+from typing import Self
+
 import numpy as np
 
 from mia_lib.attacks import ATTACKS
@@ -15,7 +17,7 @@ class MetricAttack:
     def __init__(self, seed: int = 0):
         del seed  # nothing is drawn
 
-    def fit(self, shadows: Signals) -> "MetricAttack":
+    def fit(self, shadows: Signals) -> Self:
         check_shadows(shadows)
         return self
 

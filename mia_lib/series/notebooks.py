@@ -42,7 +42,10 @@ def find_notebooks(folder: Path = NOTEBOOKS) -> list[Notebook]:
     """The notebooks `NN_name.ipynb` of a folder in order; raises MiaError if there are none or one is unreadable."""
     paths = [path for path in sorted(folder.glob("*.ipynb")) if re.match(r"\d\d_", path.name)]
     if not paths:
-        raise MiaError(f"no notebooks in {folder}: install the project from its own folder with `pip install -e .`")
+        raise MiaError(
+            f"no notebooks in {folder}: they are no part of the package, so `run` works where the project "
+            "was installed from its own folder with `pip install -e .`"
+        )
     return [_read(path) for path in paths]
 
 

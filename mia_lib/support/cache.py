@@ -58,10 +58,11 @@ class Cache:
         self._remove_left_overs()
 
     def _remove_left_overs(self) -> None:
-        """What was begun more than a day ago and is not worked on: a stage that somebody makes is locked."""
+        """What nobody has written to for a day and nobody works on: a stage that somebody makes is locked."""
         for folder in self.root.glob("*.partial"):
             try:
-                if time.time() - folder.stat().st_mtime > LEFT_OVER:
+                touched = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+                if time.time() - touched > LEFT_OVER:
                     with self._locked(folder.name.removesuffix(".partial"), timeout=0):
                         shutil.rmtree(folder, ignore_errors=True)
             except (Timeout, OSError):

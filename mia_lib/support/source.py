@@ -2,32 +2,50 @@
 
 What is hashed are syntax trees without comments and docstrings, so that prose decides nothing. Imports are followed wherever
 they stand, also inside functions, and through the names that a package shows in its `__init__`; those for type checkers only
-are not. Of other people's packages that are imported on the way the versions count.
+are not. Of installed packages that are imported on the way the versions count. Sources are those with which the process
+started: a file that is edited while results are computed does not lend its name to what the code before made.
 """
 
 import ast
 import hashlib
 import importlib.metadata
-import inspect
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
+
+from mia_lib.support.typed import TYPED, typed_code
 
 PACKAGE = "mia_lib"
 ROOT = Path(__file__).resolve().parent.parent
-NEUTRAL = {f"{PACKAGE}.support.{name}" for name in ("cache", "console", "errors", "files", "progress", "source")}
+NEUTRAL = {
+    f"{PACKAGE}.support.{name}" for name in ("cache", "console", "errors", "files", "progress", "source", "typed")
+}
 """Modules of ours that never decide a number: they keep, show and refuse."""
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where a package is not called as it is imported
+INSTALLED = {"site-packages", "dist-packages"}
+SOURCES = {path: path.read_bytes() for path in sorted(ROOT.rglob("*.py"))}
 
 
 def _path(module: str) -> Path | None:
-    """Where the source of a module lies: ours by their name, others (plugins of tests, of users) if they are loaded."""
+    """Where the source of a module lies: ours by their name, others (plugins of tests, of users) as Python finds them."""
     if module == PACKAGE or module.startswith(f"{PACKAGE}."):
         stem = ROOT.joinpath(*module.split(".")[1:])
-        return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.is_file()), None)
+        return next((p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p in SOURCES), None)
     file = getattr(sys.modules.get(module), "__file__", None)
-    return Path(file) if file else None
+    if module not in sys.modules and module.isidentifier():  # of one within a package the package would be imported
+        file = getattr(find_spec(module), "origin", None)
+    return Path(file) if file and file.endswith(".py") else None
+
+
+def _has_own_code(module: str) -> bool:
+    """Whether a module's source counts, not a version: ours, and what is neither installed nor of the standard library."""
+    top = module.split(".")[0]
+    if top == PACKAGE or top in sys.stdlib_module_names:
+        return top == PACKAGE
+    path = _path(module)
+    return path is not None and not INSTALLED & set(path.parts)
 
 
 class _Bare(ast.NodeTransformer):
@@ -36,15 +54,17 @@ class _Bare(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
 
-    def visit_If(self, node: ast.If) -> ast.AST | None:
+    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+        self.generic_visit(node)
         test = getattr(node.test, "attr", getattr(node.test, "id", ""))
-        return None if test == "TYPE_CHECKING" else self.generic_visit(node)
+        return node.orelse if test == "TYPE_CHECKING" else node
 
 
 @cache
-def _tree(module: str) -> ast.Module | None:
+def _tree(module: str) -> ast.Module:
+    """The bare syntax tree of a module; an empty one if its source is not known."""
     path = _path(module)
-    return None if path is None else _Bare().visit(ast.parse(path.read_bytes()))
+    return _Bare().visit(ast.parse(b"" if path is None else SOURCES.get(path) or path.read_bytes()))
 
 
 def _is_package(module: str) -> bool:
@@ -52,39 +72,48 @@ def _is_package(module: str) -> bool:
     return path is not None and path.name == "__init__.py"
 
 
+def _source_of(node: ast.ImportFrom, module: str) -> str:
+    """The module that `from ... import` names, spelt out where it is relative to `module`."""
+    if not node.level:
+        return node.module or ""
+    return resolve_name(
+        "." * node.level + (node.module or ""), module if _is_package(module) else module.rpartition(".")[0]
+    )
+
+
 def _resolved(module: str, name: str) -> str:
-    """The module of ours that `from module import name` takes the name from."""
+    """The module that `from module import name` takes the name from."""
     if _path(f"{module}.{name}"):
         return f"{module}.{name}"
-    if _is_package(module):
-        for node in _tree(module).body:
-            if isinstance(node, ast.ImportFrom) and not node.level:
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name and (node.module or "").startswith(PACKAGE):
-                        return _resolved(node.module, alias.name)
+    for node in _tree(module).body if _is_package(module) else ():
+        if isinstance(node, ast.ImportFrom):
+            shown = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), None)
+            if shown is not None and _has_own_code(_source_of(node, module)):
+                return _resolved(_source_of(node, module), shown)
     return module
 
 
 def _imports(module: str) -> Iterator[str]:
-    """What a module imports, by dotted name: of ours the modules, of others the packages."""
+    """What a module imports, by dotted name: where a name is taken from, for code that counts, else the package."""
     for node in ast.walk(_tree(module)):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            ours = node.module.split(".")[0] == PACKAGE
-            yield from (_resolved(node.module, alias.name) for alias in node.names) if ours else [node.module]
+        if isinstance(node, ast.ImportFrom):
+            source = _source_of(node, module)
+            yield from (_resolved(source, alias.name) for alias in node.names) if _has_own_code(source) else [source]
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
 
 @lru_cache(maxsize=1024)
 def closure(starts: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """The modules of ours, and the packages of others, that the modules `starts` need: themselves, and what they import."""
-    ours, others, waiting = set(), set(), list(starts)
+    """What the modules `starts` need: modules whose code counts, themselves among them, and packages whose versions do."""
+    ours: set[str] = set()
+    others: set[str] = set()
+    waiting = list(starts)
     while waiting:
         module = waiting.pop()
-        own = module.split(".")[0] == PACKAGE or module in starts
-        if not own:
+        if not _has_own_code(module):
             others.add(module.split(".")[0])
-        elif module not in ours and module not in NEUTRAL and _tree(module) is not None:
+        elif module not in ours and module not in NEUTRAL:
             ours.add(module)
             waiting += _imports(module)
     return frozenset(ours), frozenset(others - sys.stdlib_module_names)
@@ -112,18 +141,22 @@ def _digest(starts: frozenset[str]) -> str:
 def code_digest(makers: Iterable[object]) -> str:
     """Hex digest of all code that decides what these classes and functions do.
 
-    What was typed into a notebook has no module of its own: its source counts as it stands.
+    What was typed into a notebook has no module of its own: its text counts, with that of what it names there.
     """
-    modules, typed = set(), []
+    modules: set[str] = set()
+    texts: set[str] = set()
     for maker in makers:
         maker = getattr(maker, "func", maker)  # a partial's
-        modules.add(maker.__module__)
-        if maker.__module__ == "__main__":
-            typed.append(inspect.getsource(maker))
-    return "-".join([_digest(frozenset(modules)), *(hashlib.sha256(text.encode()).hexdigest()[:16] for text in typed)])
+        if maker.__module__ in TYPED:
+            text, named = typed_code(maker)
+            texts |= text
+            modules |= named
+        else:
+            modules.add(maker.__module__)
+    digest = _digest(frozenset(modules))
+    return f"{digest}-{hashlib.sha256(repr(sorted(texts)).encode()).hexdigest()[:16]}" if texts else digest
 
 
 def whole_digest() -> str:
     """Hex digest of all code of ours."""
-    paths = sorted(ROOT.rglob("*.py"))
-    return _digest(frozenset(".".join([PACKAGE, *p.relative_to(ROOT).with_suffix("").parts]) for p in paths))
+    return _digest(frozenset(".".join([PACKAGE, *p.relative_to(ROOT).with_suffix("").parts]) for p in SOURCES))

@@ -6,6 +6,7 @@ import statistics
 import pytest
 
 from mia_lib.series.notebooks import NOTEBOOKS, check_parameters, find_notebooks
+from mia_lib.support.errors import MiaError
 
 SERIES = find_notebooks(NOTEBOOKS)
 
@@ -36,3 +37,8 @@ def test_every_notebook_declares_the_agreed_parameters():
     assert len(SERIES) == 13
     for notebook in SERIES:
         check_parameters(notebook)
+
+
+def test_an_installed_package_without_the_notebooks_says_where_they_are(tmp_path):
+    with pytest.raises(MiaError, match=r"no notebooks in .*: they are no part of the package.*own folder"):
+        find_notebooks(tmp_path)
