@@ -246,7 +246,8 @@ class _Run:
 
     def _save(self, path: Path, step: int, seconds: float) -> None:
         groups = dict(network=self.network.state_dict(), adam=self.adam.tensors(), objective=self.objective.tensors())
-        groups |= dict(finished=flat(self.finished), best=flat(self.best_weights))
+        running = {k: weights for k, weights in self.best_weights.items() if k not in self.finished}
+        groups |= dict(finished=flat(self.finished), best=flat(running))  # no tensor may be in a file twice
         about = dict(step=step, seconds=seconds, history=self.history, fingerprint=self.fingerprint)
         about |= dict(best=self.best.tolist(), waited=self.waited.tolist())
         write_checkpoint(path, groups, about)

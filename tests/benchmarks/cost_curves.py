@@ -28,10 +28,10 @@ STEPS = 12
 POINT = """
 import json, re, sys, time
 import numpy as np, torch
-from mia_lib.memory import bytes_per_model
-from mia_lib.job import Job, TrainingConfig
-from mia_lib.training import train_job
-from mia_lib.objectives import Objective
+from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.objective import Objective
+from mia_lib.training.parts import bytes_per_model
+from mia_lib.training.train import train_job
 
 options = json.loads(sys.argv[1])
 k, n, c, steps, device = (options[name] for name in ("models", "fragments", "classes", "steps", "device"))

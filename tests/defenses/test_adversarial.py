@@ -12,7 +12,7 @@ from mia_lib.defenses.adversarial_regularisation import (
     AdversarialObjective,
     AdversarialRegularisation,
     InferenceNetwork,
-    aside,
+    forward_frozen,
     inference_gain,
     regularised_loss,
 )
@@ -22,6 +22,7 @@ from mia_lib.models import MODELS
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.training.batch import Batch
 from mia_lib.training.objective import cross_entropy
+from mia_lib.training.recipe import train_defended
 from mia_lib.training.train import train_job
 
 BOTH = [AdversarialRegularisation, PGD]
@@ -50,20 +51,20 @@ def test_certain_inference_costs_a_finite_loss():
 @pytest.mark.parametrize("defense", BOTH)
 def test_at_strength_zero_it_is_plain_training(defense):
     job = toy()
-    plain, ours = Defense().train(job), defense(0.0).train(job)
+    plain, ours = train_defended(Defense(), job), train_defended(defense(0.0), job)
     for name, value in plain.network.state_dict().items():
         torch.testing.assert_close(ours.network.state_dict()[name], value, rtol=1e-9, atol=1e-11)
-    moved = defense(0.3).train(job)
+    moved = train_defended(defense(0.3), job)
     assert (moved.network.hidden.weight - plain.network.hidden.weight).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("defense", BOTH)
 def test_a_sweep_in_one_stack_ends_where_each_strength_ends_alone(defense):
     job = toy(epochs=(1, 2, 1), learning_rate=3e-4)
-    stack = defense([0.1, 0.2, 0.05]).train(job)
+    stack = train_defended(defense([0.1, 0.2, 0.05]), job)
     for k, strength in enumerate([0.1, 0.2, 0.05]):
-        assert largest_difference(stack, k, defense(strength).train(alone(job, k))) < 1e-6
-    assert largest_difference(stack, 1, defense(0.1).train(alone(job, 1))) > 1e-5
+        assert largest_difference(stack, k, train_defended(defense(strength), alone(job, k))) < 1e-6
+    assert largest_difference(stack, 1, train_defended(defense(0.1), alone(job, 1))) > 1e-5
 
 
 @pytest.mark.parametrize("defense", BOTH)
@@ -81,14 +82,14 @@ def test_a_killed_run_resumes_to_the_same_end(defense, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train_job(resuming, Killed(torch.ones(len(job.train), dtype=torch.float64)))
     assert resuming.checkpoint.exists()
-    whole, resumed = defense(1.0).train(job), defense(1.0).train(resuming)
+    whole, resumed = train_defended(defense(1.0), job), train_defended(defense(1.0), resuming)
     torch.testing.assert_close(resumed.network.hidden.weight, whole.network.hidden.weight, rtol=1e-6, atol=1e-8)
 
 
 def test_regularised_models_leak_less_than_plain_ones_in_every_seed():
     job = toy((6,) * 4, n=64, epochs=15, batch_size=16, dtype=torch.float32)
-    plain, _ = leak_and_accuracy(job, Defense().train(job))
-    ours, accuracy = leak_and_accuracy(job, AdversarialRegularisation(1.0).train(job))
+    plain, _ = leak_and_accuracy(job, train_defended(Defense(), job))
+    ours, accuracy = leak_and_accuracy(job, train_defended(AdversarialRegularisation(1.0), job))
     assert (ours < plain - 0.05).all() and accuracy.min() > 2 / 6
 
 
@@ -103,7 +104,7 @@ def network_and_batch():
 def test_reference_fragments_leave_no_trace_in_the_running_statistics():
     network, x, _ = network_and_batch()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    seen = aside(network, x)
+    seen = forward_frozen(network, x)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     torch.testing.assert_close(seen, network(x))  # the same answers as those of a batch of members
     assert (network.norms[0].running_mean != before["norms.0.running_mean"]).any()
@@ -142,10 +143,10 @@ def test_h_ignores_classes_that_a_model_does_not_have():
 def test_missing_or_foreign_reference_fragments_give_one_sentence():
     job = toy()
     with pytest.raises(MiaError, match="needs reference fragments that the model does not train on"):
-        AdversarialRegularisation().train(replace(job, reference=None))
+        train_defended(AdversarialRegularisation(), replace(job, reference=None))
     foreign = [job.reference[0], job.reference[0], job.reference[2]]
     with pytest.raises(MiaError, match="model 1 needs reference fragments, each of one of its own speakers"):
-        AdversarialRegularisation().train(replace(job, reference=foreign))
+        train_defended(AdversarialRegularisation(), replace(job, reference=foreign))
 
 
 def test_the_worst_neighbours_stay_in_the_ball_of_deviations_and_raise_the_loss_of_each_model():
@@ -175,7 +176,7 @@ def test_models_trained_on_worst_neighbours_resist_them_in_every_seed():
     radius = torch.full((4,), 0.2)
     right = {}
     for name, defense in (("plain", Defense()), ("pgd", PGD(0.2))):
-        network = defense.train(job).network
+        network = train_defended(defense, job).network
         x = torch.stack([job.features[rows] for rows in job.test])
         y = torch.stack([torch.from_numpy(job.labels[k][rows]) for k, rows in enumerate(job.test)])
         worst = worst_neighbours(network, x, y, radius, torch.zeros_like(x))
@@ -190,7 +191,7 @@ def test_nonsense_strengths_are_refused(name):
             make_defense(name + strength)
     defense = type(make_defense(name))
     with pytest.raises(UsageError, match="3 models need one strength, or one each, not 2"):
-        defense([1.0, 2.0]).train(toy())
+        train_defended(defense([1.0, 2.0]), toy())
     with pytest.raises(UsageError, match="strength"):
         defense([])
     assert make_defense(name).strength == defense.default and list(defense.strengths) == sorted(defense.strengths)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -16,21 +15,20 @@ from hypothesis import settings as property_settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from mia_lib.defenses import teacher_student as teaching
-from mia_lib.defenses.base import Defense, defense_modules, make_defense
+from mia_lib.defenses.base import Defense, make_defense
 from mia_lib.defenses.distillation import Distillation, HotCrossEntropy
 from mia_lib.defenses.dmp import DMP
 from mia_lib.defenses.selena import Selena, left_out
 from mia_lib.signals.query import query_models
 from mia_lib.signals.statistics import statistics
-from mia_lib.studies.pool import Stack
-from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.support.errors import MiaError, UsageError
-from mia_lib.support.settings import resolve
+from mia_lib.training import teaching
 from mia_lib.training.batch import Batch
 from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.lesson import teacher_seeds
 from mia_lib.training.objective import Objective, cross_entropy
-from mia_lib.training.teaching import SoftLabels, ask, distillation_loss, mean_posteriors, teacher_seeds
+from mia_lib.training.recipe import train_defended
+from mia_lib.training.teaching import SoftLabels, ask, distillation_loss, mean_posteriors
 from mia_lib.training.trained import TrainedModels
 
 NAMES = ("distillation", "dmp", "selena")
@@ -133,8 +131,9 @@ def test_the_mean_of_the_teachers_that_are_heard_by_hand():
 
 def test_answers_are_those_of_the_models_own_teachers_to_its_own_fragments(monkeypatch):
     job = tiny()
-    network = Defense().train(replace(job, **{n: [x for x in getattr(job, n) for _ in range(2)] for n in ("train", "test")},
-                              labels=job.labels.repeat(2, 0), seeds=range(6), reference=None)).network  # fmt: skip
+    twice = {name: [own for own in getattr(job, name) for _ in range(2)] for name in ("train", "test")}
+    twice |= dict(labels=job.labels.repeat(2, 0), seeds=range(6), reference=None)
+    network = train_defended(Defense(), replace(job, **twice)).network
     heard = torch.from_numpy(np.random.default_rng(0).random((3, 2, len(job.features))) < 0.5)
     heard[:, 0] |= ~heard.any(1)
     temperature = tensor(1.0, 2.0, 3.0)
@@ -175,14 +174,14 @@ def test_a_dmp_student_depends_on_members_through_the_teachers_answers_only(monk
     for side in ("train", "reference"):
         features = job.features.clone()
         features[getattr(job, side)[0]] *= -3
-        changed[side] = DMP().train(replace(job, features=features)).network.state_dict()
+        changed[side] = train_defended(DMP(), replace(job, features=features)).network.state_dict()
     strangers = job.labels.copy()
     strangers[0, job.reference[0]] = 0  # reference fragments are unlabelled data
-    unlabelled = DMP().train(replace(job, labels=strangers)).network.state_dict()
-    for name, weights in DMP().train(job).network.state_dict().items():
+    unlabelled = train_defended(DMP(), replace(job, labels=strangers)).network.state_dict()
+    for name, weights in train_defended(DMP(), job).network.state_dict().items():
         torch.testing.assert_close(changed["train"][name], weights, rtol=0, atol=0)
         torch.testing.assert_close(unlabelled[name], weights, rtol=0, atol=0)
-    assert (changed["reference"]["hidden.weight"] - DMP().train(job).network.hidden.weight).abs().max() > 1e-3
+    assert (changed["reference"]["hidden.weight"] - train_defended(DMP(), job).network.hidden.weight).abs().max() > 1e-3
 
 
 def test_students_and_sub_models_do_as_many_steps_as_the_undefended_model():
@@ -234,21 +233,6 @@ def test_no_member_is_answered_by_a_sub_model_that_trained_on_its_source():
     assert (exposed(replace(job, groups=None), Selena(4)) > 0.3).all()  # fragment by fragment, near copies give it away
 
 
-def test_jobs_of_a_stack_know_the_source_of_every_fragment():
-    manifest = pd.DataFrame({"speaker": list("aabb"), "source": pd.Categorical(["a2", "a1", "b1", "b1"])})
-    settings = resolve("smoke", "demo")
-    split = SimpleNamespace(role=np.array([1, 2, 1, 1]), speakers=("a", "b"), train=lambda: np.array([0, 2, 3]),
-                            held_out=lambda: np.array([1]), labels=lambda manifest: np.array([0, 0, 1, 1]))  # fmt: skip
-    experiment = SimpleNamespace(settings=settings, manifest=manifest, resident=None, device="cpu")
-    assert Stack(experiment, [split], [1], [0]).job().groups.tolist() == [1, 0, 2, 2]
-
-
-def test_fragments_that_a_reference_models_defender_holds_are_neither_inside_nor_outside_it():
-    references = ReferenceStudy(SimpleNamespace(settings=resolve("smoke", "demo")))
-    references.__dict__["signals"] = SimpleNamespace(member=np.array([[1, 1, 1, 0, -1], [1, 0, -1, 0, 0]]))
-    assert references._covered(references.signals, [0, 1]).tolist() == [False, True, False, False, False]
-
-
 def test_every_teacher_has_a_seed_of_its_own_that_follows_from_its_models():
     assert len(set(teacher_seeds(range(50), 6)) | set(range(50))) == 350
     assert teacher_seeds([3, 4], 6)[6:] == teacher_seeds([4], 6)
@@ -257,10 +241,10 @@ def test_every_teacher_has_a_seed_of_its_own_that_follows_from_its_models():
 @pytest.mark.parametrize("defense, strengths", [(Distillation, [2.0, 1.0, 7.0]), (DMP, [1.0, 5.0, 2.0]), (Selena, 4)])
 def test_each_model_of_a_stack_ends_where_it_ends_alone(defense, strengths):
     job = tiny()
-    stack = defense(strengths).train(job).network.state_dict()
+    stack = train_defended(defense(strengths), job).network.state_dict()
     for k in range(3):
         own = strengths[k] if isinstance(strengths, list) else strengths
-        for name, value in defense(own).train(alone(job, k)).network.state_dict().items():
+        for name, value in train_defended(defense(own), alone(job, k)).network.state_dict().items():
             together = stack[name][k : k + 1]
             if value.shape != together.shape:  # the last layer, padded to the largest number of classes
                 together = together[..., : value.shape[-1]]
@@ -270,7 +254,7 @@ def test_each_model_of_a_stack_ends_where_it_ends_alone(defense, strengths):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_killed_between_the_stages_goes_on_with_the_students(name, tmp_path, monkeypatch):
     job, trained = tiny(), []
-    whole = make_defense(name).train(job).network.state_dict()
+    whole = train_defended(make_defense(name), job).network.state_dict()
     kept = replace(job, checkpoint=tmp_path / "checkpoint.safetensors")
 
     def watched(job, objective, train=teaching.train_job):
@@ -281,15 +265,15 @@ def test_a_run_killed_between_the_stages_goes_on_with_the_students(name, tmp_pat
 
     monkeypatch.setattr(teaching, "train_job", watched)
     with pytest.raises(KeyboardInterrupt):
-        make_defense(name).train(kept)
-    resumed = make_defense(name).train(kept)
+        train_defended(make_defense(name), kept)
+    resumed = train_defended(make_defense(name), kept)
     assert trained[1:] == ["SoftLabels", "SoftLabels"]
     for weights, value in whole.items():
         torch.testing.assert_close(resumed.network.state_dict()[weights], value, rtol=1e-9, atol=1e-11)
     (teachers,) = tmp_path.glob("teachers-*/models.safetensors")
     teachers.write_bytes(b"damaged")
     with pytest.warns(UserWarning, match="damaged"):
-        make_defense(name).train(kept)
+        train_defended(make_defense(name), kept)
     assert trained[3:] == [trained[0], "SoftLabels"]
 
 
@@ -308,11 +292,11 @@ def test_a_teacher_killed_in_training_resumes_from_its_checkpoint(tmp_path, monk
 
     monkeypatch.setattr("mia_lib.defenses.distillation.HotCrossEntropy", Watched)
     with pytest.raises(KeyboardInterrupt):
-        Distillation().train(job)
-    resumed = Distillation().train(job)
+        train_defended(Distillation(), job)
+    resumed = train_defended(Distillation(), job)
     assert steps[steps.index(99) + 1] > 0
     monkeypatch.undo()
-    whole = Distillation().train(replace(job, checkpoint=None))
+    whole = train_defended(Distillation(), replace(job, checkpoint=None))
     torch.testing.assert_close(resumed.network.hidden.weight, whole.network.hidden.weight, rtol=1e-6, atol=1e-8)
 
 
@@ -326,7 +310,7 @@ def test_a_student_counts_its_teachers_training_time(monkeypatch):
         )
 
     monkeypatch.setattr(teaching, "train_job", timed)
-    assert DMP().train(job).seconds == 5.0
+    assert train_defended(DMP(), job).seconds == 5.0
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +320,8 @@ def toys():
     told = {}
     for name in ("none", "distillation:5", "dmp", "selena:4"):
         defense = make_defense(name)
-        told[name] = [statistics(query_models(defense.train(job).network, job.features), job.labels) for job in jobs]
+        logits = [query_models(train_defended(defense, job).network, job.features) for job in jobs]
+        told[name] = [statistics(z, job.labels) for z, job in zip(logits, jobs, strict=True)]
     return jobs, told
 
 
@@ -391,16 +376,11 @@ def test_strengths_without_a_meaning_are_refused(name):
 
 def test_temperatures_must_be_one_or_one_for_each_model():
     with pytest.raises(UsageError, match="3 models need one strength, or one each, not 2"):
-        Distillation([1.0, 2.0]).train(tiny())
+        train_defended(Distillation([1.0, 2.0]), tiny())
     with pytest.raises(UsageError, match="sub-models"):
         Selena([4, 6])
 
 
 def test_dmp_without_reference_fragments_says_so_in_one_sentence():
     with pytest.raises(MiaError, match="needs reference fragments"):
-        DMP().train(tiny(reference=None))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_code_of_the_shared_stages_is_part_of_every_cached_models_key(name):
-    assert {"mia_lib.defenses.teaching", f"mia_lib.defenses.{name}"} <= set(defense_modules(name))
+        train_defended(DMP(), tiny(reference=None))

@@ -21,6 +21,7 @@ from mia_lib.models import MODELS
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.training.batch import Batch
 from mia_lib.training.objective import cross_entropy
+from mia_lib.training.recipe import train_defended
 from mia_lib.training.train import feature_statistics, train_job
 from mia_lib.training.trained import TrainedModels
 
@@ -167,10 +168,10 @@ def test_all_fragments_are_in_every_step_where_there_are_no_more_than_a_batch():
 
 def test_a_sweep_in_one_stack_ends_where_each_strength_ends_alone():
     job = toy(epochs=(1, 2, 1), learning_rate=3e-4)
-    stack = DPSGD([INF, 8.0, 1.0]).train(job)
+    stack = train_defended(DPSGD([INF, 8.0, 1.0]), job)
     for k, strength in enumerate([INF, 8.0, 1.0]):
-        assert largest_difference(stack, k, DPSGD(strength).train(alone(job, k))) < 1e-6
-    assert largest_difference(stack, 1, DPSGD(4.0).train(alone(job, 1))) > 1e-5
+        assert largest_difference(stack, k, train_defended(DPSGD(strength), alone(job, k))) < 1e-6
+    assert largest_difference(stack, 1, train_defended(DPSGD(4.0), alone(job, 1))) > 1e-5
 
 
 def test_a_killed_run_resumes_to_the_same_end(tmp_path, monkeypatch):
@@ -187,15 +188,15 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         train_job(replace(resuming, config=replace(job.config, norm="group")), Killed(np.array(8.0), 1.0))
     assert resuming.checkpoint.exists()
-    whole, resumed = DPSGD(8.0).train(job), DPSGD(8.0).train(resuming)
+    whole, resumed = train_defended(DPSGD(8.0), job), train_defended(DPSGD(8.0), resuming)
     torch.testing.assert_close(resumed.network.hidden.weight, whole.network.hidden.weight, rtol=1e-6, atol=1e-8)
 
 
 def test_noise_hides_the_members_in_every_seed_and_clipping_alone_does_not(tmp_path):
     job = toy((6,) * 3, n=48, epochs=15, batch_size=16, dtype=torch.float32)
-    clipped = DPSGD(INF).train(job)
+    clipped = train_defended(DPSGD(INF), job)
     open_, accuracy = leak_and_accuracy(job, clipped)
-    hidden, _ = leak_and_accuracy(job, DPSGD(1.0).train(job))
+    hidden, _ = leak_and_accuracy(job, train_defended(DPSGD(1.0), job))
     assert open_.min() > 0.75 and accuracy.min() > 2 / 6
     assert (hidden < open_ - 0.2).all() and hidden.mean() < 0.62
     clipped.save(tmp_path)
@@ -206,16 +207,16 @@ def test_noise_hides_the_members_in_every_seed_and_clipping_alone_does_not(tmp_p
 
 def test_members_do_not_reach_the_normalisation_and_reference_fragments_do():
     job = toy(epochs=1)
-    models = DPSGD(8.0).train(job)
+    models = train_defended(DPSGD(8.0), job)
     mean, scale = feature_statistics(job.features, job.reference)
     torch.testing.assert_close(models.network.mean, mean)
     torch.testing.assert_close(models.network.scale, scale)
-    assert (models.network.mean - Defense().train(job).network.mean).abs().max() > 0.01
+    assert (models.network.mean - train_defended(Defense(), job).network.mean).abs().max() > 0.01
 
 
 def test_the_history_counts_only_what_was_drawn():
     job = toy((4,), n=48, epochs=6, voice=3.0)
-    history = DPSGD(INF).train(job).history
+    history = train_defended(DPSGD(INF), job).history
     assert history["train_accuracy"].max() == 1.0
 
 
@@ -224,7 +225,7 @@ def test_networks_that_mix_fragments_and_jobs_without_reference_are_refused_in_o
     with pytest.raises(UsageError, match="needs a network that mixes no fragments"):
         train_job(job, PrivateObjective(np.array(8.0), 1.0))
     with pytest.raises(MiaError, match="dp_sgd needs reference fragments"):
-        DPSGD(8.0).train(replace(job, reference=None))
+        train_defended(DPSGD(8.0), replace(job, reference=None))
 
 
 def test_nonsense_strengths_are_refused():
@@ -232,7 +233,7 @@ def test_nonsense_strengths_are_refused():
         with pytest.raises(UsageError, match=r"defense 'dp_sgd': the strength must be a number of at least 0\.01"):
             make_defense(f"dp_sgd:{strength}")
     with pytest.raises(UsageError, match="3 models need one strength, or one each, not 2"):
-        DPSGD([1.0, 2.0]).train(toy())
+        train_defended(DPSGD([1.0, 2.0]), toy())
     with pytest.raises(UsageError, match="clipping norm"):
         DPSGD(1.0, clip=0.0)
     assert make_defense("dp_sgd:inf").strength == INF and make_defense("dp_sgd").strength == DPSGD.default

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.defenses.base import Answers, defense_modules, make_defense
+from mia_lib.defenses.base import Answers, make_defense
 from mia_lib.defenses.hamp_output import random_answers, rearranged
 from mia_lib.defenses.output import FLOOR, log_posteriors, repeatable_draws
 from mia_lib.defenses.rank_reciprocal import by_rank
@@ -192,20 +192,6 @@ def test_draws_are_uniform_differ_between_models_and_survive_rounding():
 def test_strengths_out_of_range_are_refused_in_one_sentence(name, sentence):
     with pytest.raises(UsageError, match=sentence):
         make_defense(name)
-
-
-def test_cached_answers_depend_on_all_code_that_decides_them():
-    modules = defense_modules("label_only+memguard:1")
-    wanted = (
-        "base",
-        "posteriors",
-        "label_only",
-        "rank_reciprocal",
-        "memguard",
-        "memguard_noise",
-        "membership_classifier",
-    )
-    assert set(modules) == {f"mia_lib.defenses.{name}" for name in wanted}
 
 
 def test_two_output_defenses_follow_each_other(stack):

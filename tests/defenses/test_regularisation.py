@@ -5,33 +5,26 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from mia_lib.corpora.audio import SAMPLE_RATE
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.base import Together, make_defense
+from mia_lib.defenses.base import Combined, make_defense
 from mia_lib.defenses.hamp import ALPHA, hamp_loss, soft_labels, top_target
-from mia_lib.defenses.label_smoothing import Smoothed
-from mia_lib.defenses.mixup import Mixed, larger_shares
-from mia_lib.defenses.relaxloss import Relaxed, flattened_targets, relaxed_loss
+from mia_lib.defenses.label_smoothing import LabelSmoothingObjective
+from mia_lib.defenses.mixup import MixupObjective, larger_shares
+from mia_lib.defenses.relaxloss import RelaxLossObjective, flattened_targets, relaxed_loss
 from mia_lib.defenses.spec_augment import mask, runs
-from mia_lib.defenses.weight_decay import Decayed
-from mia_lib.features.altered import COPIES
-from mia_lib.features.compute import compute_features, extract
+from mia_lib.defenses.weight_decay import WeightDecayObjective
 from mia_lib.fragments.augmentation import AlteredAudio, add_noise, amplify, reverberate, shift
-from mia_lib.fragments.cutting import Fragments
-from mia_lib.fragments.splits import HELD_OUT, TRAIN, Split
 from mia_lib.models import MODELS
 from mia_lib.models.layers import Dropout
-from mia_lib.studies.pool import Stack
-from mia_lib.support.cache import Cache
 from mia_lib.support.errors import UsageError
-from mia_lib.support.settings import Settings
 from mia_lib.training.batch import Batch
 from mia_lib.training.job import Job, TrainingConfig
 from mia_lib.training.objective import Objective, cross_entropy, soft_cross_entropy
+from mia_lib.training.recipe import train_defended
 from mia_lib.training.train import train_job
 
 IDLE = dict.fromkeys(("weight_decay", "dropout", "label_smoothing", "mixup", "augmentation", "spec_augment",
@@ -85,7 +78,7 @@ def test_weight_decay_adds_its_coefficient_times_each_parameter_to_the_gradient(
     network.initialise([1, 2])
     x, y = torch.randn(2, 4, 70, 8, dtype=torch.float64), torch.tensor([[0, 1, 2, 0]] * 2)
     gradients = []
-    for objective in (Objective(), Decayed(torch.tensor([0.5, 0.0], dtype=torch.float64))):
+    for objective in (Objective(), WeightDecayObjective(torch.tensor([0.5, 0.0], dtype=torch.float64))):
         network.zero_grad()
         objective.backward(network, x, y, batch(2, 4))
         gradients.append({name: p.grad.clone() for name, p in network.named_parameters()})
@@ -96,7 +89,8 @@ def test_weight_decay_adds_its_coefficient_times_each_parameter_to_the_gradient(
 
 
 def test_label_smoothing_by_hand_counts_only_classes_that_a_model_has():
-    losses, _ = Smoothed(torch.tensor([0.3], dtype=torch.float64)).losses(lambda _: LOGITS, None, LABELS, batch())
+    objective = LabelSmoothingObjective(torch.tensor([0.3], dtype=torch.float64))
+    losses, _ = objective.losses(lambda _: LOGITS, None, LABELS, batch())
     own = (math.log(2) + math.log(10)) / 2
     every = (math.log(2) + 2 * math.log(4)) / 3, (2 * math.log(10) - math.log(0.8)) / 3
     assert losses.item() == pytest.approx(0.7 * own + 0.3 * sum(every) / 2)
@@ -117,7 +111,7 @@ def test_relaxloss_by_hand():
 @pytest.mark.parametrize("epoch, odd", [(0, False), (1, True), (2, False)])
 def test_relaxloss_starts_with_an_even_epoch(epoch, odd):
     alpha = torch.tensor([9.0], dtype=torch.float64)
-    losses, _ = Relaxed(alpha).losses(lambda _: LOGITS, None, LABELS, batch(epoch=epoch))
+    losses, _ = RelaxLossObjective(alpha).losses(lambda _: LOGITS, None, LABELS, batch(epoch=epoch))
     assert losses.item() == relaxed_loss(LOGITS, LABELS, alpha, torch.tensor([odd])).item()
 
 
@@ -176,7 +170,7 @@ def test_mixups_shares_follow_the_beta_distribution():
 def test_mixup_blends_pairs_and_their_labels_in_the_same_shares():
     features = torch.eye(6, dtype=torch.float64).view(1, 6, 6, 1)  # fragment i is the unit vector i, of class i
     labels, logits = torch.arange(6)[None], []
-    objective = Mixed(torch.ones(1, dtype=torch.float64))
+    objective = MixupObjective(torch.ones(1, dtype=torch.float64))
     losses, _ = objective.losses(lambda x: logits.append(5 * x[..., 0]) or logits[0], features, labels, batch(size=6))
     blend = logits[0][0] / 5
     torch.testing.assert_close(blend.sum(1), torch.ones(6, dtype=torch.float64))
@@ -233,7 +227,7 @@ def test_every_network_drops_only_while_it_trains_and_saves_nothing_of_it(model,
 
 
 def test_dropout_is_over_when_training_is():
-    models = make_defense("dropout:0.7").train(job(epochs=1))
+    models = train_defended(make_defense("dropout:0.7"), job(epochs=1))
     x = job().features[:5]
     assert torch.equal(models.network(x), models.network(x)) and not models.network.training
     assert torch.equal(models.network.train()(x), models.network(x))  # no draws are left behind either
@@ -273,26 +267,11 @@ def test_altered_copies_differ_from_each_other_and_repeat():
         assert np.abs(first[i] - audio[i]).max() > 100 and np.abs(first[i] - first[5 + i]).max() > 100
 
 
-def test_only_a_defense_that_wants_altered_copies_gets_them_and_each_at_its_place(tmp_path):
-    audio = (3000 * np.random.default_rng(0).standard_normal((6, 16_000))).astype(np.int16)
-    manifest = pd.DataFrame({"speaker": list("ababab"), "source": list("uvwxyz")})
-    fragments, cache, device = Fragments(audio, manifest, {}, "six"), Cache(tmp_path), torch.device("cpu")
-    common = dict(fragments=fragments, manifest=manifest, cache=cache, device=device, seed=3, settings=Settings())
-    experiment = SimpleNamespace(resident=compute_features("mfcc", fragments, 512, cache), **common)
-    split = Split(("a", "b"), np.array([TRAIN, TRAIN, TRAIN, TRAIN, HELD_OUT, HELD_OUT], np.int8))
-    variants = Stack(experiment, [split], [1], [0], "augmentation").job().variants
-    assert variants.shape == (COPIES, *experiment.resident.shape)
-    altered = AlteredAudio(audio, COPIES, 3, SAMPLE_RATE)
-    expected = torch.cat([features for _, features in extract("mfcc", altered, 512)])
-    torch.testing.assert_close(variants.flatten(0, 1), expected)
-    assert Stack(experiment, [split], [1], [0], "mixup").job().variants is None
-
-
 def test_augmentation_trains_on_the_copies_of_the_right_fragments():
     features = torch.zeros(10, 2, 3, dtype=torch.float64)
     variants = (torch.arange(10.0)[:, None, None] + 100 * torch.tensor([1, 2, 3]).view(3, 1, 1, 1)).expand(3, 10, 2, 3)
     one = replace(job(pick=slice(0, 1)), variants=variants)
-    (alteration,) = make_defense("augmentation:0.5").altered(one).alterations
+    (alteration,) = make_defense("augmentation:0.5").changed(one).alterations
     indices = torch.arange(400)[None] % 10
     step = Batch(indices, torch.zeros(1), torch.zeros(1), 3, [5])
     values = alteration(None, features[indices], step)[0, :, 0, 0]
@@ -304,7 +283,7 @@ def test_augmentation_trains_on_the_copies_of_the_right_fragments():
 
 def test_augmentation_without_copies_is_refused():
     with pytest.raises(UsageError, match="altered copies"):
-        make_defense("augmentation").train(job(variants=None))
+        train_defended(make_defense("augmentation"), job(variants=None))
 
 
 # What holds for all of them
@@ -317,7 +296,7 @@ def plain():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_idle_strength_is_plain_training(name, plain):
-    same(plain, DEFENSES.get(name)(IDLE[name]).train(job()))
+    same(plain, train_defended(DEFENSES.get(name)(IDLE[name]), job()))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -339,9 +318,9 @@ def test_a_sweep_of_a_combination_trained_as_one_stack_ends_where_each_ends_alon
 
 
 def ends_where_each_ends_alone(defenses):
-    stack = type(defenses[0]).mixed(defenses).train(job()).network.state_dict()
+    stack = train_defended(type(defenses[0]).mixed(defenses), job()).network.state_dict()
     for k, defense in enumerate(defenses):
-        alone = defense.train(job(pick=slice(k, k + 1)))
+        alone = train_defended(defense, job(pick=slice(k, k + 1)))
         for parameter, value in alone.network.state_dict().items():
             together = stack[parameter][k : k + 1]
             together = together if together.shape == value.shape else together[..., : value.shape[-1]]
@@ -359,10 +338,10 @@ def test_a_killed_run_resumes_to_the_same_end(name, tmp_path, monkeypatch):
         return features
 
     with pytest.raises(KeyboardInterrupt):
-        make_defense(name).train(job(epochs=3, checkpoint=path, alterations=(killed,)))
+        train_defended(make_defense(name), job(epochs=3, checkpoint=path, alterations=(killed,)))
     assert path.exists()
-    resumed = make_defense(name).train(job(epochs=3, checkpoint=path))
-    same(make_defense(name).train(given), resumed, rtol=1e-6, atol=1e-8)
+    resumed = train_defended(make_defense(name), job(epochs=3, checkpoint=path))
+    same(train_defended(make_defense(name), given), resumed, rtol=1e-6, atol=1e-8)
 
 
 def confidence_gaps(models, given):
@@ -383,14 +362,14 @@ def plain_gaps():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gap_between_members_and_non_members_shrinks(name, plain_gaps):
-    models = make_defense(f"{name}:{DEFENSES.get(name).strengths[-1]}").train(job(**NOISY))
+    models = train_defended(make_defense(f"{name}:{DEFENSES.get(name).strengths[-1]}"), job(**NOISY))
     gaps = confidence_gaps(models, job(**NOISY))
     assert (plain_gaps > 2).all() and (gaps < 0.8 * plain_gaps).all()
 
 
 def test_early_stopping_trains_a_share_of_each_models_epochs():
     given = job(epochs=(2, 4, 10))
-    models = DEFENSES.get("early_stopping")((0.01, 0.5, 0.3)).train(given)
+    models = train_defended(DEFENSES.get("early_stopping")((0.01, 0.5, 0.3)), given)
     assert models.config.epochs == (1, 2, 3)
 
 
@@ -413,12 +392,12 @@ def test_a_senseless_strength_is_refused_in_one_sentence(name):
 
 def test_a_strength_per_model_must_be_one_per_model():
     with pytest.raises(UsageError, match="3 models need one strength, or one each, not 2"):
-        DEFENSES.get("label_smoothing")((0.1, 0.2)).train(job())
+        train_defended(DEFENSES.get("label_smoothing")((0.1, 0.2)), job())
 
 
 def test_a_combination_asks_for_the_copies_that_one_of_its_parts_needs():
-    assert Together([make_defense("augmentation")]).needs_variants
-    assert not Together([make_defense("mixup")]).needs_variants
+    assert Combined([make_defense("augmentation")]).needs_variants
+    assert not Combined([make_defense("mixup")]).needs_variants
 
 
 # Alterations act together with any one other way to train
@@ -426,19 +405,19 @@ def test_a_combination_asks_for_the_copies_that_one_of_its_parts_needs():
 
 @pytest.mark.parametrize("other", ["weight_decay:0.05", "mixup:1", "distillation:2", "selena:2"])
 def test_an_alteration_and_another_defense_act_together_in_either_order(other):
-    both = make_defense(f"spec_augment:0.5+{other}").train(job())
-    same(make_defense(f"{other}+spec_augment:0.5").train(job()), both)
+    both = train_defended(make_defense(f"spec_augment:0.5+{other}"), job())
+    same(train_defended(make_defense(f"{other}+spec_augment:0.5"), job()), both)
     for alone in ("spec_augment:0.5", other):
-        weight = make_defense(alone).train(job()).network.hidden.weight
+        weight = train_defended(make_defense(alone), job()).network.hidden.weight
         assert (both.network.hidden.weight - weight).abs().max() > 1e-4
-    same(make_defense(f"spec_augment:0+{other}").train(job()), make_defense(other).train(job()))
+    same(train_defended(make_defense(f"spec_augment:0+{other}"), job()), train_defended(make_defense(other), job()))
 
 
 def test_two_alterations_act_one_after_the_other():
-    both = make_defense("augmentation:1+spec_augment:0.5").train(job())
+    both = train_defended(make_defense("augmentation:1+spec_augment:0.5"), job())
     copies = job(variants=torch.full_like(job().variants, 3.0))
-    blank = make_defense("augmentation:1").train(copies)
-    masked = make_defense("augmentation:1+spec_augment:0.5").train(copies)
+    blank = train_defended(make_defense("augmentation:1"), copies)
+    masked = train_defended(make_defense("augmentation:1+spec_augment:0.5"), copies)
     assert (masked.network.hidden.weight - blank.network.hidden.weight).abs().max() > 1e-4
     assert (masked.network.hidden.weight - both.network.hidden.weight).abs().max() > 1e-4
 

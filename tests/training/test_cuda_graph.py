@@ -11,6 +11,7 @@ from mia_lib.defenses.base import make_defense
 from mia_lib.training.cuda_graph import RECORDERS
 from mia_lib.training.job import Job, TrainingConfig
 from mia_lib.training.objective import Objective
+from mia_lib.training.recipe import train_defended
 from mia_lib.training.train import train_job
 
 
@@ -92,20 +93,20 @@ TRAINING = [name for name in DEFENSES.names() if make_defense(name).trains and n
 @pytest.mark.parametrize("name", ["none", *TRAINING])
 def test_replayed_steps_train_the_same_models(name, tapes):
     defense = make_defense(name)
-    replayed = defense.train(job())
+    replayed = train_defended(defense, job())
     RECORDERS.pop("cpu")
-    torch.testing.assert_close(weights(replayed), weights(defense.train(job())), rtol=0, atol=0)
+    torch.testing.assert_close(weights(replayed), weights(train_defended(defense, job())), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", ["none", "weight_decay", "distillation", "relaxloss"])
 def test_a_step_without_draws_is_recorded(name, tapes):
-    make_defense(name).train(job())
+    train_defended(make_defense(name), job())
     assert tapes and all(len(tape.calls) > 50 for tape in tapes)
 
 
 @pytest.mark.parametrize("name", ["mixup", "dropout", "pgd", "dp_sgd", "adversarial_regularisation"])
 def test_a_step_with_draws_is_not_recorded(name, tapes):
-    make_defense(name).train(job())
+    train_defended(make_defense(name), job())
     assert not tapes
 
 

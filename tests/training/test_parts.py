@@ -10,18 +10,20 @@ import torch
 from defenses.noisy_voices import alone, largest_difference, toy
 
 from mia_lib.defenses.base import Defense, make_defense
+from mia_lib.support import device
 from mia_lib.support.device import free_memory
-from mia_lib.training import parts as memory
+from mia_lib.training import parts
 from mia_lib.training.parts import bytes_per_model, train_in_parts
+from mia_lib.training.recipe import train_defended
 
 PEAK = """
 import re
 import torch
 import numpy as np
-from mia_lib.memory import bytes_per_model
-from mia_lib.job import Job, TrainingConfig
-from mia_lib.training import train_job
-from mia_lib.objectives import Objective
+from mia_lib.training.parts import bytes_per_model
+from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.train import train_job
+from mia_lib.training.objective import Objective
 
 def peak():
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
@@ -47,15 +49,16 @@ def test_parts_end_where_the_whole_ends_and_keep_their_strengths(monkeypatch):
     job = toy(epochs=(1, 2, 1), learning_rate=3e-4)
     strengths = [0.1, 0.4, 0.8]
     each = bytes_per_model(job)
-    monkeypatch.setattr(memory, "free_memory", lambda device: 2.5 * each / memory.SHARE)
+    monkeypatch.setattr(parts, "free_memory", lambda device: 2.5 * each / parts.SHARE)
     labels = []
     kind = type(make_defense("label_smoothing:0.2"))
-    train = kind.train
-    monkeypatch.setattr(kind, "train", lambda self, part: labels.append(part.label) or train(self, part))
+    monkeypatch.setattr(
+        parts, "train_defended", lambda recipe, part: labels.append(part.label) or train_defended(recipe, part)
+    )
     models = train_in_parts(kind(strengths), job)
     assert len(labels) == 2 and "part 1 of 2" in labels[0] and "MB for each model" in labels[0]
     for k, strength in enumerate(strengths):
-        assert largest_difference(models, k, train(kind(strength), alone(job, k))) < 1e-6
+        assert largest_difference(models, k, train_defended(kind(strength), alone(job, k))) < 1e-6
     assert sorted(models.history["model"].unique()) == [0, 1, 2] and models.config.epochs == (1, 2, 1)
     x = job.features[:3]
     assert torch.isneginf(models.network(x)[0, :, 4:]).all() and torch.isfinite(models.network(x)[1]).all()
@@ -65,12 +68,12 @@ def test_what_fits_is_trained_at_once_and_a_single_model_always(monkeypatch):
     calls, job = [], toy(epochs=1)
 
     class Counted(Defense):
-        def train(self, job):
+        def objective(self, job):
             calls.append(len(job.train))
-            return super().train(job)
+            return super().objective(job)
 
     train_in_parts(Counted(), job)
-    monkeypatch.setattr(memory, "free_memory", lambda device: 0)
+    monkeypatch.setattr(parts, "free_memory", lambda device: 0)
     train_in_parts(Counted(), job)
     assert calls == [3, 1, 1, 1]
 
@@ -81,7 +84,7 @@ def test_a_defense_that_trains_more_models_counts_them():
 
 
 def test_a_containers_limit_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(device, "CGROUP", tmp_path)
     everything = free_memory(torch.device("cpu"))
     (tmp_path / "memory.current").write_text("1000\n")
     for limit, free in (("6000\n", 5000), ("max\n", None)):

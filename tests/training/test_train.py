@@ -1,16 +1,20 @@
 """Each of K stacked models ends where it would have ended alone; runs resume; finished models stay finished."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from defenses.noisy_voices import toy
+from safetensors import safe_open
 
 from mia_lib.models import MODELS
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.training.adam import StackedAdam
+from mia_lib.training.checkpoint import by_model, read_checkpoint
 from mia_lib.training.job import Job, TrainingConfig, joined
-from mia_lib.training.objective import Objective, batch_schedule
+from mia_lib.training.objective import Objective, batch_schedule, cross_entropy
 from mia_lib.training.train import train_job, train_models
 
 SIZES, CLASSES = (40, 55, 47), (4, 6, 5)
@@ -82,14 +86,78 @@ def test_a_killed_run_resumes_to_the_same_end(tmp_path, monkeypatch):
     assert len(resumed.history) == len(whole.history)
 
 
-def test_early_stopping_keeps_the_best_weights_and_needs_validation():
+def test_early_stopping_ends_a_model_early_and_needs_validation_of_every_model():
     features, labels, train = data()
     config = TrainingConfig(epochs=30, batch_size=8, patience=2)
     with pytest.raises(UsageError, match="validation"):
         train_models(features, labels, train, config, [1, 2, 3])
     rest = [np.setdiff1d(np.arange(80), index) for index in train]
+    with pytest.raises(UsageError, match="validation fragments; model 1 has none"):
+        lacking = [rest[0], rest[1][:0], rest[2]]
+        train_models(features, labels, train, config, [1, 2, 3], validation=lacking)
     models = train_models(features.float(), labels, train, config, [1, 2, 3], validation=rest)
     assert models.history.groupby("model")["epoch"].max().max() < 29
+
+
+EPOCHS = 12
+
+
+def loss_of(models, k, job):
+    """Mean loss of model k on its validation fragments."""
+    own = job.validation[k]
+    logits = models.network(job.features[own])[k : k + 1]
+    return float(cross_entropy(logits, torch.from_numpy(job.labels[k, own])[None]).mean())
+
+
+@pytest.fixture(scope="module")
+def epochs():
+    """A job whose validation loss falls and then rises, the models after each of its epochs, and the losses [models, epochs].
+
+    A third of the validation labels are wrong: the surer a model grows of its speakers, the more these cost.
+    """
+    job = toy((4, 6), voice=0.8)
+    labels = job.labels.copy()
+    for row, own, classes in zip(labels, job.reference, (4, 6), strict=True):
+        row[own[::3]] = (row[own[::3]] + 1) % classes
+    job = replace(job, labels=labels, validation=job.reference, test=None, reference=None)
+    after = [train_job(replace(job, config=replace(job.config, epochs=e)), Objective()) for e in range(1, EPOCHS + 1)]
+    losses = [[loss_of(m, k, job) for m in after] for k in range(len(job.train))]
+    return job, after, np.array(losses)
+
+
+@pytest.mark.parametrize("patience, stopped", [(2, True), (EPOCHS, False)])
+def test_a_model_ends_with_its_best_weights_whether_it_stops_early_or_on_time(epochs, patience, stopped):
+    job, after, losses = epochs
+    best = losses.argmin(1)
+    assert (best > 0).all() and (best < EPOCHS - 3).all()  # neither the first nor the last, whatever the patience
+    models = train_job(replace(job, config=replace(job.config, epochs=EPOCHS, patience=patience)), Objective())
+    assert ((models.history.groupby("model")["epoch"].max() < EPOCHS) == stopped).all()
+    for k, e in enumerate(best):
+        for name, value in models.network.state_dict().items():
+            torch.testing.assert_close(value[k], after[e].network.state_dict()[name][k], rtol=1e-9, atol=1e-11)
+
+
+def test_a_resumed_run_knows_the_best_weights_and_which_models_are_finished(epochs, tmp_path, monkeypatch):
+    monkeypatch.setattr("mia_lib.training.train.CHECKPOINT_SECONDS", 0.0)
+    config = replace(epochs[0].config, epochs=EPOCHS, patience=2)
+    job = replace(epochs[0], config=config, checkpoint=tmp_path / "checkpoint.safetensors")
+
+    class Killed(Objective):
+        def losses(self, network, features, labels, batch):
+            if batch.step == 40:  # the first model ended after step 30
+                raise KeyboardInterrupt
+            return super().losses(network, features, labels, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_job(job, Killed())
+    with safe_open(job.checkpoint, "pt") as file:
+        fingerprint = json.loads(file.metadata()["about"])["fingerprint"]
+    groups, about = read_checkpoint(job.checkpoint, fingerprint, torch.device("cpu"))
+    assert set(by_model(groups["finished"])) == {0} and set(by_model(groups["best"])) == {1} and about["step"] == 36
+    assert read_checkpoint(job.checkpoint, "of another run", torch.device("cpu")) is None
+    resumed, whole = train_job(job, Objective()), train_job(replace(job, checkpoint=None), Objective())
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(resumed.network.state_dict()[name], value, rtol=1e-9, atol=1e-11)
 
 
 def test_adam_equals_torchs():
