@@ -36,16 +36,16 @@ def label(row: dict) -> str:
     parts = [
         known or own,
         row["condition"].replace("_", " "),
-        _counted(row["enrolment"], "recording", " of each person"),
-        _counted(row["references"], "reference model"),
-        _counted(row["queries"], "query" if row["queries"] == 1 else "querie"),
+        _counted(row["enrolment"], "recording of each person", "recordings of each person"),
+        _counted(row["references"], "reference model", "reference models"),
+        _counted(row["queries"], "query", "queries"),
         CONTROLS.get(row["control"], row["control"].replace("_", " ")),
     ]
     return ", ".join(part for part in parts if part)
 
 
-def _counted(count: int, what: str, of: str = "") -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}{of}" if count else ""
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}" if count else ""
 
 
 def rank(row: dict) -> tuple:
