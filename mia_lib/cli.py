@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from mia_lib.series.request import PARAMETERS, Request
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.settings import PROFILES
 
@@ -59,17 +60,27 @@ def build_parser() -> Parser:
 
 def _add_run_options(run: Parser) -> None:
     add = run.add_argument
-    add("--profile", default="standard", help=f"size of the experiment: {', '.join(PROFILES)} (standard)")
-    add("--corpus", default="demo", help="a corpus name, such as demo, librispeech:dev-clean or folder:PATH (demo)")
-    add("--seed", type=int, default=0, help="seed of everything that is drawn (0)")
-    add("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
-    add("--outputs", default="outputs", metavar="DIR", help="where runs and the cache are kept (outputs)")
+    add("--profile", default=Request.profile, help=f"size of the experiment: {', '.join(PROFILES)} (standard)")
+    add(
+        "--corpus",
+        default=Request.corpus,
+        help="a corpus name, such as demo, librispeech:dev-clean or folder:PATH (demo)",
+    )
+    add("--seed", type=int, default=Request.seed, help="seed of everything that is drawn (0)")
+    add("--device", default=Request.device, help="auto, cpu, cuda or cuda:N (auto)")
+    add("--outputs", default=Request.outputs, metavar="DIR", help="where runs and the cache are kept (outputs)")
     add("--run-id", metavar="NAME", help="name of the run's folder (made from corpus, profile and seed)")
     add("--only", metavar="NN,NN", help="only the notebooks with these numbers, e.g. 04,07")
     add("--set", nargs="+", action="extend", default=[], metavar="name=value", help="change settings of the profile")
     add("--data-root", metavar="DIR", help="folder of local corpora (the variable MIA_DATA_ROOT, or data)")
     add("--download", action="store_true", help="fetch the corpus if it is missing and can be fetched")
-    add("--max-bad", type=float, default=0.05, metavar="SHARE", help="tolerated share of unreadable recordings (0.05)")
+    add(
+        "--max-bad",
+        type=float,
+        default=Request.max_bad,
+        metavar="SHARE",
+        help="tolerated share of unreadable recordings (0.05)",
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,16 +119,18 @@ def _interrupt_on_sigterm() -> None:
 
 def run_command(arguments: argparse.Namespace) -> None:
     """`run`: hand the options to the runner."""
-    overrides = {}
+    settings = {}
     for assignment in arguments.set:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise UsageError(f"--set {assignment!r} is not of the form name=value")
-        overrides[name.strip()] = value.strip()
+        settings[name.strip()] = value.strip()
+    if arguments.run_id == "":
+        raise UsageError("--run-id must name a folder: leave it out for a name made from corpus, profile and seed")
     from mia_lib.series.runner import run_series
 
-    options = ("profile", "corpus", "seed", "device", "outputs", "run_id", "only", "data_root", "download", "max_bad")
-    run_series(**{name: getattr(arguments, name) for name in options}, overrides=overrides)
+    given = {name: value for name, value in vars(arguments).items() if name in PARAMETERS and value is not None}
+    run_series(Request(**given, settings=settings), only=arguments.only, download=arguments.download)
 
 
 def list_command(arguments: argparse.Namespace) -> None:

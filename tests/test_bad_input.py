@@ -11,7 +11,7 @@ from mia_lib.series import runner
 @pytest.fixture
 def failed(tmp_path, monkeypatch, capsys):
     """Run `python -m mia_lib run` as far as the data; returns status and the last line of standard error."""
-    monkeypatch.setattr(runner, "_run_notebooks", lambda run, header, console: runner.Outcome())
+    monkeypatch.setattr(runner, "_run_notebooks", lambda run, parts, header, console: runner.Outcome())
 
     def run(*argv):
         status = cli.main(["run", "--profile", "smoke", "--outputs", str(tmp_path / "outputs"), *argv])
@@ -107,6 +107,7 @@ def test_a_voices_index_that_names_a_missing_file_is_refused_or_counted(failed, 
         (["--set", "epochz=3"], "unknown parameter 'epochz'"),
         (["--set", "epochs=many"], "'epochs' must be of type int"),
         (["--seed", "abc"], "abc"),
+        (["--seed", "4294968"], "the seed must be from 0 to 4294967"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -7,6 +7,7 @@ import pytest
 
 from mia_lib import cli
 from mia_lib.series import listing, runner
+from mia_lib.series.request import Request
 from mia_lib.support.errors import MiaError
 
 
@@ -16,7 +17,7 @@ def request_of(monkeypatch):
 
     def ask(*argv):
         asked = {}
-        monkeypatch.setattr(runner, "run_series", lambda **options: asked.update(options))
+        monkeypatch.setattr(runner, "run_series", lambda request, **options: asked.update(options, request=request))
         assert cli.main(["run", *argv]) == 0
         return asked
 
@@ -24,24 +25,30 @@ def request_of(monkeypatch):
 
 
 def test_defaults_are_the_published_ones(request_of):
-    assert request_of() == {
-        "profile": "standard",
-        "corpus": "demo",
-        "seed": 0,
-        "device": "auto",
-        "outputs": "outputs",
-        "run_id": None,
-        "only": None,
-        "data_root": None,
-        "download": False,
-        "max_bad": 0.05,
-        "overrides": {},
-    }
+    published = dict(
+        corpus="demo",
+        profile="standard",
+        seed=0,
+        device="auto",
+        outputs="outputs",
+        run_id="",
+        data_root="",
+        max_bad=0.05,
+        settings={},
+    )
+    assert request_of() == {"request": Request(**published), "only": None, "download": False}
+
+
+def test_options_reach_the_request(request_of):
+    argv = ["--profile", "smoke", "--seed", "3", "--run-id", "mine", "--data-root", "there", "--max-bad", "0.5"]
+    asked = request_of(*argv, "--download", "--set", "epochs=3")
+    expected = Request(profile="smoke", seed=3, run_id="mine", data_root="there", max_bad=0.5, settings={"epochs": "3"})
+    assert asked["request"] == expected and asked["download"]
 
 
 def test_set_takes_several_values_and_may_be_repeated(request_of):
     asked = request_of("--set", "epochs=3", "model=a=b", "--only", "04,07", "--set", "hop=128")
-    assert asked["overrides"] == {"epochs": "3", "model": "a=b", "hop": "128"} and asked["only"] == "04,07"
+    assert asked["request"].settings == {"epochs": "3", "model": "a=b", "hop": "128"} and asked["only"] == "04,07"
 
 
 @pytest.mark.parametrize(
@@ -60,6 +67,8 @@ def test_set_takes_several_values_and_may_be_repeated(request_of):
         (["run", "--corpus", "nonsense"], "demo"),
         (["run", "--device", "tpu"], "tpu"),
         (["run", "--run-id", "a/b"], "a/b"),
+        (["run", "--run-id", ""], "--run-id"),
+        (["run", "--seed", "4294968"], "from 0 to 4294967"),
         (["run", "--seed", "-1"], "-1"),
         (["list", "nonsense"], "settings"),
     ],
@@ -82,7 +91,7 @@ def test_bad_usage_is_one_line_and_status_2(argv, says, tmp_path, monkeypatch, c
     ],
 )
 def test_failures_are_one_line_with_their_status(error, status, line, monkeypatch, capsys):
-    def fail(**options):
+    def fail(*_, **options):
         raise error
 
     monkeypatch.setattr(runner, "run_series", fail)
@@ -91,7 +100,7 @@ def test_failures_are_one_line_with_their_status(error, status, line, monkeypatc
 
 
 def test_debug_shows_the_traceback(monkeypatch, capsys):
-    def fail(**options):
+    def fail(*_, **options):
         raise MiaError("the folder is empty")
 
     monkeypatch.setattr(runner, "run_series", fail)

@@ -5,6 +5,7 @@ import pandas as pd
 from mia_lib.defenses import DEFENSES
 from mia_lib.evaluation.published import claims
 from mia_lib.evaluation.rates import POOLED
+from mia_lib.evaluation.reading import beside_chance, pick
 
 TOLERANCE = 0.03
 """How much test accuracy a defense may cost."""
@@ -29,13 +30,13 @@ def verdict(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
     """What the records of one defense say of the claim that it takes the paper's attack to chance at little cost.
 
     Claimed: balanced accuracy of the paper's attack, as the paper ran it (protocol `paper`, shadows undefended), at most
-    CLAIMED, for at most TOLERANCE of test accuracy. Then: is the strongest attack that knows the defense at chance? Of what
+    CLAIMED, for at most TOLERANCE of test accuracy. Then: are all attacks that know the defense at chance? Of what
     the paper did not try nothing was claimed, so nothing is reproduced: it takes the attack to chance or does not.
     """
     claim = claimed(str(records["defense"].iloc[0])) != "not tried"
     yes, no = ("reproduced", "not reproduced") if claim else ("to chance", "not to chance")
-    rate = _value(records, "balanced_accuracy", "top3_network", "paper", adaptive=False)
-    cost = _value(undefended, "test_accuracy") - _value(records, "test_accuracy")
+    rate = _paper_attack(records, adaptive=False)
+    cost = _test_accuracy(undefended) - _test_accuracy(records)
     if rate > CLAIMED:
         return no
     if cost > TOLERANCE:
@@ -43,18 +44,23 @@ def verdict(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
     return yes + _adaptive_half(records)
 
 
+def _paper_attack(records: pd.DataFrame, adaptive: bool) -> float:
+    return pick(records, "balanced_accuracy", "top3_network", "paper", adaptive=adaptive).value
+
+
+def _test_accuracy(records: pd.DataFrame) -> float:
+    return pick(records, "test_accuracy", adaptive=False).value
+
+
 def _adaptive_half(records: pd.DataFrame) -> str:
-    best = strongest(records, "auc")
-    return (
-        ", also against attackers who know it" if best["low"] <= 0.5 else "; holds only against a non-adaptive attacker"
-    )
+    """Whether it holds against those who know the defense: only if the interval of none of their AUCs excludes chance.
 
-
-def _value(
-    records: pd.DataFrame, metric: str, attack: str = "none", protocol: str = "", adaptive: bool = False
-) -> float:
-    rows = records[(records["metric"] == metric) & (records["attack"] == attack) & (records["protocol"] == protocol)]
-    return float(rows.loc[rows["adaptive"] == adaptive, "value"].iloc[0])
+    An AUC below one half counts as well: whoever knows the defense can turn the answer round.
+    """
+    known = records[records["adaptive"] & (records["metric"] == "auc") & (records["protocol"] == "utterance")]
+    if all(beside_chance(row) == "at" for row in known.itertuples()) and len(known):
+        return ", also against attackers who know it"
+    return "; holds only against a non-adaptive attacker"
 
 
 def claimed(defense: str) -> str:
@@ -72,14 +78,14 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
         auc, corner = strongest(part, "auc"), strongest(part, POOLED)
         rows[name] = {
             "the paper says": claimed(name),
-            "test accuracy": _value(part, "test_accuracy"),
-            "paper's attack": _value(part, "balanced_accuracy", "top3_network", "paper"),
-            "the same, adaptive": _value(part, "balanced_accuracy", "top3_network", "paper", adaptive=True),
+            "test accuracy": _test_accuracy(part),
+            "paper's attack": _paper_attack(part, adaptive=False),
+            "the same, adaptive": _paper_attack(part, adaptive=True),
             "strongest AUC, utterance": auc["value"],
             "by": auc["attack"],
             "strongest TPR at 0.1 % FPR": corner["value"],
             "strongest AUC, speaker": strongest(part, "auc", "speaker")["value"],
-            "training cost": _value(part, "train_seconds_ratio"),
+            "training cost": pick(part, "train_seconds_ratio", adaptive=False).value,
             "verdict": "undefended" if name == "none" else verdict(part, undefended),
         }
     return pd.DataFrame.from_dict(rows, orient="index")

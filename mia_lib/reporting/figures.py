@@ -9,6 +9,7 @@ from sklearn.metrics import roc_curve
 
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.intervals import bootstrap_weights
+from mia_lib.evaluation.reading import of_measure
 
 NAMES = {
     "top3_network": "top-3 network",
@@ -178,10 +179,10 @@ def intervals(
 
 def main_result(records: pd.DataFrame) -> Figure:
     """The project's main picture: one attack on one model under three protocols, beside its negative control."""
-    part = records[(records["attack"] == "top3_network") & records["metric"].isin(["auc", "auc_control_unexposed"])]
-    part = part.assign(
-        kind=np.where(part["metric"] == "auc", "model under attack", "model that never saw these voices"), metric="auc"
-    )
+    part = of_measure(records, "auc", ("", "unexposed"))
+    part = part[part["attack"] == "top3_network"]
+    kinds = np.where(part["control"] == "", "model under attack", "model that never saw these voices")
+    part = part.assign(kind=kinds, metric="auc")
     figure = intervals(part, "auc", "protocol", "kind")
     figure.axes[0].set(xlim=(0.4, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
     figure.axes[0].set_title("Can somebody tell what a voice model was trained on?")
@@ -202,9 +203,9 @@ def confidences(phi: np.ndarray, inside: np.ndarray, titles: list[str]) -> Figur
 
 
 def against_count(records: pd.DataFrame, metric: str, chance: float) -> Figure:
-    """Values of a metric with their 95 % intervals against the number of reference models (column `models`)."""
-    figure = _curves(records, "models", "attack", "reference models", f"{name(metric)}\n", chance=chance)
-    counts = sorted(set(records["models"]))
+    """Values of a metric with their 95 % intervals against the number of reference models (column `references`)."""
+    figure = _curves(records, "references", "attack", "reference models", f"{name(metric)}\n", chance=chance)
+    counts = sorted(set(records["references"]))
     figure.axes[0].set_xscale("log", base=2)
     figure.axes[0].set_xticks(counts, counts)
     figure.axes[0].set_ylim(0, None)
@@ -213,16 +214,16 @@ def against_count(records: pd.DataFrame, metric: str, chance: float) -> Figure:
 
 def against_budget(records: pd.DataFrame) -> Figure:
     """AUC of attacks against the number of questions asked about each fragment (column `queries`)."""
-    return _curves(
-        records[records["metric"].str.startswith("auc")], "queries", "attack", "questions about each fragment", "AUC"
-    )
+    table = records[records["measure"] == "auc"]
+    return _curves(table, "queries", "attack", "questions about each fragment", "AUC")
 
 
 def enrolment(records: pd.DataFrame) -> Figure:
     """AUC of attacks on persons against how many recordings of each there are; dashed: the model that saw nobody."""
-    parts = records["metric"].str.extract(r"^auc_enrolment_(\d+)(_control_unexposed)?$")
-    table = records.assign(recordings=parts[0].astype(float), control=parts[1].notna())[parts[0].notna()]
-    return _curves(table, "recordings", "attack", "recordings of each person", "AUC", "control")
+    table = records[(records["measure"] == "auc") & (records["enrolment"] > 0)]
+    table = table[table["control"].isin(("", "unexposed"))]
+    table = table.assign(control=table["control"] != "")
+    return _curves(table, "enrolment", "attack", "recordings of each person", "AUC", "control")
 
 
 def span(records: pd.DataFrame) -> np.ndarray:

@@ -1,7 +1,6 @@
 """`index.html`: the report of a run, rendered from its records alone, in one file that needs nothing else."""
 
 import base64
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,49 +8,33 @@ import jinja2
 import pandas as pd
 
 from mia_lib.evaluation import verdicts
-from mia_lib.evaluation.intervals import FEW_UNITS
-from mia_lib.evaluation.records import COLUMNS
+from mia_lib.evaluation.intervals import FEW_UNITS, Measure
+from mia_lib.evaluation.reading import beside_chance, read_results
 from mia_lib.fragments.splits import PROTOCOLS
+from mia_lib.reporting.measures import cell, label, rank
+from mia_lib.reporting.words import written
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.progress import duration
 
-LABELS = {
-    "auc": "AUC",
-    "tpr_at_fpr_1e-2": "Members found at 1 % false positives",
-    "tpr_at_fpr_1e-3": "Members found at 0.1 % false positives",
-    "tpr_at_fpr_1e-3_pooled": "Members found at 0.1 % false positives, one threshold for all targets",
-    "tpr_at_fpr_0": "Members found without a false positive",
-    "balanced_accuracy": "Balanced accuracy",
-    "precision": "Precision",
-    "recall": "Recall",
-    "balanced_accuracy_target_threshold": "Balanced accuracy, threshold chosen on the target",
-    "precision_target_threshold": "Precision, threshold chosen on the target",
-    "recall_target_threshold": "Recall, threshold chosen on the target",
-    "audit_units": "Recordings or speakers on the smaller side",
-    "test_accuracy": "Test accuracy",
-    "train_accuracy": "Training accuracy",
-    "train_seconds": "Training time",
-    "auc_control_shuffled": "AUC, membership shuffled",
-    "auc_control_unexposed": "AUC, model that saw none of the data",
-    "balanced_accuracy_control_shuffled": "Balanced accuracy, membership shuffled",
-    "balanced_accuracy_control_unexposed": "Balanced accuracy, model that saw none of the data",
-}
-"""Metric -> how the report calls it, in the order in which it shows them; others follow by their own names."""
 DEFENSE_COLUMNS = {
-    "test accuracy": "accuracy",
-    "paper's attack": "accuracy",
-    "the same, adaptive": "accuracy",
-    "strongest AUC, utterance": "auc",
-    "strongest TPR at 0.1 % FPR": "tpr_",
-    "strongest AUC, speaker": "auc",
+    "test accuracy": "rate",
+    "paper's attack": "rate",
+    "the same, adaptive": "rate",
+    "strongest AUC, utterance": "score",
+    "strongest TPR at 0.1 % FPR": "rate",
+    "strongest AUC, speaker": "score",
 }
-"""Columns of the table of defenses -> the metric as which its numbers are written."""
-RATES = ("accuracy", "precision", "recall", "tpr_")
+"""Columns of the table of defenses -> the kind of their numbers."""
+CONTROL_VERDICTS = {"at": "chance", "above": "not chance", "below": "not chance", "unknown": "no interval"}
 
 
-def write_report(run_folder: Path) -> None:
-    """Write `index.html` from `results.csv`, `run.json`, the figures and their captions, and the notebooks."""
-    results, run = read_results(run_folder / "results.csv"), read_json(run_folder / "run.json", {})
+def write_report(run_folder: Path, results: pd.DataFrame | None = None) -> None:
+    """Write `index.html` from the typed results, and the figures and times of the notebooks that `run.json` names.
+
+    results: as `merge_results` returns them (None: what can be told from `results.csv`, which has no circumstances).
+    """
+    results = read_results(run_folder / "results.csv") if results is None else results
+    run = read_json(run_folder / "run.json", {})
     parameters = run.get("parameters", {})
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -62,20 +45,12 @@ def write_report(run_folder: Path) -> None:
         parameters=parameters,
         device=run.get("device", ""),
         corpora=[corpus_section(name, rows) for name, rows in results.groupby("corpus", sort=False)],
-        figures=figures(run_folder / "figures"),
+        figures=figures(run_folder / "figures", list(run.get("notebooks", {}))),
         notebooks=[_times(name, entry) for name, entry in run.get("notebooks", {}).items()],
         failed=sorted(path.name.removesuffix(".failed.ipynb") for path in run_folder.glob("*.failed.ipynb")),
         facts=_facts(run),
     )
     write_atomically(run_folder / "index.html", page)
-
-
-def read_results(path: Path) -> pd.DataFrame:
-    """The table of a run's numbers; empty if there are none. The word `none` stays a word."""
-    if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    table = pd.read_csv(path, keep_default_na=False, na_values={name: [""] for name in ("value", "low", "high", "n")})
-    return table.astype({"corpus": str, "protocol": str, "defense": str, "attack": str, "metric": str})
 
 
 def short_name(corpus: str) -> str:
@@ -86,9 +61,8 @@ def short_name(corpus: str) -> str:
 
 def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     """Everything that the report shows of one corpus, as text: summary, utility, a table per protocol, controls."""
-    rows = rows.assign(adaptive=rows["adaptive"].astype(str).str.lower().isin(("true", "1", "1.0")))
     judged, rows = rows, rows[rows["defense"].isin(("none", "")) & ~rows["adaptive"]]
-    control = rows["metric"].str.contains("control")
+    control = rows["control"] != ""
     utility, attacks = rows[(rows["attack"] == "none") & ~control], rows[(rows["attack"] != "none") & ~control]
     controls = [_control(row) for row in rows[control].to_dict("records")]
     named = {protocol: group for protocol, group in attacks.groupby("protocol")}
@@ -99,7 +73,7 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
         "synthetic": name.startswith("demo"),
         "summary": summary(name, utility, strongest, controls, few_units(attacks)),
         "strongest": strongest,
-        "utility": [_cell(row) for row in sorted(utility.to_dict("records"), key=lambda row: _rank(row["metric"]))],
+        "utility": [cell(row) for row in sorted(utility.to_dict("records"), key=rank)],
         "protocols": [protocol_table(protocol, named[protocol]) for protocol in protocols],
         "controls": control_table(controls),
         "defenses": defense_table(judged),
@@ -116,7 +90,7 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
     table = verdicts.summary(records[records["defense"].isin(known)])
     return [
         {"defense": name, "claim": row["the paper says"], "verdict": row["verdict"], "by": row["by"].replace("_", " ")}
-        | {key: number(metric, row[key]) for key, metric in DEFENSE_COLUMNS.items()}
+        | {key: written(row[key], kind) for key, kind in DEFENSE_COLUMNS.items()}
         for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none")
     ]
 
@@ -139,7 +113,7 @@ def summary(
     name: str, utility: pd.DataFrame, strongest: list[dict], controls: list[dict], few: Sequence[str] = ()
 ) -> str:
     """The findings on one corpus in a few sentences."""
-    measured = {row["metric"]: _cell(row) for row in utility.to_dict("records")}
+    measured = {row["metric"]: cell(row) for row in utility.to_dict("records")}
     sentences = []
     if "test_accuracy" in measured:
         trained = f" ({measured['train_accuracy']['value']} in training)" if "train_accuracy" in measured else ""
@@ -163,7 +137,7 @@ def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict:
     """The attack with the largest AUC under one protocol: its name, its AUC and how many members it finds."""
     best = rows.loc[rows[rows["metric"] == "auc"]["value"].idxmax()]
     same = rows[(rows[["defense", "attack", "adaptive"]] == best[["defense", "attack", "adaptive"]]).all(axis=1)]
-    cells = {row["metric"]: _cell(row) for row in same.to_dict("records")}
+    cells = {row["metric"]: cell(row) for row in same.to_dict("records")}
     return {"protocol": protocol, "attack": _attack(best), "auc": cells["auc"], "found": cells.get("tpr_at_fpr_1e-2")}
 
 
@@ -171,31 +145,33 @@ def protocol_table(protocol: str, rows: pd.DataFrame) -> dict:
     """One protocol's numbers: a row per metric, a column per attack."""
     records = rows.to_dict("records")
     attacks = sorted({_attack(row) for row in records})
-    cells = {(row["metric"], _attack(row)): _cell(row) for row in records}
+    cells = {(row["metric"], _attack(row)): cell(row) for row in records}
     table = []
-    for metric in sorted({row["metric"] for row in records}, key=_rank):
-        line = [cells.get((metric, attack)) for attack in attacks]
-        sizes = dict.fromkeys(cell["n"] for cell in line if cell and cell["n"])
-        table.append({"label": label(metric), "cells": line, "n": ", ".join(sizes), "headline": metric == "auc"})
+    for row in {row["metric"]: row for row in sorted(records, key=rank)}.values():
+        line = [cells.get((row["metric"], attack)) for attack in attacks]
+        sizes = dict.fromkeys(c["n"] for c in line if c and c["n"])
+        table.append({"label": label(row), "cells": line, "n": ", ".join(sizes), "headline": row["metric"] == "auc"})
     return {"protocol": protocol, "meaning": PROTOCOLS.get(protocol, ""), "attacks": attacks, "rows": table}
 
 
 def control_table(controls: list[dict]) -> dict | None:
     """The negative controls: a row per protocol and attack, a column per control."""
-    labels = list(dict.fromkeys(cell["label"] for cell in sorted(controls, key=lambda cell: cell["rank"])))
+    labels = list(dict.fromkeys(one["label"] for one in sorted(controls, key=lambda one: one["rank"])))
     rows: dict[tuple[str, str], dict] = {}
-    for cell in sorted(controls, key=lambda cell: _position(cell["protocol"])):
-        rows.setdefault((cell["protocol"], cell["attack"]), {})[cell["label"]] = cell
+    for one in sorted(controls, key=lambda one: _position(one["protocol"])):
+        rows.setdefault((one["protocol"], one["attack"]), {})[one["label"]] = one
     lines = [
         {"protocol": p, "attack": a, "cells": [cells.get(label) for label in labels]} for (p, a), cells in rows.items()
     ]
     return {"labels": labels, "rows": lines} if lines else None
 
 
-def figures(folder: Path) -> list[dict]:
-    """The figures in the order of their names: content in base64, caption, and the notebook that made it."""
+def figures(folder: Path, notebooks: list[str]) -> list[dict]:
+    """The figures of some notebooks in the order of their names: content in base64, caption, and who made it."""
     found = []
     for path in sorted(folder.glob("*.png")):
+        if not any(path.stem.startswith(f"{name}-") for name in notebooks):
+            continue
         caption = path.with_suffix(".txt")
         text = caption.read_text(encoding="utf-8").strip() if caption.exists() else path.stem
         data = base64.b64encode(path.read_bytes()).decode()
@@ -203,55 +179,17 @@ def figures(folder: Path) -> list[dict]:
     return found
 
 
-def label(metric: str) -> str:
-    """What the report calls a metric; `auc_room_rm1`, a known metric with an ending, becomes `AUC, room rm1`."""
-    if metric in LABELS:
-        return LABELS[metric]
-    known = max((name for name in LABELS if metric.startswith(f"{name}_")), key=len, default="")
-    ending = metric.removeprefix(f"{known}_").replace("_", " ")
-    return f"{LABELS[known]}, {ending}" if known else ending
-
-
-def number(metric: str, value: float) -> str:
-    """A value as people read it: rates in percent with one decimal, AUC with three decimals, seconds as a duration."""
-    if value is None or math.isnan(value):
-        return "–"
-    if metric.endswith("_seconds"):
-        return duration(value)
-    if metric.startswith("auc"):
-        return f"{value:.3f}"
-    return f"{100 * value:.1f} %" if any(word in metric for word in RATES) else f"{value:,.4g}"
-
-
-def _cell(row: dict) -> dict:
-    metric, low, high = row["metric"], row["low"], row["high"]
-    known = not (pd.isna(low) or pd.isna(high) or metric.endswith("_seconds"))
-    return {
-        "rank": _rank(metric),
-        "label": label(metric),
-        "value": number(metric, row["value"]),
-        "interval": f"[{number(metric, low)}, {number(metric, high)}]".replace(" %", "") if known else "",
-        "n": "" if pd.isna(row["n"]) else f"{int(row['n']):,}",
-    }
-
-
 def _control(row: dict) -> dict:
     """A negative control and its verdict: chance, if the interval contains one half."""
-    verdict = "no interval"
-    if not (pd.isna(row["low"]) or pd.isna(row["high"])):
-        verdict = "chance" if row["low"] <= 0.5 <= row["high"] else "not chance"
-    return _cell(row) | {"attack": _attack(row), "protocol": row["protocol"], "verdict": verdict}
+    interval = Measure(row["value"], row["low"], row["high"], 0)
+    about = {"attack": _attack(row), "protocol": row["protocol"], "verdict": CONTROL_VERDICTS[beside_chance(interval)]}
+    return cell(row) | about
 
 
 def _attack(row) -> str:
     defended = "" if row["defense"] in ("none", "") else f" against {row['defense']}"
-    adaptive = " (adaptive)" if str(row["adaptive"]).lower() in ("true", "1", "1.0") else ""
+    adaptive = " (adaptive)" if row["adaptive"] else ""
     return f"{row['attack']}{defended}{adaptive}"
-
-
-def _rank(metric: str) -> tuple[int, str]:
-    order = list(LABELS)
-    return (order.index(metric) if metric in LABELS else len(order), metric)
 
 
 def _position(protocol: str) -> int:

@@ -1,27 +1,47 @@
 """Numbers and verdicts as people read them, each from a record."""
 
+import math
+
 import pandas as pd
 
 from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.reading import beside_chance, pick
+from mia_lib.support.progress import duration
+
+__all__ = ["between", "number", "percent", "pick", "rates_table", "verdict", "written"]
+
+VERDICTS = {
+    "at": "not told from chance",
+    "above": "above chance",
+    "below": "below chance",
+    "unknown": "no interval",
+}
+
+
+def written(value: float, kind: str) -> str:
+    """A value of a kind: a `rate` in percent, a `score` with three decimals, `seconds`, or any other (`plain`)."""
+    if value is None or math.isnan(value):
+        return "–"
+    if kind == "rate":
+        return f"{100 * value:.1f} %"
+    if kind == "seconds":
+        return duration(value)
+    return f"{value:.3f}" if kind == "score" else f"{value:,.4g}"
+
+
+def between(low: float, high: float, kind: str) -> str:
+    """A 95 % interval, such as `[83.0, 88.1]` for rates; the unit stands beside the value."""
+    return f"[{written(low, kind)}, {written(high, kind)}]".replace(" %", "")
 
 
 def percent(measure: Measure | pd.Series) -> str:
     """A rate with its 95 % interval, such as `85.9 % [83.0, 88.1]`."""
-    return f"{100 * measure.value:.1f} % [{100 * measure.low:.1f}, {100 * measure.high:.1f}]"
+    return f"{written(measure.value, 'rate')} {between(measure.low, measure.high, 'rate')}"
 
 
 def number(measure: Measure | pd.Series) -> str:
     """A value with its 95 % interval and three decimals, such as `0.912 [0.894, 0.930]`."""
-    return f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]"
-
-
-def pick(records: pd.DataFrame, metric: str, attack: str = "none", protocol: str = "", corpus: str = "") -> Measure:
-    """The record of one metric; an empty `protocol` or `corpus` matches any when there is only one."""
-    rows = records[(records["metric"] == metric) & (records["attack"] == attack)]
-    for column, value in (("protocol", protocol), ("corpus", corpus)):
-        rows = rows[rows[column] == value] if value else rows
-    row = rows.iloc[0]
-    return Measure(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
+    return f"{written(measure.value, 'score')} {between(measure.low, measure.high, 'score')}"
 
 
 def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | None = None) -> pd.DataFrame:
@@ -35,7 +55,5 @@ def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | No
 
 
 def verdict(measure: Measure, chance: float = 0.5) -> str:
-    """`not told from chance` when the interval holds chance, else `above chance` or `below chance`."""
-    if measure.low <= chance <= measure.high:
-        return "not told from chance"
-    return "above chance" if measure.value > chance else "below chance"
+    """Whether the 95 % interval is told from chance, and on which side it lies."""
+    return VERDICTS[beside_chance(measure, chance)]

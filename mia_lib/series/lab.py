@@ -1,17 +1,16 @@
 """What every notebook starts with: an experiment, and one place for its records, figures, sounds and sentences."""
 
-import base64
-import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 from IPython.display import HTML, Markdown, display
 
-from mia_lib.evaluation.records import COLUMNS
-from mia_lib.reporting import figures
+from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
+from mia_lib.reporting import embed, figures
+from mia_lib.series.request import Request, check_values
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.files import write_atomically
@@ -25,49 +24,30 @@ def slug(text: str) -> str:
 class Lab:
     """A notebook's workbench. Everything it keeps goes to `outputs/<run_id>/`, and from there into the report.
 
-    name: the notebook's file name without ending. The other arguments are the notebook's parameters. Raises UsageError
+    name: the notebook's file name without ending. The other arguments are the parameters of a `Request`. Raises UsageError
     or MiaError, one sentence each, when they make no sense.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        corpus: str,
-        profile: str,
-        seed: int,
-        device: str,
-        outputs: str,
-        run_id: str,
-        data_root: str,
-        max_bad: float,
-        settings: dict,
-    ):
+    def __init__(self, name: str, **parameters):
+        self.request = Request(**parameters)
+        check_values(self.request)
         figures.style()
         pd.set_option("display.max_colwidth", None)
         self.name = name
-        self._options = dict(
-            profile=profile,
-            seed=seed,
-            device=device,
-            outputs=outputs,
-            data_root=data_root,
-            settings=settings,
-            max_bad=max_bad,
-        )
-        self.experiment = ShadowStudy(Dataset(corpus, **self._options))
+        self.experiment = ShadowStudy(Dataset(**self.request.dataset()))
         self._experiments = [self.experiment]
-        self.folder = Path(outputs) / (run_id or slug(f"notebooks-{corpus}-{profile}-s{seed}"))
+        r = self.request
+        self.folder = Path(r.outputs) / (r.run_id or slug(f"notebooks-{r.corpus}-{r.profile}-s{r.seed}"))
         self._part = self.folder / "parts" / name
         for folder in (self._part, self.folder / "figures"):
             folder.mkdir(parents=True, exist_ok=True)
         for old in (self.folder / "figures").glob(f"{name}-*"):
             old.unlink()
-        self._records = pd.DataFrame(columns=COLUMNS)
+        self._records = pd.DataFrame(columns=[*COLUMNS, *CIRCUMSTANCES])
 
     def another(self, corpus: str) -> ShadowStudy:
         """A second experiment with the same parameters on another corpus."""
-        self._experiments.append(ShadowStudy(Dataset(corpus, **self._options)))
+        self._experiments.append(ShadowStudy(Dataset(**replace(self.request, corpus=corpus).dataset())))
         return self._experiments[-1]
 
     def record(self, table: pd.DataFrame) -> None:
@@ -88,12 +68,7 @@ class Lab:
         figure.savefig(path, dpi=120)
         figures.plt.close(figure)
         write_atomically(path.with_suffix(".txt"), caption)
-        picture = base64.b64encode(path.read_bytes()).decode()
-        alt = caption.replace('"', "'")
-        display(
-            HTML(f'<img src="data:image/png;base64,{picture}" alt="{alt}" style="max-width:100%">'),
-            Markdown(f"*{caption}*"),
-        )
+        display(HTML(embed.picture(path.read_bytes(), caption)), Markdown(embed.caption_in_markdown(caption)))
         self._note()
 
     def say(self, text: str) -> None:
@@ -104,13 +79,6 @@ class Lab:
     def listen(self, clips: dict[str, int | np.ndarray], experiment: ShadowStudy | None = None) -> None:
         """Players: caption -> row of a fragment, or samples [n] of its own (full scale 1)."""
         fragments = (experiment or self.experiment).fragments
-        players = []
-        for caption, clip in clips.items():
-            buffer, samples = io.BytesIO(), clip if isinstance(clip, np.ndarray) else fragments.audio[clip]
-            soundfile.write(buffer, samples, fragments.sample_rate, format="WAV", subtype="PCM_16")
-            sound = base64.b64encode(buffer.getvalue()).decode()
-            players.append(
-                f'<figure style="display:inline-block;margin:.5em"><figcaption>{caption}</figcaption>'
-                f'<audio controls src="data:audio/wav;base64,{sound}"></audio></figure>'
-            )
+        sounds = {c: clip if isinstance(clip, np.ndarray) else fragments.audio[clip] for c, clip in clips.items()}
+        players = [embed.player(samples, fragments.sample_rate, caption) for caption, samples in sounds.items()]
         display(HTML("".join(players)))

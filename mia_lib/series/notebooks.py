@@ -5,22 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mia_lib.series.request import PARAMETERS
 from mia_lib.support.errors import MiaError, UsageError
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-
-PARAMETERS: dict[str, type] = {
-    "corpus": str,
-    "profile": str,
-    "seed": int,
-    "device": str,
-    "outputs": str,
-    "run_id": str,
-    "data_root": str,
-    "max_bad": float,
-    "settings": dict,
-}
-"""Names and types that every notebook's parameters cell declares, no more and no fewer."""
 
 
 @dataclass(frozen=True)

@@ -7,40 +7,47 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mia_lib.evaluation.records import COLUMNS, IDENTITY
+import pandas as pd
+
+from mia_lib.evaluation.reading import typed
+from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY
 from mia_lib.series.notebooks import NOTEBOOKS
 from mia_lib.support.files import read_json, write_atomically
 
 PACKAGES = ("mia-lib", "torch", "torchaudio", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "papermill")
 
 
-def merge_results(run_folder: Path) -> None:
-    """Write `results.csv`: the rows of all parts, exact duplicates dropped, sorted; numbers keep their digits."""
-    import pandas as pd
+def merge_results(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
+    """Write `results.csv`: the rows of the parts of some notebooks, duplicates dropped, sorted; numbers keep their digits.
 
-    parts = sorted((run_folder / "parts").glob("*/results.csv"))
-    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in parts]
-    table = pd.concat([pd.DataFrame(columns=COLUMNS), *tables])[COLUMNS].drop_duplicates()
+    Returns the same rows as a typed table, which also has the circumstances of each number.
+    """
+    parts = [run_folder / "parts" / name / "results.csv" for name in sorted(notebooks)]
+    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in parts if path.exists()]
+    every = [*COLUMNS, *CIRCUMSTANCES]
+    table = pd.concat([pd.DataFrame(columns=every), *tables])[every].fillna("").drop_duplicates(COLUMNS)
     table = table.sort_values([*IDENTITY, "metric"], kind="stable")
-    write_atomically(run_folder / "results.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomically(run_folder / "results.csv", table[COLUMNS].to_csv(index=False, lineterminator="\n"))
+    return typed(table)
 
 
-def write_run(run_folder: Path, header: dict) -> None:
-    """Write `run.json`: `header` (parameters, settings, data), and per finished notebook its times and its context."""
-    notebooks = {}
-    for state in sorted((run_folder / "parts").glob("*/state.json")):
-        notebooks[state.parent.name] = {
-            "seconds": read_json(state, {}).get("seconds"),
-            "stages": read_json(state.parent / "stages.json", []),
-            "context": read_json(state.parent / "context.json", {}),
+def write_run(run_folder: Path, notebooks: list[str], header: dict) -> None:
+    """Write `run.json`: `header` (parameters, settings, data), and per notebook its times and its context."""
+    about = {}
+    for name in sorted(notebooks):
+        part = run_folder / "parts" / name
+        about[name] = {
+            "seconds": read_json(part / "state.json", {}).get("seconds"),
+            "stages": read_json(part / "stages.json", []),
+            "context": read_json(part / "context.json", {}),
         }
-    contexts = [notebook["context"] for notebook in notebooks.values()]
+    contexts = [notebook["context"] for notebook in about.values()]
     record = header | {
         "device": next((c["device"] for c in contexts if "device" in c), header["parameters"]["device"]),
         "versions": versions(),
         "commit": commit(),
         "peak_memory_mb": max(peak_memory(), read_json(run_folder / "run.json", {}).get("peak_memory_mb", 0)),
-        "notebooks": notebooks,
+        "notebooks": about,
     }
     write_atomically(run_folder / "run.json", json.dumps(record, indent=1, default=str))
 

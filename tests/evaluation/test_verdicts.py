@@ -7,22 +7,25 @@ from mia_lib.evaluation import verdicts
 from mia_lib.evaluation.records import COLUMNS
 
 
-def records(defense, accuracy, paper, adaptive, lira, lira_low):
-    """Judged records of one defense: test accuracy, the paper's attack without and with knowledge, and LiRA's AUC."""
+def records(defense, accuracy, paper, adaptive, lira, lira_low, other=(0.5, 0.45, 0.55)):
+    """Judged records of one defense: test accuracy, the paper's attack without and with knowledge, and LiRA's AUC;
+    other: that of another attack, with its interval."""
     rows = [
         ("", "none", False, "test_accuracy", accuracy, accuracy - 0.02),
         ("", "none", False, "train_seconds_ratio", 1.5, 1.5),
         ("paper", "top3_network", False, "balanced_accuracy", paper, paper - 0.02),
         ("paper", "top3_network", True, "balanced_accuracy", adaptive, adaptive - 0.02),
         ("utterance", "lira_online", True, "auc", lira, lira_low),
-        ("utterance", "label_only", True, "auc", lira - 0.1, lira_low - 0.1),
+        ("utterance", "label_only", True, "auc", *other[:2]),
         ("utterance", "lira_online", False, "auc", 0.999, 0.99),
         ("utterance", "lira_online", True, "tpr_at_fpr_1e-3_pooled", 0.02, 0.0),
         ("speaker", "label_only", True, "auc", 0.8, 0.7),
     ]
     common = dict(corpus="demo", profile="smoke", seed=0, defense=defense, n=100)
     names = ["protocol", "attack", "adaptive", "metric", "value", "low"]
-    return pd.DataFrame(rows, columns=names).assign(**common, high=lambda t: t["value"] + 0.02)[COLUMNS]
+    table = pd.DataFrame(rows, columns=names).assign(**common, high=lambda t: t["value"] + 0.02)
+    table.loc[(table["attack"] == "label_only") & (table["protocol"] == "utterance"), "high"] = other[2]
+    return table[COLUMNS]
 
 
 NONE = records("none", 0.95, 0.99, 0.99, 0.98, 0.96)
@@ -43,6 +46,12 @@ NONE = records("none", 0.95, 0.99, 0.99, 0.98, 0.96)
 def test_a_verdict_follows_from_the_numbers(defended, words):
     assert verdicts.verdict(records("weight_decay:0.1", **defended), NONE) == words
     assert verdicts.verdict(records("dmp:2", **defended), NONE) == words.replace("reproduced", "to chance")
+
+
+@pytest.mark.parametrize("other", [(0.515, 0.51, 0.52), (0.42, 0.38, 0.46), (0.5, float("nan"), float("nan"))])
+def test_one_adaptive_attack_told_from_chance_on_either_side_is_enough(other):
+    table = records("weight_decay:0.1", 0.95, 0.5, 0.51, lira=0.52, lira_low=0.48, other=other)
+    assert verdicts.verdict(table, NONE) == "reproduced; holds only against a non-adaptive attacker"
 
 
 def test_the_strongest_attack_is_one_that_knows_the_defense():

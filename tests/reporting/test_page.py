@@ -7,18 +7,22 @@ import re
 import pandas as pd
 import pytest
 
-from mia_lib.evaluation.records import COLUMNS
-from mia_lib.reporting.page import corpus_section, few_units, label, number, write_report
+from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.reading import typed
+from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY, Result, results_table
+from mia_lib.reporting.measures import kind, label
+from mia_lib.reporting.page import corpus_section, few_units, figures, write_report
+from mia_lib.reporting.words import written
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 
 
-def row(metric, value, low=None, high=None, attack="none", protocol="", corpus="demo", n=2400):
-    return dict(
-        zip(COLUMNS, [corpus, "standard", 0, protocol, "none", attack, False, metric, value, low, high, n], strict=True)
-    )
+def row(measure, value, low=None, high=None, attack="none", protocol="", corpus="demo", n=2400, **circumstances):
+    identity = dict(zip(IDENTITY, [corpus, "standard", 0, protocol, "none", attack, False], strict=True))
+    result = Result(measure, Measure(value, low, high, n), **circumstances)
+    return results_table(identity, [result]).iloc[0].to_dict()
 
 
 ROWS = [
@@ -28,8 +32,8 @@ ROWS = [
     row("auc", 0.7123, 0.7, 0.72, "top3_network", "utterance"),
     row("tpr_at_fpr_1e-2", 0.1512, 0.14, 0.16, "top3_network", "utterance"),
     row("auc", 0.97, 0.96, 0.98, "top3_network", "paper"),
-    row("auc_control_shuffled", 0.505, 0.49, 0.52, "top3_network", "paper"),
-    row("auc_control_unexposed", 0.56, 0.53, 0.58, "top3_network", "paper"),
+    row("auc", 0.505, 0.49, 0.52, "top3_network", "paper", control="shuffled"),
+    row("auc", 0.56, 0.53, 0.58, "top3_network", "paper", control="unexposed"),
 ]
 
 
@@ -37,7 +41,8 @@ def make_run(folder, rows=ROWS, corpus="demo", caption="Curves of both attacks."
     (folder / "figures").mkdir(parents=True)
     (folder / "figures" / "04_attack-roc.png").write_bytes(PNG)
     (folder / "figures" / "04_attack-roc.txt").write_text(caption)
-    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "results.csv", index=False)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *CIRCUMSTANCES])
+    table[COLUMNS].to_csv(folder / "results.csv", index=False)
     stages = [{"stage": "train", "seconds": 75.2, "cached": False}]
     run = {
         "parameters": {"corpus": corpus, "profile": "standard", "seed": 3},
@@ -45,7 +50,7 @@ def make_run(folder, rows=ROWS, corpus="demo", caption="Curves of both attacks."
         "notebooks": {"04_attack": {"seconds": 80.0, "stages": stages}},
     }
     (folder / "run.json").write_text(json.dumps(run))
-    write_report(folder)
+    write_report(folder, typed(table))
     return (folder / "index.html").read_text(encoding="utf-8")
 
 
@@ -69,7 +74,7 @@ def test_real_speech_is_not_called_synthetic(tmp_path):
 
 
 def test_every_protocol_has_a_table_of_its_attacks(tmp_path):
-    section = corpus_section("demo", pd.DataFrame(ROWS))
+    section = corpus_section("demo", typed(pd.DataFrame(ROWS)))
     assert [table["protocol"] for table in section["protocols"]] == ["utterance", "paper"]
     table = section["protocols"][0]
     assert table["attacks"] == ["largest_posterior", "top3_network"]
@@ -80,27 +85,34 @@ def test_every_protocol_has_a_table_of_its_attacks(tmp_path):
 
 def test_what_an_attack_proves_alone_does_not_make_a_defense_judged():
     bound = row("epsilon_lower_bound", 1.2, 1.2, float("inf"), "lira_online", "utterance")
-    rows = pd.DataFrame([*ROWS, bound | {"defense": "dp_sgd:8", "adaptive": True}], columns=COLUMNS)
-    assert corpus_section("demo", rows)["defenses"] == []
+    rows = pd.DataFrame([*ROWS, bound | {"defense": "dp_sgd:8", "adaptive": True}])
+    assert corpus_section("demo", typed(rows))["defenses"] == []
 
 
 def test_controls_follow_the_order_of_the_protocols_and_certain_rates_keep_their_interval():
     rows = [
-        row("auc_control_shuffled", 0.5, 0.4, 0.6, "top3_network", name) for name in ("paper", "utterance", "speaker")
+        row("auc", 0.5, 0.4, 0.6, "top3_network", name, control="shuffled")
+        for name in ("paper", "utterance", "speaker")
     ]
-    section = corpus_section("demo", pd.DataFrame([*rows, row("recall", 1.0, 1.0, 1.0, "top3_network", "paper")]))
+    section = corpus_section(
+        "demo", typed(pd.DataFrame([*rows, row("recall", 1.0, 1.0, 1.0, "top3_network", "paper")]))
+    )
     assert [line["protocol"] for line in section["controls"]["rows"]] == ["utterance", "speaker", "paper"]
     assert section["protocols"][0]["rows"][0]["cells"][0]["interval"] == "[100.0, 100.0]"
 
 
 def test_metric_of_a_condition_is_named_after_both():
-    assert label("test_accuracy_room_rm1") == "Test accuracy, room rm1"
-    assert label("something_else") == "something else"
+    assert label(row("test_accuracy", 0.9, condition="room_rm1")) == "Test accuracy, room rm1"
+    assert label(row("something_else", 1.0)) == "something else"
+    person = row("auc", 0.5, enrolment=5, control="unexposed")
+    assert label(person) == "AUC, 5 recordings of each person, model that saw none of the data"
+    assert label(row("auc", 0.5, references=4)) == "AUC, 4 reference models"
+    assert label(row("auc", 0.5, queries=1)) == "AUC, 1 query"
 
 
 def test_controls_are_judged_by_whether_the_interval_holds_one_half():
     section = corpus_section(
-        "demo", pd.DataFrame([*ROWS, row("auc_control_new", 0.5, None, None, "top3_network", "paper")])
+        "demo", typed(pd.DataFrame([*ROWS, row("auc", 0.5, None, None, "top3_network", "paper", control="new")]))
     )
     assert [cell["verdict"] for cell in section["controls"]["rows"][0]["cells"]] == [
         "chance",
@@ -145,20 +157,34 @@ def test_run_without_numbers_still_has_a_page(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "text"),
+    ("measure", "value", "text"),
     [
         ("recall", 0.99951, "100.0 %"),
         ("test_accuracy", 0.5, "50.0 %"),
         ("tpr_at_fpr_1e-3", 0.0123, "1.2 %"),
         ("auc", 0.49996, "0.500"),
-        ("auc_control_shuffled", 0.5, "0.500"),
         ("train_seconds", 75.25, "1 min 15 s"),
         ("something_else", 1234.5, "1,234"),
         ("auc", float("nan"), "–"),
     ],
 )
-def test_numbers_are_rounded_as_people_read_them(metric, value, text):
-    assert number(metric, value).replace("\u00a0", " ") == text
+def test_numbers_are_rounded_as_people_read_them(measure, value, text):
+    assert written(value, kind(measure)).replace("\u00a0", " ") == text
+
+
+def test_a_results_file_of_an_older_run_is_shown_by_its_plain_names(tmp_path):
+    make_run(tmp_path / "run")
+    write_report(tmp_path / "run")
+    text = words((tmp_path / "run" / "index.html").read_text())
+    assert "names the speaker of 93.1 %" in text and "auc control shuffled" in text
+
+
+def test_figures_are_those_of_the_notebooks_that_the_run_names(tmp_path):
+    folder = tmp_path / "run"
+    make_run(folder)
+    for name in ("04_attack_more-roc", "05_other-roc"):
+        (folder / "figures" / f"{name}.png").write_bytes(PNG)
+    assert [figure["origin"] for figure in figures(folder / "figures", ["04_attack"])] == ["04_attack"]
 
 
 def test_audit_sets_with_few_speakers_are_called_thin():

@@ -3,9 +3,12 @@
 import json
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
+from mia_lib.series import lab as workbench
 from mia_lib.series.lab import Lab
+from mia_lib.support.errors import UsageError
 
 PARAMETERS = dict(
     corpus="demo:24x10", profile="smoke", seed=0, device="cpu", run_id="run", data_root="", max_bad=0.05, settings={}
@@ -20,3 +23,20 @@ def test_stages_are_noted_by_a_notebook_that_records_no_numbers(tmp_path, show):
     noted = json.loads((tmp_path / "run" / "parts" / "01_some" / "stages.json").read_text())
     assert [stage["stage"] for stage in noted] == ["fragments", "features-mfcc"]
     assert not any(stage["cached"] for stage in noted)
+
+
+def test_captions_are_shown_as_they_are(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(workbench, "display", lambda *items: shown.extend(item.data for item in items))
+    lab, evil = Lab("01_some", outputs=str(tmp_path), **PARAMETERS), "<img src=x onerror='alert(1)'>"
+    lab.listen({evil: np.zeros(160)})
+    lab.figure(plt.figure(), "one", evil)
+    player, picture, caption = shown
+    assert "<img" not in player + caption and picture.count("<") == 1
+    assert all("&lt;img src=x" in text for text in shown)
+
+
+def test_a_seed_that_cannot_work_is_refused_at_once(tmp_path):
+    with pytest.raises(UsageError, match="from 0 to 4294967"):
+        Lab("01_some", outputs=str(tmp_path), **PARAMETERS | {"seed": 4_294_968})
+    assert not list(tmp_path.iterdir())

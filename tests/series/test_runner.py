@@ -8,96 +8,22 @@ import subprocess
 import sys
 import time
 
-import nbformat
 import pandas as pd
 import pytest
+from series.fakes import DATA, DECLARATIONS, Series
 
 from mia_lib.evaluation.records import COLUMNS
-from mia_lib.series.notebooks import PARAMETERS, find_notebooks, needed, select
-from mia_lib.series.runner import run_series
+from mia_lib.series.notebooks import find_notebooks, needed, select
+from mia_lib.series.request import PARAMETERS
 from mia_lib.support.console import Console
 from mia_lib.support.errors import MiaError, UsageError
-
-DECLARATIONS = {
-    "corpus": 'corpus: str = "demo"',
-    "profile": 'profile: str = "standard"',
-    "seed": "seed: int = 0",
-    "device": 'device: str = "auto"',
-    "outputs": 'outputs: str = "../outputs"',
-    "run_id": 'run_id: str = ""',
-    "data_root": 'data_root: str = ""',
-    "max_bad": "max_bad: float = 0.05",
-    "settings": "settings: dict = {}",
-}
-DATA = {"utterances": 1200, "bad": 1, "speakers": 40, "fragments": 3600, "bad_examples": ["a.wav is empty"]}
-PRELUDE = """
-import csv, json, os, pathlib
-part = pathlib.Path(outputs) / run_id / "parts" / name
-part.mkdir(parents=True, exist_ok=True)
-with open(part / "results.csv", "w", newline="") as file:
-    writer = csv.writer(file)
-    writer.writerow("corpus profile seed protocol defense attack adaptive metric value low high n".split())
-    writer.writerow([corpus, profile, seed, "", "none", "none", False, "test_accuracy", 0.9, 0.8, 1.0, 10])
-    writer.writerow([corpus, profile, seed, "", "none", "none", False, "of_" + name, 1, "", "", 10])
-(part / "stages.json").write_text(json.dumps([{"stage": "train", "seconds": 1.5, "cached": False}]))
-(part / "context.json").write_text(json.dumps({"device": "cpu"}))
-"""
-
-
-def write_notebook(folder, name, code="", needs=(), declarations=None):
-    """A notebook that notes in `<folder>/log` that it was run, writes its records, and then runs `code`."""
-    cells = [
-        nbformat.v4.new_markdown_cell(f"# About {name}"),
-        nbformat.v4.new_code_cell(
-            "\n".join((declarations or DECLARATIONS).values()), metadata={"tags": ["parameters"]}
-        ),
-        nbformat.v4.new_code_cell(
-            f"name = {name!r}\nwith open({str(folder / 'log')!r}, 'a') as f: f.write(name + '\\n')"
-        ),
-        nbformat.v4.new_code_cell(PRELUDE),
-        nbformat.v4.new_code_cell(code or "pass"),
-    ]
-    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-    metadata["mia_lib"] = {"needs": list(needs)}
-    folder.mkdir(exist_ok=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), folder / f"{name}.ipynb")
-
-
-class Series:
-    """A folder of tiny notebooks, and a way to run them without real data."""
-
-    def __init__(self, root):
-        self.root, self.notebooks, self.outputs, self.said = root, root / "notebooks", root / "outputs", ""
-
-    def add(self, name, *args, **options):
-        write_notebook(self.notebooks, name, *args, **options)
-
-    def run(self, prepare=lambda run: DATA, **options):
-        stream = io.StringIO()
-        try:
-            options = {"outputs": self.outputs, "notebooks": self.notebooks, "prepare": prepare} | options
-            return run_series(console=Console(stream), **options)
-        finally:
-            self.said = stream.getvalue()
-
-    def executed(self):
-        """The names of the notebooks whose kernels ran since the last call."""
-        log = self.notebooks / "log"
-        names = log.read_text().split() if log.exists() else []
-        log.unlink(missing_ok=True)
-        return names
-
-
-@pytest.fixture
-def series(tmp_path):
-    return Series(tmp_path)
 
 
 def test_notebooks_run_in_order_and_leave_merged_records_and_a_report(series):
     line = '{"label": "train 15 models", "state": "done", "done": 1, "total": 1, "note": "", "seconds": 12.3}'
     series.add("02_second", f"open(os.environ['MIA_PROGRESS_FILE'], 'a').write('''{line}\\n''')")
     series.add("01_first", "assert (seed, settings) == (7, {'epochs': 3}) and os.path.isabs(outputs)")
-    folder = series.run(seed=7, overrides={"epochs": "3"})
+    folder = series.run(seed=7, settings={"epochs": "3"})
     assert series.executed() == ["01_first", "02_second"]
     assert folder.parent == series.outputs and folder.name.startswith("demo-standard-s7-")
     results = pd.read_csv(folder / "results.csv")
@@ -186,13 +112,14 @@ def test_notebook_with_other_parameters_is_refused_before_anything_runs(series, 
         {"max_bad": 2.0},
         {"only": "01,9"},
         {"only": "one"},
-        {"overrides": {"epochz": "3"}},
-        {"overrides": {"epochs": "abc"}},
-        {"overrides": {"model": "nonsense"}},
-        {"overrides": {"feature": "nonsense"}},
+        {"settings": {"epochz": "3"}},
+        {"settings": {"epochs": "abc"}},
+        {"settings": {"model": "nonsense"}},
+        {"settings": {"feature": "nonsense"}},
         {"run_id": "../elsewhere"},
         {"run_id": "cache"},
-        {"run_id": ""},
+        {"seed": 4_294_968},
+        {"seed": 4_294_967, "settings": {"repeats": 200}},
     ],
     ids=str,
 )
@@ -311,7 +238,7 @@ def interrupt(series, number):
         "from pathlib import Path\n"
         "run = runner.run_series\n"
         f"own = dict(notebooks=Path({str(series.notebooks)!r}), prepare=lambda r: {DATA!r})\n"
-        "runner.run_series = lambda **options: run(**own, **options)\n"
+        "runner.run_series = lambda request, **options: run(request, **own, **options)\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     command = [sys.executable, str(script), "run", "--outputs", str(series.outputs)]

@@ -1,0 +1,70 @@
+"""What the report calls a measure and the circumstances of a number, how it writes them, and in which order."""
+
+from mia_lib.reporting.words import between, written
+
+MEASURES = {
+    "auc": ("AUC", "score"),
+    "tpr_at_fpr_1e-2": ("Members found at 1 % false positives", "rate"),
+    "tpr_at_fpr_1e-3": ("Members found at 0.1 % false positives", "rate"),
+    "tpr_at_fpr_1e-3_pooled": ("Members found at 0.1 % false positives, one threshold for all targets", "rate"),
+    "tpr_at_fpr_0": ("Members found without a false positive", "rate"),
+    "balanced_accuracy": ("Balanced accuracy", "rate"),
+    "precision": ("Precision", "rate"),
+    "recall": ("Recall", "rate"),
+    "balanced_accuracy_target_threshold": ("Balanced accuracy, threshold chosen on the target", "rate"),
+    "precision_target_threshold": ("Precision, threshold chosen on the target", "rate"),
+    "recall_target_threshold": ("Recall, threshold chosen on the target", "rate"),
+    "audit_units": ("Recordings or speakers on the smaller side", "plain"),
+    "test_accuracy": ("Test accuracy", "rate"),
+    "train_accuracy": ("Training accuracy", "rate"),
+    "train_seconds": ("Training time", "seconds"),
+}
+"""Measure -> how the report calls it, and the kind of its numbers, in the order in which it shows them."""
+KINDS = {"tpr_at_fpr_1e-1": "rate"}
+"""Kinds of the measures that the report calls by their own names; those that are nowhere named are plain numbers."""
+CONTROLS = {"shuffled": "membership shuffled", "unexposed": "model that saw none of the data"}
+
+
+def kind(measure: str) -> str:
+    """How numbers of a measure are written (see `words.written`)."""
+    return MEASURES[measure][1] if measure in MEASURES else KINDS.get(measure, "plain")
+
+
+def label(row: dict) -> str:
+    """What the report calls a number, by its typed columns: `AUC, 5 recordings of each person, membership shuffled`."""
+    known, own = MEASURES.get(row["measure"], ("", ""))[0], row["measure"].replace("_", " ")
+    parts = [
+        known or own,
+        row["condition"].replace("_", " "),
+        _counted(row["enrolment"], "recording of each person", "recordings of each person"),
+        _counted(row["references"], "reference model", "reference models"),
+        _counted(row["queries"], "query", "queries"),
+        CONTROLS.get(row["control"], row["control"].replace("_", " ")),
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}" if count else ""
+
+
+def rank(row: dict) -> tuple:
+    """Where a number stands: plain measures first, in their order, then those under conditions; by controls in theirs."""
+    further = bool(row["condition"] or row["enrolment"] or row["references"] or row["queries"])
+    measures, controls = list(MEASURES), ["", *CONTROLS]
+    place = measures.index(row["measure"]) if row["measure"] in measures and not further else len(measures)
+    control = controls.index(row["control"]) if row["control"] in controls else len(controls)
+    return place, control, row["metric"]
+
+
+def cell(row: dict) -> dict:
+    """A number as text: its rank, its label, its value, its 95 % interval if it has one, and n."""
+    what = kind(row["measure"])
+    known = what != "seconds" and row["low"] == row["low"] and row["high"] == row["high"]  # NaN differs from itself
+    return {
+        "rank": rank(row),
+        "label": label(row),
+        "value": written(row["value"], what),
+        "interval": between(row["low"], row["high"], what) if known else "",
+        "n": "" if row["n"] != row["n"] else f"{int(row['n']):,}",
+    }

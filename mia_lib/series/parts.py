@@ -1,0 +1,71 @@
+"""What each notebook of a run left behind, and what that rests on: only parts made of the present state are shown.
+
+`parts/<notebook>/state.json` is written when a notebook has come to its end. It names the four things that decide the
+numbers. A part without it, or with another state than the present one, stays where it is but is left out.
+"""
+
+import json
+from pathlib import Path
+
+from mia_lib.series.notebooks import Notebook
+from mia_lib.series.request import Request
+from mia_lib.support.digests import digest
+from mia_lib.support.files import read_json, write_atomically
+from mia_lib.support.source import whole_digest
+
+
+class Parts:
+    """The parts of one run.
+
+    folder: of the run. notebooks: of the series, chosen or not. data: as `prepare` describes them.
+    """
+
+    def __init__(self, folder: Path, notebooks: list[Notebook], request: Request, data: dict):
+        self.folder, self.notebooks = folder, {notebook.name: notebook for notebook in notebooks}
+        parameters = {name: value for name, value in request.asdict().items() if name != "outputs"}
+        self._shared = {"parameters": digest(parameters), "data": data.get("data_hash"), "code": whole_digest()}
+
+    def rests_on(self, name: str) -> dict:
+        """What decides the numbers of a notebook, each as a digest."""
+        return {"notebook": digest(self.notebooks[name].content)} | self._shared
+
+    def _state(self, name: str) -> dict:
+        return read_json(self.folder / "parts" / name / "state.json", {})
+
+    def finish(self, name: str, seconds: float) -> None:
+        """Note that a notebook has come to its end."""
+        path = self.folder / "parts" / name / "state.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rests_on = self.rests_on(name)
+        state = {"key": digest(rests_on), "rests_on": rests_on, "seconds": round(seconds, 2)}
+        write_atomically(path, json.dumps(state))
+
+    def _is_present(self, name: str) -> bool:
+        return self._state(name).get("key") == digest(self.rests_on(name))
+
+    def present(self) -> list[str]:
+        """The notebooks whose parts were finished on the present state, in order."""
+        return [name for name in self.notebooks if self._is_present(name)]
+
+    def done(self, name: str) -> bool:
+        """Whether a notebook need not be executed: its part is present, and so is its executed copy."""
+        return self._is_present(name) and (self.folder / f"{name}.ipynb").exists()
+
+    def _fault(self, name: str) -> str:
+        """Why a part is not present, in a few words."""
+        if name not in self.notebooks:
+            return "no such notebook now"
+        made_of, now = self._state(name).get("rests_on"), self.rests_on(name)
+        if made_of is None:
+            return "other code" if self._state(name) else "did not finish"
+        return "other " + " and ".join(what for what in now if made_of.get(what) != now[what])
+
+    def left_out(self) -> str:
+        """One line on the parts that are not shown, why, and how to renew them; empty if there are none."""
+        present, kept = self.present(), sorted(path.name for path in (self.folder / "parts").glob("*") if path.is_dir())
+        faults = {name: self._fault(name) for name in kept if name not in present}
+        if not faults:
+            return ""
+        numbers = [f"{self.notebooks[name].number:02}" for name in faults if name in self.notebooks]
+        again = f"; the same command with --only {','.join(numbers)} renews them" if numbers else ""
+        return f"Left out of the report: {', '.join(f'{name} ({why})' for name, why in faults.items())}{again}"

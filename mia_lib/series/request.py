@@ -1,0 +1,125 @@
+"""What a person can ask of a series: nine parameters, declared once, and what is refused before anything starts."""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mia_lib.support.digests import digest
+from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.settings import Settings, resolve
+
+RANDOM_STATES = 2**32
+"""Seeds that scikit-learn takes."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The parameters of a run. Notebooks declare the same names and types, and a `Lab` takes them."""
+
+    corpus: str = "demo"
+    profile: str = "standard"
+    seed: int = 0
+    device: str = "auto"
+    outputs: str = "outputs"
+    run_id: str = ""  # the name of the run's folder; empty: made from the others
+    data_root: str = ""  # folder of local corpora; empty: the variable MIA_DATA_ROOT, or data
+    max_bad: float = 0.05  # tolerated share of unreadable recordings
+    settings: dict = field(default_factory=dict)  # that differ from the profile's
+
+    def asdict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    def dataset(self) -> dict:
+        """What a study of this request is made with: all but the name of the run."""
+        return {name: value for name, value in self.asdict().items() if name != "run_id"}
+
+
+PARAMETERS: dict[str, type] = {one.name: one.type for one in dataclasses.fields(Request)}
+"""Names and types of the parameters."""
+
+
+def largest_seed(settings: Settings) -> int:
+    """The largest seed that works: model k of a stack is attacked with 1000 seed + k, which scikit-learn must take."""
+    groups = settings.repeats * (1 + max(2, settings.n_shadows))
+    models = max(groups, settings.n_references + 1, settings.defense_references + 1)
+    return (RANDOM_STATES - models) // 1000
+
+
+def check_values(request: Request) -> Settings:
+    """The settings that a request amounts to. Raises UsageError for values of a wrong type or out of range."""
+    for name, value in vars(request).items():
+        kinds = (int, float) if PARAMETERS[name] is float else PARAMETERS[name]
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise UsageError(f"parameter {name!r} must be of type {PARAMETERS[name].__name__}, not {value!r}")
+    settings = resolve(request.profile, request.corpus, request.settings)
+    largest = largest_seed(settings)
+    if not 0 <= request.seed <= largest:
+        raise UsageError(f"the seed must be from 0 to {largest}, not {request.seed}")
+    if not 0 <= request.max_bad <= 1:
+        raise UsageError(f"--max-bad must be a share from 0 to 1, not {request.max_bad}")
+    return settings
+
+
+def check(request: Request, download: bool = False) -> tuple[Request, Settings]:
+    """The request with absolute folders, typed settings and a name for its run, and all settings that it amounts to.
+
+    Nothing is executed and nothing written. Raises UsageError or MiaError at the first fault.
+    """
+    from mia_lib.corpora import open_corpus
+
+    settings = check_values(request)
+    kind, _, place = request.corpus.partition(":")
+    corpus = f"folder:{_absolute(place)}" if kind == "folder" and place else request.corpus
+    _check_names(request.settings)
+    open_corpus(corpus, request.data_root or None, request.seed, download)
+    _check_device(request.device)
+    changed = {name: settings.asdict()[name] for name in sorted(request.settings)}
+    data_root = _absolute(request.data_root) if request.data_root else ""
+    outputs = _absolute(request.outputs)
+    checked = dataclasses.replace(request, corpus=corpus, outputs=outputs, data_root=data_root, settings=changed)
+    return dataclasses.replace(checked, run_id=_run_id(checked)), settings
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
+
+
+def _check_names(settings: dict) -> None:
+    """Refuse an unknown feature or model (settings that name things elsewhere)."""
+    if "feature" in settings:
+        from mia_lib.features import FEATURES
+
+        FEATURES.get(settings["feature"])
+    if "model" in settings:
+        from mia_lib.models import MODELS
+
+        MODELS.get(settings["model"])
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that does not exist, without loading torch where that is not needed."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise UsageError(f"unknown device {device!r}: choose one of auto, cpu, cuda, cuda:N")
+    if device.startswith("cuda"):
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(device.partition(":")[2] or 0) >= count:
+            raise MiaError(f"device {device!r} is not there ({count} CUDA devices found): use --device cpu or auto")
+
+
+def _run_id(request: Request) -> str:
+    """The folder name of the run: as asked for, or made from what was asked."""
+    name = request.run_id
+    if name:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or name.lower() == "cache":
+            raise UsageError(
+                f"--run-id {name!r} cannot name a folder: use letters, digits, '.', '-', '_' (not 'cache')"
+            )
+        return name
+    kind, _, place = request.corpus.partition(":")
+    path = kind == "folder"
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{kind}-{Path(place).name if path else place}").strip("-")[:60]
+    name = f"{slug}-{request.profile}-s{request.seed}"
+    return f"{name}-{digest([request.corpus, request.settings])[:8]}" if path or request.settings else name

@@ -1,0 +1,25 @@
+"""Captions are shown as they are, whatever they look like: folder names come from outside."""
+
+import numpy as np
+
+from mia_lib.reporting.embed import caption_in_markdown, picture, player
+
+EVIL = "<img src=x onerror='alert(1)'> \"&"
+
+
+def test_a_player_shows_a_caption_as_text():
+    page = player(np.zeros(160, np.int16), 16_000, EVIL)
+    assert "<img" not in page and "&lt;img src=x onerror=&#x27;alert(1)&#x27;&gt; &quot;&amp;" in page
+    assert page.count("<") == 6  # figure, figcaption and audio, each opened and closed
+
+
+def test_a_picture_cannot_be_left_through_its_caption():
+    page = picture(b"png", EVIL)
+    assert page.count("<") == page.count(">") == 1 and page.count('"') == 6
+
+
+def test_markdown_shows_a_caption_as_text():
+    assert (
+        caption_in_markdown("p < 0.5 <img src=x onerror=alert(1)>") == "*p &lt; 0.5 &lt;img src=x onerror=alert(1)&gt;*"
+    )
+    assert caption_in_markdown("A person's voice.") == "*A person's voice.*"

@@ -1,0 +1,60 @@
+"""Figures sort numbers by the columns of their circumstances."""
+
+import pandas as pd
+import pytest
+
+from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.records import COLUMNS, Result, results_table
+from mia_lib.reporting import figures
+
+
+def records(*results, attack="top3_network", protocol="utterance"):
+    identity = dict(
+        corpus="demo", profile="smoke", seed=0, protocol=protocol, defense="none", attack=attack, adaptive=False
+    )
+    return results_table(identity, results)
+
+
+def measure(value):
+    return Measure(value, value - 0.1, value + 0.1, 10)
+
+
+def drawn(figure):
+    """Label -> the heights of its points, of the first axes."""
+    lines = {c.get_label(): c.lines[0] for c in figure.axes[0].containers}
+    found = {label: line.get_ydata().tolist() for label, line in lines.items()}
+    figures.plt.close(figure)
+    return found
+
+
+@pytest.mark.parametrize("column", ["references", "queries"])
+def test_curves_run_over_the_column_of_their_name(column):
+    table = records(*(Result("auc", measure(0.5 + n / 100), **{column: n}) for n in (4, 8)))
+    figure = figures.against_count(table, "auc", 0.5) if column == "references" else figures.against_budget(table)
+    assert figure.axes[0].get_xticks().tolist() == [4, 8]
+    assert drawn(figure) == {"top-3 network": [0.54, 0.58]}
+
+
+def test_persons_are_drawn_apart_from_their_control():
+    table = records(
+        Result("auc", measure(0.7), enrolment=1),
+        Result("auc", measure(0.8), enrolment=5),
+        Result("auc", measure(0.5), enrolment=1, control="unexposed"),
+        Result("auc", measure(0.5), enrolment=5, control="unexposed"),
+        Result("audit_units", measure(30), enrolment=5),
+    )
+    assert drawn(figures.enrolment(table)) == {"top-3 network": [0.7, 0.8], "top-3 network, control": [0.5, 0.5]}
+
+
+def test_the_main_picture_shows_plain_numbers_beside_their_control_only():
+    table = records(
+        Result("auc", measure(0.7)),
+        Result("auc", measure(0.6), control="unexposed"),
+        Result("auc", measure(0.9), condition="room_rm1"),
+        Result("auc", measure(0.4), control="shuffled"),
+    )
+    expected = {"model under attack": [0.7], "model that never saw these voices": [0.6]}
+    heights = {c.get_label(): c.lines[0].get_xdata().tolist() for c in figures.main_result(table).axes[0].containers}
+    assert heights == expected
+    old = figures.main_result(pd.concat([table[COLUMNS]]))
+    assert [c.get_label() for c in old.axes[0].containers] == ["model under attack"]

@@ -1,0 +1,108 @@
+"""What rests on another state than the present one is shown nowhere, and the run says so."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
+from mia_lib.series import parts
+from mia_lib.series.provenance import merge_results
+from mia_lib.support.errors import MiaError
+
+FIGURE = """
+import base64
+png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+figures = pathlib.Path(outputs) / run_id / "figures"
+figures.mkdir(exist_ok=True)
+(figures / f"{name}-one.png").write_bytes(base64.b64decode(png))
+(figures / f"{name}-one.txt").write_text("Picture of " + name)
+"""
+
+
+def shown(folder):
+    """The notebooks whose numbers, times and figures the run shows."""
+    metrics = set(pd.read_csv(folder / "results.csv")["metric"])
+    page, run = (folder / "index.html").read_text(), json.loads((folder / "run.json").read_text())
+    numbers = {metric.removeprefix("of_") for metric in metrics if metric.startswith("of_")}
+    pictures = {name for name in ("01_first", "02_second") if f"Picture of {name}" in page}
+    assert numbers == pictures == set(run["notebooks"])
+    return sorted(numbers)
+
+
+@pytest.fixture
+def both(series):
+    for name in ("01_first", "02_second"):
+        series.add(name, FIGURE)
+    assert shown(series.run()) == ["01_first", "02_second"] and "Left out" not in series.said
+    return series
+
+
+def test_after_the_data_changed_no_table_mixes_old_and_new(both):
+    other = dict(prepare=lambda run: {"data_hash": "other"})
+    folder = both.run(only="02", **other)
+    assert shown(folder) == ["02_second"]
+    line = next(line for line in both.said.splitlines() if line.startswith("Left out"))
+    assert line == "Left out of the report: 01_first (other data); the same command with --only 01 renews them"
+    assert shown(both.run(only="01", **other)) == ["01_first", "02_second"] and "Left out" not in both.said
+
+
+def test_after_the_code_changed_only_what_ran_on_it_is_shown(both, monkeypatch):
+    monkeypatch.setattr(parts, "whole_digest", lambda: "other")
+    assert shown(both.run(only="01")) == ["01_first"]
+    assert "02_second (other code)" in both.said
+
+
+def test_a_changed_notebook_is_left_out_until_it_is_run_again(both):
+    both.add("01_first", FIGURE + "1 + 1")
+    assert shown(both.run(only="02")) == ["02_second"] and "01_first (other notebook)" in both.said
+    assert shown(both.run()) == ["01_first", "02_second"]
+
+
+def test_a_failed_notebook_takes_its_earlier_and_its_half_made_numbers_along(both):
+    both.add("01_first", FIGURE + "raise ValueError")
+    with pytest.raises(MiaError):
+        both.run()
+    assert shown(both.outputs / "demo-standard-s0") == ["02_second"]
+    assert "Left out of the report: 01_first (did not finish)" in both.said
+
+
+def test_a_killed_notebook_is_left_out(both):
+    folder = both.outputs / "demo-standard-s0"
+    (folder / "parts" / "01_first" / "state.json").unlink()
+    assert shown(both.run(only="02")) == ["02_second"] and "01_first (did not finish)" in both.said
+
+
+def test_a_notebook_that_is_gone_is_left_out(both):
+    (both.notebooks / "01_first.ipynb").unlink()
+    assert shown(both.run()) == ["02_second"]
+    assert both.said.splitlines()[-2] == "Left out of the report: 01_first (no such notebook now)"
+
+
+def test_a_moved_outputs_folder_keeps_what_is_done(both):
+    moved = both.root / "elsewhere"
+    shutil.move(both.outputs, moved)
+    both.executed()
+    assert shown(both.run(outputs=str(moved))) == ["01_first", "02_second"] and both.executed() == []
+
+
+def test_merging_keeps_digits_drops_duplicates_and_returns_the_circumstances(tmp_path):
+    row = ["demo", "smoke", "0", "", "none", "none", "False", "test_accuracy", "0.90", "", "1e-3", "10"]
+    person = [*row[:7], "auc_enrolment_5_control_unexposed", *row[8:]]
+    for name, rows, circumstances in (("01_a", [row], []), ("02_b", [row, person], CIRCUMSTANCES)):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        about = [["test_accuracy", "", "0", "0", "0", ""], ["auc", "", "5", "0", "0", "unexposed"]]
+        full = [[*r, *(c if circumstances else [])] for r, c in zip(rows, about, strict=False)]
+        table = pd.DataFrame(full, columns=[*COLUMNS, *circumstances])
+        table.to_csv(tmp_path / "parts" / name / "results.csv", index=False)
+    table = merge_results(tmp_path, ["02_b", "01_a"])
+    lines = [",".join(line) for line in (COLUMNS, person, row)]
+    assert (tmp_path / "results.csv").read_bytes().decode() == "\n".join(lines) + "\n"
+    about = table[["measure", "enrolment", "control"]].to_numpy().tolist()
+    assert about == [
+        ["auc", 5, "unexposed"],
+        ["test_accuracy", 0, ""],
+    ]
+    merge_results(tmp_path, ["01_a"])
+    assert "enrolment" not in (tmp_path / "results.csv").read_text()
