@@ -11,7 +11,6 @@ from mia_lib.attacks import ATTACKS
 from mia_lib.signals.internals import INTERNALS
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
-from mia_lib.studies.pool import EXTRAS
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.errors import MiaError
@@ -99,9 +98,9 @@ def test_internals_and_inputs_of_chosen_fragments_are_those_of_all_and_come_from
     some, some_rows = trained.released.internals(rows[:3]), rows[:3]
     assert some.shape == (8, 3, len(INTERNALS)) and some.dtype == np.float64
     np.testing.assert_allclose(some, trained.released.internals(rows)[:, :3], rtol=1e-4)
-    before = len(trained.experiment.cache.timings)
+    before = len(trained.cache.timings)
     np.testing.assert_array_equal(trained.released.internals(some_rows), some)
-    assert trained.experiment.cache.timings[before:][0]["cached"]
-    inputs, features = EXTRAS["inputs"](trained.pool, some_rows), trained.experiment.features[some_rows].numpy()
+    assert trained.cache.timings[before:][0]["cached"]
+    inputs, features = trained.released.inputs(some_rows), trained.features[some_rows].numpy()
     np.testing.assert_allclose(inputs[:, : features.shape[2]], features.mean(1), rtol=1e-4, atol=1e-5)
     assert inputs.dtype == np.float64 and inputs.shape == (3, 2 * features.shape[2])

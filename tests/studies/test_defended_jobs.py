@@ -12,8 +12,8 @@ from mia_lib.features.compute import compute_features, extract
 from mia_lib.fragments.augmentation import AlteredAudio
 from mia_lib.fragments.cutting import Fragments
 from mia_lib.fragments.splits import HELD_OUT, TRAIN, Split
-from mia_lib.studies.pool import Stack
-from mia_lib.studies.reference import References
+from mia_lib.studies.pool import ModelPool
+from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.support.cache import Cache
 from mia_lib.support.settings import Settings, resolve
 
@@ -24,18 +24,17 @@ def test_jobs_of_a_stack_know_the_source_of_every_fragment():
     split = SimpleNamespace(role=np.array([1, 2, 1, 1]), speakers=("a", "b"), train=lambda: np.array([0, 2, 3]),
                             held_out=lambda: np.array([1]), labels=lambda manifest: np.array([0, 0, 1, 1]))  # fmt: skip
     experiment = SimpleNamespace(settings=settings, manifest=manifest, resident=None, device="cpu")
-    assert Stack(experiment, [split], [1], [0]).job().groups.tolist() == [1, 0, 2, 2]
+    assert ModelPool(experiment, [split], [1], [0]).job().groups.tolist() == [1, 0, 2, 2]
 
 
 def test_fragments_that_a_reference_models_defender_holds_are_neither_inside_nor_outside_it():
-    references = References(SimpleNamespace(settings=resolve("smoke", "demo")))
-    references.__dict__["signals"] = SimpleNamespace(member=np.array([[1, 1, 1, 0, -1], [1, 0, -1, 0, 0]]))
-    assert references._covered(references.signals, [0, 1]).tolist() == [False, True, False, False, False]
+    signals = SimpleNamespace(member=np.array([[1, 1, 1, 0, -1], [1, 0, -1, 0, 0]]))
+    assert ReferenceStudy.covered(signals, [0, 1]).tolist() == [False, True, False, False, False]
 
 
 def test_references_leave_out_a_fragment_that_every_model_trained_on_or_gave_to_its_defender():
     member = np.array([[1, 1, 1, 0, -1], [0, 1, -1, 0, -1], [-1, 1, -1, 0, 1]])
-    known = References._covered(SimpleNamespace(member=member), [0, 1, 2])
+    known = ReferenceStudy.covered(SimpleNamespace(member=member), [0, 1, 2])
     assert known.tolist() == [True, False, False, False, False]
 
 
@@ -46,9 +45,9 @@ def test_only_a_defense_that_wants_altered_copies_gets_them_and_each_at_its_plac
     common = dict(fragments=fragments, manifest=manifest, cache=cache, device=device, seed=3, settings=Settings())
     experiment = SimpleNamespace(resident=compute_features("mfcc", fragments, 512, cache), **common)
     split = Split(("a", "b"), np.array([TRAIN, TRAIN, TRAIN, TRAIN, HELD_OUT, HELD_OUT], np.int8))
-    variants = Stack(experiment, [split], [1], [0], "augmentation").job().variants
+    variants = ModelPool(experiment, [split], [1], [0], "augmentation").job().variants
     assert variants.shape == (COPIES, *experiment.resident.shape)
     altered = AlteredAudio(audio, COPIES, 3, SAMPLE_RATE)
     expected = torch.cat([features for _, features in extract("mfcc", altered, 512)])
     torch.testing.assert_close(variants.flatten(0, 1), expected)
-    assert Stack(experiment, [split], [1], [0], "mixup").job().variants is None
+    assert ModelPool(experiment, [split], [1], [0], "mixup").job().variants is None

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mia_lib.attacks.base import needs_of
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.features.compute import extract
@@ -14,7 +15,6 @@ from mia_lib.fragments.perturbations import PERTURBATIONS
 from mia_lib.fragments.splits import whole_recordings
 from mia_lib.signals.query import query_models
 from mia_lib.studies.dataset import Dataset
-from mia_lib.studies.pool import needs_of
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.shadow import ShadowStudy
 
@@ -44,7 +44,7 @@ def outputs(tmp_path_factory):
 
 def small(outputs) -> ShadowStudy:
     experiment = ShadowStudy(Dataset("demo", "smoke", 0, "cpu", outputs, settings=SMALL))
-    experiment.__dict__["fragments"] = hums()
+    experiment.dataset.__dict__["fragments"] = hums()
     return experiment
 
 
@@ -83,13 +83,13 @@ def test_recordings_are_drawn_whole_and_fewer_are_some_of_the_same():
 
 
 def test_copies_are_the_answers_to_the_altered_fragments_in_order(experiment):
-    rows, stack = np.array([5, 2, 90]), experiment.pool
-    copies = stack.copies(rows, 3)
-    assert copies.shape == (3, 3, 3, max(stack.models.network.classes)) and copies.dtype == np.float32
+    rows, released = np.array([5, 2, 90]), experiment.released
+    copies = released.copies(rows, 3)
+    assert copies.shape == (3, 3, 3, max(experiment.models.network.classes)) and copies.dtype == np.float32
     assert isinstance(copies, np.memmap)
     quieter = experiment.fragments.audio[rows].astype(float) * 10 ** (-6 / 20)
     _, features = next(extract("mfcc", quieter, SMALL["hop"]))
-    expected = query_models(stack.models.network, features)
+    expected = query_models(experiment.models.network, features)
     np.testing.assert_allclose(copies[2], expected, atol=2e-3)
     assert np.abs(copies[2] - copies[1])[np.isfinite(expected)].max() > 0.01
 
@@ -102,7 +102,7 @@ def test_copies_pass_through_the_defense_and_their_features_are_shared(experimen
     given = defended.released.copies(rows, 2)
     np.testing.assert_array_equal(given, np.where(np.isinf(own), -np.inf, -own))
     new = [line["stage"] for line in defended.cache.timings[before:] if not line["cached"]]
-    assert new == ["copies-answers"]
+    assert new == ["copies-released"]
     np.testing.assert_array_equal(defended.fragments_for(("copies",)), experiment.fragments_for(("copies",)))
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mia_lib.evaluation.evaluate import evaluate
-from mia_lib.evaluation.records import COLUMNS
+from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.fragments.perturbations import PERTURBATIONS
 from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN
 from mia_lib.signals.signals import Signals
@@ -89,7 +89,7 @@ def test_thresholds_come_from_the_shadows_alone(experiments, outputs):
     blind = small(0, outputs)
     logits = np.array(experiments[0].logits)
     logits[0] = np.random.default_rng(0).standard_normal(logits[0].shape) + np.where(np.isinf(logits[0]), -np.inf, 0)
-    blind.pool.__dict__["logits"] = logits
+    blind.released.__dict__["logits"] = logits
     for attack in PAPER_ATTACKS:
         assert blind.audits(attack, "paper")[0].threshold == experiments[0].audits(attack, "paper")[0].threshold
 
@@ -117,7 +117,7 @@ def test_statistics_of_normalisation_are_those_of_the_training_fragments():
 
 def test_records_are_tidy_and_hold_every_attack_protocol_and_control(experiments):
     records = experiments[0].records()
-    assert list(records.columns) == COLUMNS and (records["low"] <= records["high"]).all()
+    assert list(records.columns) == [*COLUMNS, *CIRCUMSTANCES] and (records["low"] <= records["high"]).all()
     attacked = records[records["attack"] != "none"]
     assert len(attacked[["attack", "protocol"]].drop_duplicates()) == 3 * len(PAPER_ATTACKS) + 1
     assert {"auc", "precision", "recall", "tpr_at_fpr_1e-3", "precision_target_threshold"} <= set(attacked["metric"])
@@ -128,7 +128,7 @@ def test_records_are_tidy_and_hold_every_attack_protocol_and_control(experiments
 def test_a_second_run_reads_every_stage_from_the_cache_and_gives_the_same_numbers(experiments, outputs):
     again = small(0, outputs)
     pd.testing.assert_frame_equal(again.records(), experiments[0].records())
-    assert {t["stage"] for t in again.cache.timings} == {"fragments", "models", "logits", "records"}
+    assert {t["stage"] for t in again.cache.timings} == {"fragments", "features-mfcc", "models", "logits", "records"}
     assert all(t["cached"] for t in again.cache.timings)
 
 
