@@ -93,7 +93,7 @@ class ModelPool:
         shared = dict(data.key, followed=self.followed, device=data.device.type, threads=torch.get_num_threads())
         if self.defense.needs_variants:
             shared |= dict(variants_seed=data.seed)
-        keys = []
+        keys, lent = [], self.lent if self.defense.trains else {}
         for k, (split, seed, epochs) in enumerate(zip(self.splits, self.seeds, self.config.epochs, strict=True)):
             # what training does not read decides nothing: so defenses of answers train no models
             role = np.where(np.isin(split.role, (TRAIN, VALIDATION)), split.role, NONE).astype(np.int8)
@@ -101,7 +101,7 @@ class ModelPool:
             tested = self._tested(split) if self.followed else np.zeros(0)
             parts = hashlib.sha256(role.tobytes() + aside.tobytes() + tested.tobytes())
             parts.update("\0".join(split.speakers).encode())
-            parts.update(self.lent[k].astype(np.int64).tobytes() if k in self.lent else b"")
+            parts.update(lent[k].astype(np.int64).tobytes() if k in lent else b"")
             config = asdict(replace(self.config, epochs=epochs))
             own = dict(config=config, seed=seed, split=parts.hexdigest(), defense=self.trained_behind)
             keys.append(shared | own)
