@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -166,8 +165,8 @@ def _train_group(group: list[tuple[ModelPool, list[int]]]) -> None:
     """Train some models of pools behind one kind of defense in one call, and keep each."""
     cache, members = group[0][0].dataset.cache, [(pool, k) for pool, rows in group for k in rows]
     each = [make_defense(pool.trained_behind) for pool, _ in members]
-    with ExitStack() as locks:
-        scratch = locks.enter_context(cache.working("training", [pool.keys[k] for pool, k in members], ModelPool))
+    makers = [ModelPool, *(use for pool, _ in group for use in pool.uses)]
+    with cache.working("training", [pool.keys[k] for pool, k in members], makers) as scratch:
         if all(pool.find(k) for pool, k in members):  # by now, by another process
             return
         jobs = [pool.job(scratch / "checkpoint.safetensors").pick(rows) for pool, rows in group]
