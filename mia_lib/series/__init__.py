@@ -1,1 +1,4 @@
-"""The notebooks: what each starts with, and how all are run in order."""
+"""The notebooks' side: `lab.Lab`, with which each starts, and `runner.run_series`, which executes them in order.
+
+Both are imported from their modules: a notebook needs no runner, and the runner no figures.
+"""
