@@ -155,3 +155,12 @@ def test_a_device_that_does_not_exist_is_refused(monkeypatch):
         choose_device("cuda")
     with pytest.raises(UsageError, match="unknown device"):
         choose_device("abacus")
+
+
+def test_the_controls_model_is_no_teacher_of_the_attack_on_it(experiments):
+    study = experiments[0]
+    assert study.teachers(0, control=False) == (1, 2) and study.teachers(0, control=True) == (1,)
+    exposed, control = (study.audits("largest_posterior", "paper", control)[0] for control in (False, True))
+    np.testing.assert_array_equal(exposed.rows, control.rows)
+    trained = set(study.manifest["speaker"].iloc[study.splits[study.shadows].train()].astype(str))
+    assert not trained & set(study.manifest["speaker"].iloc[control.rows].astype(str))

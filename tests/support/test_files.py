@@ -1,0 +1,32 @@
+"""Small files are seen whole or not at all."""
+
+import json
+import os
+
+import pytest
+
+from mia_lib.support.files import read_json, write_atomically
+
+
+def test_a_reader_sees_the_old_text_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    path, seen, replace = tmp_path / "a.json", [], os.replace
+    write_atomically(path, "old")
+
+    def watched(source, target):
+        seen.append((path.read_text(), source.read_text()))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    write_atomically(path, "new \N{SNOWMAN}")
+    assert seen == [("old", "new \N{SNOWMAN}")] and path.read_text(encoding="utf-8") == "new \N{SNOWMAN}"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "\xff"])
+def test_what_cannot_be_read_is_the_default(tmp_path, text):
+    path = tmp_path / "a.json"
+    if text is not None:
+        path.write_bytes(text.encode("latin-1"))
+    assert read_json(path, {"x": 1}) == {"x": 1}
+    path.write_text(json.dumps([1]))
+    assert read_json(path, None) == [1]
