@@ -9,11 +9,12 @@ from sklearn.metrics import roc_auc_score
 from mia_lib.attacks import ATTACKS
 from mia_lib.defenses.base import Answers, make_defense
 from mia_lib.defenses.hamp_output import random_answers, rearranged
-from mia_lib.defenses.output import FLOOR, log_posteriors, repeatable_draws
+from mia_lib.defenses.output import FLOOR, repeatable_draws
 from mia_lib.defenses.rank_reciprocal import by_rank
 from mia_lib.defenses.top_k import renormalised, spread, zeroed
 from mia_lib.models import MODELS
 from mia_lib.signals.signals import Signals
+from mia_lib.signals.statistics import log_posteriors
 from mia_lib.support.errors import UsageError
 
 CLASSES, N, FRAMES, BINS = [12, 9, 12], 400, 70, 4
