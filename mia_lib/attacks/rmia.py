@@ -45,8 +45,13 @@ def dominated(ratio: np.ndarray, population: np.ndarray, gamma: float) -> np.nda
 
 
 def auc(scores: np.ndarray, member: np.ndarray) -> float:
-    """Area under the ROC curve by ranks, ties counted half (Mann and Whitney); for the many choices that are compared."""
+    """Area under the ROC curve by ranks, ties counted half (Mann and Whitney); for the many choices that are compared.
+
+    One half where there are members only or non-members only: nothing can be told.
+    """
     members, others = member.sum(), (~member).sum()
+    if not members * others:
+        return 0.5
     return float((rankdata(scores)[member].sum() - members * (members + 1) / 2) / (members * others))
 
 

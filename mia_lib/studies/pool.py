@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -101,7 +100,7 @@ class ModelPool:
         shared = dict(data.key, followed=self.followed, device=data.device.type, threads=torch.get_num_threads())
         if self.defense.needs_variants:
             shared |= dict(variants_seed=data.seed)
-        keys = []
+        keys, lent = [], self.lent if self.defense.trains else {}
         for k, (split, seed, epochs) in enumerate(zip(self.splits, self.seeds, self.epochs, strict=True)):
             # what training does not read decides nothing: so defenses of answers train no models
             role = np.where(np.isin(split.role, (TRAIN, VALIDATION)), split.role, NONE).astype(np.int8)
@@ -109,7 +108,7 @@ class ModelPool:
             tested = self._tested(split) if self.followed else np.zeros(0)
             parts = hashlib.sha256(role.tobytes() + aside.tobytes() + tested.tobytes())
             parts.update("\0".join(split.speakers).encode())
-            parts.update(self.lent[k].astype(np.int64).tobytes() if k in self.lent else b"")
+            parts.update(lent[k].astype(np.int64).tobytes() if k in lent else b"")
             config = asdict(replace(self.config, epochs=epochs))
             own = dict(config=config, seed=seed, split=parts.hexdigest(), defense=self.trained_behind)
             keys.append(shared | own)
@@ -191,8 +190,8 @@ def _train_group(group: list[tuple[ModelPool, list[int]]]) -> None:
     """Train some models of pools behind one kind of defense in one call, and keep each."""
     cache, members = group[0][0].dataset.cache, [(pool, k) for pool, rows in group for k in rows]
     each = [make_defense(pool.trained_behind) for pool, _ in members]
-    with ExitStack() as locks:
-        scratch = locks.enter_context(cache.working("training", [pool.keys[k] for pool, k in members], ModelPool))
+    makers = [ModelPool, *(use for pool, _ in group for use in pool.uses)]
+    with cache.working("training", [pool.keys[k] for pool, k in members], makers) as scratch:
         if all(pool.find(k) for pool, k in members):  # by now, by another process
             return
         jobs = [pool.job(scratch / "checkpoint.safetensors").pick(rows) for pool, rows in group]

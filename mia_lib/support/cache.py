@@ -104,10 +104,10 @@ class Cache:
         self._within = before + spent
 
     @contextmanager
-    def working(self, name: str, params: object, maker: object) -> Iterator[Path]:
+    def working(self, name: str, params: object, makers: Sequence[object]) -> Iterator[Path]:
         """A folder for checkpoints of work whose results become several stages: it survives a kill and is found again by the
         same work, is this process's alone meanwhile, and is removed when the block ends well."""
-        begun = self._folder(name, params, [maker])
+        begun = self._folder(name, params, makers)
         with self._locked(begun.name):
             scratch = begun.with_name(f"{begun.name}.partial")
             scratch.mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mia_lib.models.network import StackedNetwork
+from mia_lib.models.network import MODELS, StackedNetwork
 from mia_lib.support.cache import Cache
 from mia_lib.support.device import CHUNK_VALUES
 from mia_lib.support.digests import digest
@@ -115,5 +115,6 @@ def _trained_once(lesson: Lesson) -> TrainedModels:
         config=asdict(job.config), seeds=[int(s) for s in job.seeds], temperatures=lesson.temperatures.tolist()
     )
     params |= dict(train=[digest(own.tolist()) for own in job.train], dtype=job.dtype)
-    folder = Cache(checkpoint.parent).stage("teachers", params, build, [type(lesson.objective)])
+    uses = [MODELS.get(job.config.model), type(lesson.objective), *job.alterations]
+    folder = Cache(checkpoint.parent).stage("teachers", params, build, uses)
     return TrainedModels.load(folder, job.device)

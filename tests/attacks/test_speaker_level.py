@@ -17,7 +17,7 @@ from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN, Split
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.shadow import ShadowStudy
-from mia_lib.studies.speaker import PERSON_ATTACKS, enrolment_records, person_audits
+from mia_lib.studies.speaker import PERSON_ATTACKS, SpeakerStudy
 from mia_lib.support.errors import MiaError
 
 POSTERIOR, LARGEST = slice(0, 5), slice(11, 14)  # columns: closeness of posteriors; largest posterior
@@ -162,7 +162,7 @@ def experiment(tmp_path_factory):
 
 
 def test_an_audit_of_persons_has_one_example_per_person(experiment):
-    for k, audit in enumerate(person_audits(experiment, "speaker_level", 2)):
+    for k, audit in enumerate(SpeakerStudy(experiment).audits("speaker_level", 2)):
         split = experiment.splits[experiment.targets()[k]]
         speakers = experiment.units("speaker")[audit.rows]
         np.testing.assert_array_equal(audit.units, speakers)
@@ -172,7 +172,7 @@ def test_an_audit_of_persons_has_one_example_per_person(experiment):
 
 
 def test_the_control_answers_for_people_whom_its_model_never_heard(experiment):
-    audits, control = (person_audits(experiment, "mean_posterior", 2, control) for control in (False, True))
+    audits, control = (SpeakerStudy(experiment).audits("mean_posterior", 2, control) for control in (False, True))
     for k, (audit, other) in enumerate(zip(audits, control, strict=True)):
         np.testing.assert_array_equal(audit.rows, other.rows)
         heard = experiment.splits[experiment.targets()[k] + experiment.shadows].speakers
@@ -180,7 +180,7 @@ def test_the_control_answers_for_people_whom_its_model_never_heard(experiment):
 
 
 def test_records_cover_the_sizes_that_people_have_recordings_for(experiment):
-    records = enrolment_records(experiment, (1, 3, 50))
+    records = SpeakerStudy(experiment).records((1, 3, 50))
     assert set(records["attack"]) == set(PERSON_ATTACKS) and set(records["protocol"]) == {"speaker"}
     for size in (1, 3):
         ends = [f"{m}_enrolment_{size}" for m in ("auc", "tpr_at_fpr_1e-1", "auc", "audit_units")]
@@ -188,4 +188,4 @@ def test_records_cover_the_sizes_that_people_have_recordings_for(experiment):
         assert set(ends) <= set(records["metric"])
     assert not records["metric"].str.contains("_50").any() and (records["low"] <= records["high"]).all()
     with pytest.raises(MiaError, match="3 recordings are the most"):
-        enrolment_records(experiment, (50,))
+        SpeakerStudy(experiment).records((50,))

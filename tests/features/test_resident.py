@@ -35,11 +35,11 @@ def test_features_that_do_not_fit_are_computed_from_waveforms_and_models_answer_
     stored = experiment("stored")
     size = stored.features.numel() * stored.features.element_size()
     monkeypatch.setattr(resident, "free_memory", lambda device: 2 * size)
-    assert isinstance(stored.resident, torch.Tensor)
+    assert isinstance(stored.dataset.resident, torch.Tensor)
     expected = np.array(stored.logits)
     monkeypatch.setattr(resident, "free_memory", lambda device: 2 * size - 2)
     streamed = experiment("streamed")
-    assert isinstance(streamed.resident, Waveforms)
+    assert isinstance(streamed.dataset.resident, Waveforms)
     assert streamed.pool.job().label == "features on the fly, train"
     np.testing.assert_allclose(streamed.logits, expected, atol=0.05)
 

@@ -109,7 +109,7 @@ def test_of_what_is_as_near_to_chance_the_most_accurate_is_chosen():
     assert selection.best_of(table.assign(test_accuracy=0.95), "auc_adaptive") == "nearest"  # as accurate: the nearer
 
 
-def test_every_defense_belongs_to_a_family_and_other_selection_are_refused(experiment):
+def test_every_defense_belongs_to_a_family_and_other_families_are_refused(experiment):
     names = [name for family in selection.FAMILIES for name in selection.candidates(family)]
     assert {name.partition(":")[0] for name in names} == set(DEFENSES.names())
     assert all(make_defense(name) for name in names) and len(names) == len(set(names))
@@ -121,16 +121,18 @@ def test_every_defense_belongs_to_a_family_and_other_selection_are_refused(exper
 def test_a_sweep_is_trained_in_one_call_and_each_strength_finds_its_models(experiment, monkeypatch, beside):
     validation, calls = experiment.validation(), []
     names = (f"label_smoothing:0.2{beside[0]}", f"label_smoothing:0.8{beside[1]}", "none")
-    train = LabelSmoothing.train
-    monkeypatch.setattr(LabelSmoothing, "train", lambda self, job: calls.append(len(job.train)) or train(self, job))
+    objective = LabelSmoothing.objective
+    monkeypatch.setattr(
+        LabelSmoothing, "objective", lambda self, job: calls.append(len(job.train)) or objective(self, job)
+    )
     train_together([validation.defended(name).pool for name in names])
     assert calls == [4]
     sure = []
     for name in names[:2]:
-        stack = validation.defended(name).pool
-        assert stack.models.history["model"].unique().tolist() == [0, 1]
-        rows = stack.splits[0].train()
-        sure.append(float(softmax(stack.logits[0, rows].astype(float), axis=-1).max(-1).mean()))
+        defended = validation.defended(name)
+        assert defended.models.history["model"].unique().tolist() == [0, 1]
+        rows = defended.splits[0].train()
+        sure.append(float(softmax(defended.logits[0, rows].astype(float), axis=-1).max(-1).mean()))
     assert calls == [4] and sure[0] > sure[1] + 0.2
     train_together([validation.defended(name).pool for name in names])  # all there: nothing to do
     assert calls == [4]
@@ -141,9 +143,9 @@ def test_a_combination_is_what_protects_best_above_what_protects_best(experiment
         regularisation=dict(none=0.9, mixup=0.55, spec_augment=0.7, augmentation=0.6),
         distillation=dict(none=0.9, distillation=0.8, dmp=0.47),
     )
-    monkeypatch.setattr(selection, "chosen", lambda _, family: {"protects": family[:3]})
+    monkeypatch.setattr(selection, "selected", lambda _, family: {"protects": family[:3]})
     monkeypatch.setattr(
-        selection, "validate", lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f], n=10_000))
+        selection, "screen", lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f], n=10_000))
     )
     under = ("reg", "dis", "adv", "dmp+augmentation")
     assert selection.candidates_of(experiment, "combination") == tuple(f"{name}+obf" for name in under)
@@ -161,17 +163,18 @@ def test_a_combination_is_chosen_by_what_it_does_against_labels_too(experiment):
 
 def test_a_defense_of_answers_has_the_undefended_models_and_is_never_trained_for(experiment):
     for validation in (experiment, experiment.validation()):
-        key = validation.pool.training_key
+        keys = validation.pool.keys
         for name in ("temperature:2", "memguard:1", "label_only"):  # the second is given reference fragments
-            assert validation.defended(name).pool.training_key == key
-        assert validation.defended("dmp").pool.training_key != key
+            assert validation.defended(name).pool.keys == keys
+        assert all(own != other for own, other in zip(keys, validation.defended("dmp").pool.keys, strict=True))
 
 
-def test_stacks_with_the_same_models_are_trained_once(experiment, monkeypatch):
+def test_pools_with_the_same_models_train_them_once(experiment, monkeypatch):
     calls = []
-    monkeypatch.setattr("mia_lib.pool._train_group", calls.append)
+    monkeypatch.setattr("mia_lib.studies.pool._train_group", calls.append)
     fresh = ShadowStudy(
         Dataset(experiment.corpus_name, "smoke", 7, "cpu", experiment.cache.root.parent, settings=SMALL)
     )
-    train_together([fresh.validation().defended(name).pool for name in ("none", "top_k:1", "rounding:2")])
-    assert not calls
+    pools = [fresh.validation().defended(name).pool for name in ("none", "top_k:1", "rounding:2")]
+    train_together(pools)
+    assert calls == [[(pools[0], [0, 1])]]

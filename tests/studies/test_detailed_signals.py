@@ -124,7 +124,7 @@ def test_attacks_that_ask_several_times_are_audited_on_some_whole_recordings(ref
 
 
 def test_detailed_signals_are_the_references_own_on_those_recordings(references):
-    detailed, rows = references.detailed_signals(("copies",)), references.detailed_rows
+    detailed, rows = references.seen(("copies",))[0], references.detailed_rows
     assert detailed.copies.shape[:3] == (len(PERTURBATIONS), 5, len(rows))
     np.testing.assert_array_equal(detailed.logits, references.signals.logits[:, rows])
     np.testing.assert_array_equal(detailed.member, references.signals.member[:, rows])
