@@ -93,15 +93,16 @@ class AdversarialObjective(Objective):
         self.weights = weights  # lambda of each model, [models]
 
     def begin(self, job: Job, network: StackedNetwork) -> None:
-        required(job.reference, "adversarial_regularisation needs reference fragments that the model does not train on")
-        for k, rows in enumerate(job.reference):
+        need = "adversarial_regularisation needs reference fragments that the model does not train on"
+        reference = required(job.reference, need)
+        for k, rows in enumerate(reference):
             if job.labels[k][rows].min() < 0:
                 raise MiaError(f"model {k} needs reference fragments, each of one of its own speakers")
         self.job, device, dtype = job, network.mean.device, network.mean.dtype
         self.weights = self.weights.to(device, dtype)
-        longest = max(map(len, job.reference))
-        self.reference = torch.from_numpy(np.stack([np.resize(rows, longest) for rows in job.reference])).to(device)
-        self.sizes = torch.tensor([len(rows) for rows in job.reference], device=device)
+        longest = max(map(len, reference))
+        self.reference = torch.from_numpy(np.stack([np.resize(rows, longest) for rows in reference])).to(device)
+        self.sizes = torch.tensor([len(rows) for rows in reference], device=device)
         self.features, self.labels = job.features.to(device), torch.as_tensor(job.labels).to(device)
         self.attacker = InferenceNetwork(network.classes).to(dtype)
         starts = [np.random.SeedSequence([int(seed), START]).generate_state(1)[0] for seed in job.seeds]

@@ -75,21 +75,33 @@ class Defense:
         Raises UsageError for a strength outside `bounds`.
         """
         self.strength = self.default if strength is None else strength
-        values = np.atleast_1d(np.asarray([] if strength is None else strength, dtype=np.float64))
-        if strength is not None and (self.bounds is None or not values.size):
+        if strength is None:
+            return
+        values = np.atleast_1d(np.asarray(strength, dtype=np.float64))
+        if self.bounds is None or not values.size:
             raise UsageError(f"there is no strength to set, but {strength} was given")
+        low, high = self.bounds
         for value in values.tolist():
-            if not self._makes_sense(value):
-                low, high = self.bounds
+            if not self._makes_sense(value, low, high):
                 span = f"of at least {low:g}" if math.isinf(high) else f"between {low:g} and {high:g}"
                 kind = "whole number" if self.whole else "number"
                 raise UsageError(f"the strength must be a {kind} {span}, not {value:g}")
 
-    def _makes_sense(self, value: float) -> bool:
-        low, high = self.bounds
+    def _makes_sense(self, value: float, low: float, high: float) -> bool:
         if math.isinf(value):
             return not self.finite and value == high
         return low <= value <= high and not (self.whole and value % 1)
+
+    @property
+    def varies(self) -> bool:
+        """Whether each model has a strength of its own."""
+        return self.strength is not None and np.ndim(self.strength) > 0
+
+    def one_strength(self) -> float:
+        """The strength that all models share. Raises UsageError where each has its own."""
+        if self.varies:
+            raise UsageError(f"one strength is needed for all models of a stack, not {self.strength}")
+        return float(np.asarray(self.strength, dtype=np.float64))
 
     def strength_of(self, job: Job) -> torch.Tensor:
         """The strength of each model of a job: [models], of its dtype and on its device."""
@@ -100,17 +112,18 @@ class Defense:
 
     def part(self, models: Sequence[int]) -> "Defense":
         """The defense of some of the models of a job."""
-        if not np.ndim(self.strength):
+        if not self.varies:
             return self
         other = copy(self)
-        other.strength = [self.strength[k] for k in models]
+        other.strength = np.asarray(self.strength, dtype=np.float64)[list(models)].tolist()
         return other
 
     @classmethod
     def mixed(cls, defenses: "Sequence[Defense]") -> "Defense":
         """Defenses of this kind, one for each model of a job, as one."""
-        strengths = [defense.strength for defense in defenses]
-        return defenses[0] if len(set(strengths)) == 1 else cls(strengths)
+        if len({defense.strength for defense in defenses}) == 1:
+            return defenses[0]
+        return cls([defense.one_strength() for defense in defenses])
 
     def changed(self, job: Job) -> Job:
         """What the models train on and how, given what undefended models would."""
@@ -144,7 +157,7 @@ class InputDefense(Defense):
     def changed(self, job: Job) -> Job:
         """The job with this defense's alteration as its last."""
         strengths = self.strength_of(job)
-        alteration = self.alteration(strengths if np.ndim(self.strength) else strengths[:1], job)
+        alteration = self.alteration(strengths if self.varies else strengths[:1], job)
         return replace(job, alterations=(*job.alterations, alteration))
 
 
@@ -174,7 +187,9 @@ class Combined(Defense):
 
     @classmethod
     def mixed(cls, defenses: "Sequence[Defense]") -> "Defense":
-        columns = zip(*(defense.parts for defense in defenses), strict=True)
+        combined = [defense for defense in defenses if isinstance(defense, Combined)]
+        assert len(combined) == len(defenses), "only combinations of the same kinds are mixed"
+        columns = zip(*(defense.parts for defense in combined), strict=True)
         return cls([type(column[0]).mixed(column) for column in columns])
 
     def changed(self, job: Job) -> Job:

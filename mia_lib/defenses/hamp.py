@@ -53,7 +53,8 @@ class HAMPObjective(Objective):
 
     def begin(self, job: Job, network: StackedNetwork) -> None:
         classes = torch.as_tensor(network.classes).to(self.strength)
-        self.top = torch.as_tensor(top_target(self.strength.cpu().numpy(), network.classes)).to(self.strength)
+        top = top_target(self.strength.cpu().numpy(), np.asarray(network.classes))
+        self.top = torch.as_tensor(top).to(self.strength)
         self.weight = torch.where(self.strength > 0, ALPHA * classes, 0.0)
 
     def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,8 @@ import torch
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Answers
-from mia_lib.defenses.output import OutputDefense, given_out, log_posteriors, ranked, repeatable_draws
+from mia_lib.defenses.output import OutputDefense, given_out, ranked, repeatable_draws
+from mia_lib.signals.statistics import log_posteriors
 from mia_lib.support.device import CHUNK_VALUES
 from mia_lib.training.job import Job
 from mia_lib.training.trained import TrainedModels

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Answers
-from mia_lib.defenses.output import OutputDefense, given_out, log_posteriors, ranked, repeatable_draws
+from mia_lib.defenses.output import OutputDefense, given_out, ranked, repeatable_draws
 from mia_lib.models.layers import Linear
+from mia_lib.signals.statistics import log_posteriors
 from mia_lib.support.errors import UsageError
 from mia_lib.training.adam import StackedAdam
 from mia_lib.training.job import required
@@ -49,29 +50,34 @@ class MembershipClassifier(nn.Module):
         widths = [classes, *hidden, 1]
         self.layers = nn.ModuleList(Linear(models, *pair) for pair in pairwise(widths)).double()
 
+    @property
+    def linear(self) -> list[Linear]:
+        """The layers in their order."""
+        return [layer for layer in self.layers if isinstance(layer, Linear)]
+
     def initialise(self, seeds: Sequence[int]) -> None:
         """Draw the weights of model k from seeds[k]."""
         generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
-        for layer in self.layers:
+        for layer in self.linear:
             layer.initialise(generators)
 
     def forward(self, p: Tensor) -> Tensor:
         """Output before the sigmoid, [models, n]."""
-        for layer in self.layers[:-1]:
+        *hidden, last = self.linear
+        for layer in hidden:
             p = torch.relu(layer(p))
-        return self.layers[-1](p)[..., 0]
+        return last(p)[..., 0]
 
     @torch.no_grad()
     def with_gradient(self, p: Tensor) -> tuple[Tensor, Tensor]:
         """Output before the sigmoid [models, n], and its gradient with respect to p, [models, n, classes]."""
-        passed = []
-        for layer in self.layers[:-1]:
+        passed, (*hidden, last) = [], self.linear
+        for layer in hidden:
             p = layer(p)
             passed.append(p > 0)
             p = p.relu()
-        last = self.layers[-1]
         slope = last.weight.mT
-        for layer, mask in zip(reversed(self.layers[:-1]), reversed(passed), strict=True):
+        for layer, mask in zip(reversed(hidden), reversed(passed), strict=True):
             slope = torch.bmm(slope * mask, layer.weight.mT)
         return last(p)[..., 0], slope
 
@@ -90,7 +96,7 @@ def fit_classifiers(
     for inside, outside, seed in zip(members, others, seeds, strict=True):
         rng = np.random.default_rng([int(seed), CLASSIFIER_PURPOSE])
         draws.append(np.concatenate([rng.choice(rows, (CLASSIFIER_STEPS, half)) for rows in (inside, outside)], axis=1))
-    adam, rows = StackedAdam(network.parameters()), np.arange(models)[:, None]
+    adam, rows = StackedAdam(list(network.parameters())), np.arange(models)[:, None]
     truth = (torch.arange(2 * half) < half).double().expand(models, -1)
     for batch in np.stack(draws, axis=1):
         p = torch.softmax(torch.from_numpy(logits[rows, batch]).double(), -1).sort(-1).values
@@ -217,5 +223,5 @@ class MemGuard(OutputDefense):
         draws = np.stack(
             [repeatable_draws(z, int(seed), RELEASE_PURPOSE) for z, seed in zip(logits, seeds, strict=True)]
         )
-        released = draws < release_probability(before, after, noise, self.strength)
+        released = draws < release_probability(before, after, noise, self.one_strength())
         return given_out(np.where(released[..., None], noisy, plain), logits)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from mia_lib.defenses.base import Answers, Defense
+from mia_lib.signals.statistics import log_posteriors
 
 FLOOR = math.log(1e-12)
 """Given out in place of the logarithm of a zero posterior, so that answers stay finite numbers."""
@@ -25,13 +26,6 @@ class OutputDefense(Defense):
     def alter(self, log_p: np.ndarray) -> np.ndarray:
         """Altered log posteriors of one model, float64 [n, classes]; -inf where a class is absent or has posterior 0."""
         raise NotImplementedError
-
-
-def log_posteriors(logits: np.ndarray) -> np.ndarray:
-    """Log softmax over the last axis, float64; -inf stays for classes that a model does not have."""
-    z = logits.astype(np.float64)
-    z -= z.max(-1, keepdims=True)
-    return z - np.log(np.exp(z).sum(-1, keepdims=True))
 
 
 def given_out(log_p: np.ndarray, logits: np.ndarray) -> np.ndarray:

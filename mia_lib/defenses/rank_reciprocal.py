@@ -32,6 +32,6 @@ class RankReciprocal(OutputDefense):
     whole = True
 
     def alter(self, log_p: np.ndarray) -> np.ndarray:
-        weights = by_rank(log_p, int(self.strength))
+        weights = by_rank(log_p, int(self.one_strength()))
         with np.errstate(divide="ignore"):
             return np.log(weights / weights.sum(-1, keepdims=True))

@@ -26,7 +26,7 @@ class Rounding(OutputDefense):
     whole = True
 
     def alter(self, log_p: np.ndarray) -> np.ndarray:
-        p = rounded(np.exp(log_p), int(self.strength))
+        p = rounded(np.exp(log_p), int(self.one_strength()))
         p = np.where(p.any(-1, keepdims=True), p, np.isfinite(log_p))
         with np.errstate(divide="ignore"):
             return np.log(p / p.sum(-1, keepdims=True))

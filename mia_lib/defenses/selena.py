@@ -50,9 +50,9 @@ class Selena(TeacherStudent):
 
     def __init__(self, strength: float | None = None):
         super().__init__(strength)
-        if np.ndim(self.strength):
+        if self.varies:
             raise UsageError("selena takes one number of sub-models for all models of a stack")
-        self.submodels = self.memory = self.cost = int(self.strength)
+        self.submodels = self.memory = self.cost = int(self.one_strength())
         self.out = max(1, round(SHARE * self.submodels))
 
     def teachers(self, job: Job) -> Job:

@@ -31,9 +31,9 @@ def mask(network: StackedNetwork, features: Tensor, batch: Batch, share: Tensor)
 
     share: [models] or [1], the most of each axis that is masked.
     """
-    draws = batch.random(features.shape[1], 4, purpose=PURPOSE).unbind(-1)
+    width, place, height, level = batch.random(features.shape[1], 4, purpose=PURPOSE).unbind(-1)
     frames, bins = features.shape[-2:]
-    masked = runs(*draws[:2], share, frames)[..., None] | runs(*draws[2:], share, bins)[..., None, :]
+    masked = runs(width, place, share, frames)[..., None] | runs(height, level, share, bins)[..., None, :]
     return torch.where(masked, network.mean[:, None, None], features)
 
 

@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from mia_lib.defenses import DEFENSES
-from mia_lib.defenses.output import OutputDefense, log_posteriors
+from mia_lib.defenses.output import OutputDefense
+from mia_lib.signals.statistics import log_posteriors
 
 
 @DEFENSES.register("temperature")
@@ -18,4 +19,4 @@ class Temperature(OutputDefense):
     bounds = (0.01, math.inf)
 
     def alter(self, log_p: np.ndarray) -> np.ndarray:
-        return log_posteriors(log_p / self.strength)
+        return log_posteriors(log_p / self.one_strength())

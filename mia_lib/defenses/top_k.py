@@ -50,4 +50,4 @@ class TopK(OutputDefense):
     whole = True
 
     def alter(self, log_p: np.ndarray) -> np.ndarray:
-        return spread(log_p, int(self.strength))
+        return spread(log_p, int(self.one_strength()))

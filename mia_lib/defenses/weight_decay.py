@@ -6,6 +6,7 @@ from torch import Tensor
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.models.network import StackedNetwork
+from mia_lib.training.adam import gradient
 from mia_lib.training.batch import Batch
 from mia_lib.training.job import Job
 from mia_lib.training.objective import Objective
@@ -26,7 +27,7 @@ class WeightDecayObjective(Objective):
         result = super().backward(network, features, labels, batch)
         with torch.no_grad():
             for p in network.parameters():
-                p.grad.addcmul_(p, self.strength.view(-1, *[1] * (p.ndim - 1)))
+                gradient(p).addcmul_(p, self.strength.view(-1, *[1] * (p.ndim - 1)))
         return result
 
 

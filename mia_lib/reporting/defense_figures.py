@@ -1,10 +1,13 @@
 """Figures of the notebooks on defenses."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from mia_lib.reporting import figures
 from mia_lib.reporting.figures import MEMBER, OTHER, span
@@ -21,7 +24,8 @@ def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
 
     table: of `families.validate`.
     """
-    undefended, kinds = table.loc[["none"]], {}
+    undefended = table.loc[["none"]]
+    kinds: dict[str, list[str]] = {}
     for defense in table.index.drop("none"):
         kinds.setdefault("+".join(part.partition(":")[0] for part in defense.split("+")), []).append(defense)
     columns = min(len(kinds), 4)
@@ -71,15 +75,19 @@ def judged(records: pd.DataFrame, metric: str = "auc", protocol: str = "utteranc
             part = table[(table["defense"] == defense) & (table["adaptive"] == adaptive)]
             y = np.array([attacks.index(a) for a in part["attack"]]) + 0.22 * (i - (len(defenses) - 1) / 2)
             y -= 0 if adaptive else HOLLOW  # a little above, where both find the same
-            look = dict(fmt="D" if adaptive else "o", mfc=colour if adaptive else "white", color=colour, capsize=3)
+            look: dict[str, Any] = dict(
+                fmt="D" if adaptive else "o", mfc=colour if adaptive else "white", color=colour, capsize=3
+            )
             axis.errorbar(part["value"], y, xerr=span(part), label=defense if adaptive else None, **look)
     axis.axvline(chance, color="grey", linestyle=":", label="chance")
     axis.set_yticks(range(len(attacks)), [figures.name(a) for a in attacks])
     axis.invert_yaxis()
     axis.set_xlabel(f"{figures.name(metric)}, protocol {protocol} (95 % interval)")
     handles, labels = axis.get_legend_handles_labels()
-    hollow = plt.Line2D([], [], marker="o", mfc="white", color="grey", linestyle="", label="hollow: does not know it")
-    axis.legend([*handles, hollow], [*labels, hollow.get_label()], fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
+    hollow = plt.Line2D([], [], marker="o", mfc="white", color="grey", linestyle="")
+    axis.legend(
+        [*handles, hollow], [*labels, "hollow: does not know it"], fontsize=9, loc="upper left", bbox_to_anchor=(1, 1)
+    )
     return figure
 
 
@@ -107,7 +115,9 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     }
     points = points.assign(number=np.arange(1, len(points) + 1).astype(str))
     for name, row in points.iterrows():
-        spans = {f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"}
+        spans: dict[str, Any] = {
+            f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"
+        }
         look = looks[row["family"]] | dict(label=f"{row['number']}  {name} ({row['family']})")
         axis.errorbar(row["x"], row["y"], capsize=2, alpha=0.9, **look, **spans)
     axis.axhline(chance, color="grey", linestyle=":")
@@ -124,10 +134,8 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
         place = spot["x"].iloc[0], spot["y"].iloc[0]
         axis.annotate(", ".join(spot["number"]), place, (5, 4), textcoords="offset points", fontsize=9)
     axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
-    handles, labels = axis.get_legend_handles_labels()
-    axis.legend(
-        [handle[0] for handle in handles], labels, fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13)
-    )
+    lines, labels = [bars[0] for bars in axis.containers], [str(bars.get_label()) for bars in axis.containers]
+    axis.legend(lines, labels, fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return figure
 
 
@@ -141,5 +149,5 @@ def _apart(ticks: list[float], limits: tuple[float, float]) -> list[float]:
     return kept[::-1]
 
 
-def _of_error(accuracy: np.ndarray) -> np.ndarray:
+def _of_error(accuracy: ArrayLike) -> np.ndarray:
     return -np.log10(np.clip(1 - np.asarray(accuracy), 1e-4, None))

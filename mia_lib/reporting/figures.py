@@ -1,5 +1,7 @@
 """Figures of the notebooks and the report: units on the axes, intervals on the estimates, colours for everyone."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -110,7 +112,9 @@ def score_histogram(audit: Audit) -> Figure:
         table, x="score", hue="", palette=palette, bins=edges[np.isfinite(edges)].tolist(), element="step", ax=axis
     )
     axis.axvline(audit.threshold, color="black", linestyle="--")
-    beside = dict(xycoords=("data", "axes fraction"), textcoords="offset points", va="top", ha="right", fontsize=9)
+    beside: dict[str, Any] = dict(
+        xycoords=("data", "axes fraction"), textcoords="offset points", va="top", ha="right", fontsize=9
+    )
     white = dict(facecolor="white", edgecolor="none", alpha=0.8)
     axis.annotate("threshold from shadows", (audit.threshold, 0.97), (-6, 0), bbox=white, **beside)
     sns.move_legend(axis, "upper center")
@@ -240,7 +244,8 @@ def _curves(
     colours = dict(zip(dict.fromkeys(records[hue]), sns.color_palette("colorblind"), strict=False))
     for i, (key, part) in enumerate(records.groupby(keys, sort=False)):
         control = bool(dashed) and key[1]
-        place, look = part[x] * (1 + 0.02 * i), dict(fmt="o--" if control else "o-", alpha=0.5 if control else 1)
+        place = part[x] * (1 + 0.02 * i)
+        look: dict[str, Any] = dict(fmt="o--" if control else "o-", alpha=0.5 if control else 1)
         label = name(key[0]) + (", control" if control else "")
         axis.errorbar(place, part["value"], yerr=span(part), color=colours[key[0]], capsize=3, label=label, **look)
     axis.axhline(chance, color="grey", linestyle=":", label="guessing")

@@ -10,7 +10,7 @@ from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.models import MODELS
 from mia_lib.series.notebooks import find_notebooks
 from mia_lib.support.errors import MiaError
-from mia_lib.support.settings import PROFILES, Settings
+from mia_lib.support.settings import PROFILES, Settings, declared_type
 
 
 def sections() -> dict[str, dict[str, str]]:
@@ -32,7 +32,7 @@ def sections() -> dict[str, dict[str, str]]:
 def settings() -> dict[str, str]:
     """Setting -> its type, its default, and what it means."""
     return {
-        field.name: f"{field.type.__name__} = {field.default}".ljust(22) + field.metadata["text"]
+        field.name: f"{declared_type(field).__name__} = {field.default}".ljust(22) + field.metadata["text"]
         for field in dataclasses.fields(Settings)
     }
 

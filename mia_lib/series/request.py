@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError, UsageError
-from mia_lib.support.settings import Settings, resolve
+from mia_lib.support.settings import Settings, declared_type, resolve
 
 RANDOM_STATES = 2**32
 """Seeds that scikit-learn takes."""
@@ -35,7 +35,7 @@ class Request:
         return {name: value for name, value in self.asdict().items() if name != "run_id"}
 
 
-PARAMETERS: dict[str, type] = {one.name: one.type for one in dataclasses.fields(Request)}
+PARAMETERS: dict[str, type] = {one.name: declared_type(one) for one in dataclasses.fields(Request)}
 """Names and types of the parameters."""
 
 

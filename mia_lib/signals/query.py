@@ -9,10 +9,13 @@ from mia_lib.support.device import CHUNK_VALUES, tune
 from mia_lib.support.progress import progress
 
 if TYPE_CHECKING:
+    from mia_lib.features.resident import Waveforms
     from mia_lib.models.network import StackedNetwork
 
 
-def query_models(network: "StackedNetwork", features: torch.Tensor, device: str | torch.device = "cpu") -> np.ndarray:
+def query_models(
+    network: "StackedNetwork", features: "torch.Tensor | Waveforms", device: str | torch.device = "cpu"
+) -> np.ndarray:
     """Logits of every model on every fragment, float32 [models, N, classes]; `features` is [N, frames, bins].
 
     Every fragment is answered by itself (normalisation in evaluation mode), in chunks of bounded memory.

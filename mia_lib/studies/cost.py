@@ -64,9 +64,7 @@ def passes(pool: ModelPool, known: set[str] | None = None) -> float:
 
     known: keys of models that were counted before, which cost nothing again; those counted here are added.
     """
-    known = set() if known is None else known
-    new = [k for k in pool.missing() if not (str(pool.keys[k]) in known or known.add(str(pool.keys[k])))]
-    return pool.passes(new) * pool.defense.cost
+    return pool.passes(pool.not_among(set() if known is None else known)) * pool.defense.cost
 
 
 def pools(study: ShadowStudy, work: str) -> Iterator[ModelPool]:
@@ -91,7 +89,8 @@ def pools(study: ShadowStudy, work: str) -> Iterator[ModelPool]:
 
 def seconds(study: ShadowStudy, notebooks: Sequence[Costly]) -> float:
     """What the notebooks will take from now on, in seconds."""
-    total, known, each = 0.0, set(), pace(study)
+    total, each = 0.0, pace(study)
+    known: set[str] = set()
     for notebook in notebooks:
         total += each * sum(passes(pool, known) for work in notebook.work for pool in pools(study, work))
         size = len(study.manifest) / KNOWN_FRAGMENTS

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from mia_lib.fragments.splits import HELD_OUT, NONE, REFERENCE, TRAIN, VALIDATIO
 from mia_lib.models.network import MODELS
 from mia_lib.studies.dataset import Dataset
 from mia_lib.support.cache import content
+from mia_lib.support.errors import MiaError
 from mia_lib.training.job import Job, TrainingConfig, joined
 from mia_lib.training.parts import train_in_parts
 from mia_lib.training.trained import WEIGHTS, TrainedModels, concatenated
@@ -50,9 +52,15 @@ class ModelPool:
         """Class of every fragment for every model, int64 [models, N]; -1 where its speaker is none of the classes."""
         return np.stack([split.labels(self.dataset.manifest) for split in self.splits])
 
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """Those of each model."""
+        return self.config.epochs_of(len(self.splits))
+
     def job(self, checkpoint: Path | None = None) -> Job:
         """What the models are trained on; sides that no split sets aside are None."""
-        data, sides = self.dataset, {}
+        data = self.dataset
+        sides: dict[str, Any] = {}
         for name, role in (("validation", VALIDATION), ("reference", REFERENCE)):
             rows = [np.flatnonzero(split.role == role) for split in self.splits]
             if role == REFERENCE:
@@ -77,8 +85,8 @@ class ModelPool:
 
     def passes(self, models: Sequence[int] | None = None) -> int:
         """Fragments that models (None: all) pass through training together, counted once per epoch."""
-        rows = range(len(self.splits)) if models is None else models
-        return sum(self.config.epochs[k] * len(self.splits[k].train()) for k in rows)
+        rows, epochs = range(len(self.splits)) if models is None else models, self.epochs
+        return sum(epochs[k] * len(self.splits[k].train()) for k in rows)
 
     @staticmethod
     def _tested(split: Split) -> np.ndarray:
@@ -93,7 +101,7 @@ class ModelPool:
         if self.defense.needs_variants:
             shared |= dict(variants_seed=data.seed)
         keys, lent = [], self.lent if self.defense.trains else {}
-        for k, (split, seed, epochs) in enumerate(zip(self.splits, self.seeds, self.config.epochs, strict=True)):
+        for k, (split, seed, epochs) in enumerate(zip(self.splits, self.seeds, self.epochs, strict=True)):
             # what training does not read decides nothing: so defenses of answers train no models
             role = np.where(np.isin(split.role, (TRAIN, VALIDATION)), split.role, NONE).astype(np.int8)
             aside = split.role == REFERENCE if self.defense.trains else np.zeros(0)
@@ -119,6 +127,16 @@ class ModelPool:
         """The models that are not kept yet."""
         return [k for k in range(len(self.splits)) if self.find(k) is None]
 
+    def not_among(self, known: set[str]) -> list[int]:
+        """The models that are not kept yet and whose keys are not among those `known`, to which they are added."""
+        found = []
+        for k in self.missing():
+            key = str(self.keys[k])
+            if key not in known:
+                known.add(key)
+                found.append(k)
+        return found
+
     def keep(self, model: int, trained: TrainedModels) -> None:
         """Keep one model, a stack of its own."""
 
@@ -135,7 +153,14 @@ class ModelPool:
         return concatenated([TrainedModels.load(folder, device) for folder in self._folders()])
 
     def _folders(self) -> list[Path]:
-        return [self.find(k) for k in range(len(self.splits))]
+        """The stages of all models, which are there once these are trained."""
+        found = []
+        for k in range(len(self.splits)):
+            folder = self.find(k)
+            if folder is None:
+                raise MiaError(f"model {k} is no longer in {self.dataset.cache.root}: run again to train it anew")
+            found.append(folder)
+        return found
 
     @cached_property
     def weights(self) -> list[str]:
@@ -151,7 +176,7 @@ def train_together(pools: Sequence[ModelPool]) -> None:
     known: set[str] = set()
     with pools[0].dataset.cache.timed("models") as timing:
         for pool in pools:
-            rows = [k for k in pool.missing() if not (str(pool.keys[k]) in known or known.add(str(pool.keys[k])))]
+            rows = pool.not_among(known)
             words = [word.partition(":")[0] for word in pool.trained_behind.split("+")]
             kind = "+".join(words) if pool.defense.mixes_strengths else pool.trained_behind
             if rows:

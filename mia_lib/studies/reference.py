@@ -58,8 +58,8 @@ class ReferenceStudy(Study):
     def splits(self) -> list[Split]:
         """The splits of all models; the last one trains on the population and is held out from everything audited."""
         manifest = self.manifest
-        speakers = np.random.default_rng([self.seed, 17]).permutation(manifest["speaker"].astype(str).unique())
-        speakers = sorted(speakers[: self.speakers or None].tolist())
+        drawn = np.random.default_rng([self.seed, 17]).permutation(manifest["speaker"].astype(str).unique())
+        speakers = sorted(drawn[: self.speakers or None].tolist())
         halves = random_half_splits(manifest, speakers, self.count, self.seed, POPULATION_SHARE)
         unexposed = np.select([halves[0].role == POPULATION, halves[0].role != NONE], [TRAIN, HELD_OUT], NONE)
         unexposed = unexposed.astype(np.int8)
@@ -72,7 +72,7 @@ class ReferenceStudy(Study):
     @cached_property
     def pool(self) -> ModelPool:
         """All models."""
-        seeds = np.random.SeedSequence([self.seed, 12]).generate_state(len(self.splits))
+        seeds = np.random.SeedSequence([self.seed, 12]).generate_state(len(self.splits)).tolist()
         epochs, lent = [self.settings.epochs] * len(self.splits), {}
         if make_defense(self.defense).needs_reference:
             lent[self.count] = self.splits[self.count].train()  # the control's model knows no other recordings
@@ -91,8 +91,11 @@ class ReferenceStudy(Study):
         """Signals of the reference models, with their own membership (the negative control's model is left out)."""
         roles = np.stack([split.role for split in self.splits[: self.count]])
         member = np.select([roles == TRAIN, roles == HELD_OUT], [1, 0], -1).astype(np.int8)
-        population = self.splits[0].role == POPULATION
-        return Signals(self.logits[: self.count], self.labels[: self.count], member, True, population)
+        return Signals(self.logits[: self.count], self.labels[: self.count], member, True, self._population())
+
+    def _population(self) -> np.ndarray:
+        """Fragments, bool [N], that are set aside from all models for the attacker to compare with."""
+        return self.splits[0].role == POPULATION
 
     @cached_property
     def _unexposed(self) -> Signals:
@@ -115,7 +118,7 @@ class ReferenceStudy(Study):
                 return self._details[needs]
             rows = np.arange(self.signals.member.shape[1]) if CHEAP.issuperset(needs) else self.detailed_rows
             member = np.concatenate([self.signals.member, self._unexposed.member])[:, rows]
-            options = dict(aligned=True, population=self.signals.population[rows])
+            options = dict(aligned=True, population=self._population()[rows])
             everything = self.released.signals(rows, needs, member, **options)
             references = everything.pick(list(range(self.count)))
             self._details[needs] = references, everything.pick([self.count]), rows

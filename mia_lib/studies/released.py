@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mia_lib.defenses.base import Answers, defense_kinds
+from mia_lib.defenses.base import Answers, Defense, defense_kinds
 from mia_lib.features.altered import perturbed_features
 from mia_lib.features.summary import summary_vectors
 from mia_lib.fragments.perturbations import PERTURBATIONS
@@ -38,13 +38,13 @@ class ReleasedSignals:
         return self.pool.labels
 
     @cached_property
-    def raw_logits(self) -> np.ndarray:
+    def raw_logits(self) -> np.memmap:
         """What the models themselves say of every fragment, float32 [models, N, classes], memory-mapped."""
         data, network = self.dataset, lambda: self.pool.models.network
         return self._array("logits", {}, lambda: query_models(network(), data.resident, data.device))
 
     @cached_property
-    def logits(self) -> np.ndarray:
+    def logits(self) -> np.memmap:
         """What is given out for every fragment, float32 [models, N, classes], memory-mapped."""
         if not self.defense.alters:
             return self.raw_logits
@@ -107,11 +107,11 @@ class ReleasedSignals:
     @cached_property
     def key(self) -> str:
         """Digest of what is given out, and by which models: what records rest on."""
-        return digest([self.pool.weights, content(Path(self.logits.filename).parent)])
+        return digest([self.pool.weights, content(Path(str(self.logits.filename)).parent)])
 
     def _array(
         self, name: str, params: dict, compute: Callable[[], np.ndarray], uses: Iterable[object] = ()
-    ) -> np.ndarray:
+    ) -> np.memmap:
         """An array of answers as a cached stage, memory-mapped."""
 
         def build(folder: Path, _scratch: Path) -> None:
@@ -134,5 +134,5 @@ class ReleasedSignals:
         return dict(defense=pool.defense_name, seeds=pool.seeds, roles=roles.hexdigest())
 
     @property
-    def _kinds(self) -> list[object]:
+    def _kinds(self) -> list[type[Defense]]:
         return defense_kinds(self.pool.defense_name)

@@ -104,7 +104,7 @@ class ShadowStudy(Study):
         """All targets and shadows."""
         s = self.settings
         epochs = [s.epochs, *[s.shadow_epochs] * self.shadows] * s.repeats
-        seeds = np.random.SeedSequence([self.seed, 8, self.design.first]).generate_state(len(self.splits))
+        seeds = np.random.SeedSequence([self.seed, 8, self.design.first]).generate_state(len(self.splits)).tolist()
         followed = not make_defense(self.defense).trains
         return ModelPool(self.dataset, self.splits, epochs, seeds, self.defense, followed)
 
@@ -200,10 +200,11 @@ class ShadowStudy(Study):
                 rows = self.splits[target].role[fragments] == code
                 units = self.units("speaker")[fragments[rows]]
                 shares[role].append(((scores[rows] >= threshold).astype(float), units))
-        return {
-            role: mean_measure(*map(list, zip(*pairs, strict=True)), self.settings.bootstrap, self.seed)
-            for role, pairs in shares.items()
-        }
+        accepted = {}
+        for role, pairs in shares.items():
+            values, units = map(list, zip(*pairs, strict=True))
+            accepted[role] = mean_measure(values, units, self.settings.bootstrap, self.seed)
+        return accepted
 
     def by_condition(self, column: str, attack: str, protocol: str) -> pd.DataFrame:
         """Test accuracy and the attack's AUC for each value of a condition column of the manifest (room, distractor ...).

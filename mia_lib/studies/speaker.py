@@ -50,6 +50,7 @@ class SpeakerStudy(Study):
         """A model's signals on the audit set of another's split, at the first fragment of each person."""
         member = self._member(question, split)
         signals = self._signals([model], member[None])
+        assert signals.person is not None, "signals for an audit of persons say who speaks"
         used = np.flatnonzero(member >= 0)
         rows = used[np.unique(signals.person[used], return_index=True)[1]]
         return Victim(signals, rows, member[rows] == 1, rows)

@@ -6,6 +6,7 @@ learns (`known`, `rehearsed`), and what is attacked (`victim`). Fitting, audits,
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -56,16 +57,27 @@ class Victim:
 class Study:
     """A pool of models behind one defense, and attacks on some of them."""
 
-    splits: list[Split]
-    pool: ModelPool
-    released: ReleasedSignals
-
     def __init__(self, dataset: Dataset, settings: Settings, defense: str = "none"):
         make_defense(defense)  # refuses unknown names before anything is computed
         self.dataset, self.settings, self.defense, self.seed = dataset, settings, defense, dataset.seed
         self.device, self.cache, self.corpus = dataset.device, dataset.cache, dataset.corpus
         self.corpus_name, self.profile = dataset.corpus_name, dataset.profile
         self._fits: dict[tuple, tuple[Attack, float]] = {}
+
+    @cached_property
+    def splits(self) -> list[Split]:
+        """The splits of all models, in their order."""
+        raise NotImplementedError
+
+    @cached_property
+    def pool(self) -> ModelPool:
+        """The models."""
+        raise NotImplementedError
+
+    @cached_property
+    def released(self) -> ReleasedSignals:
+        """What they answer."""
+        raise NotImplementedError
 
     @property
     def fragments(self):
@@ -105,17 +117,17 @@ class Study:
         """The models from whose signals an attack on a target learns: all that there are, or the first `count`."""
         raise NotImplementedError
 
-    def known(self, question: Question, target: int, models: Sequence[int]) -> Signals:
+    def known(self, question: Question, target: int, models: tuple[int, ...]) -> Signals:
         """The signals of these models with the membership that the attacker knows."""
         raise NotImplementedError
 
     def rehearsed(
-        self, question: Question, target: int, models: Sequence[int], fitted: Attack
+        self, question: Question, target: int, models: tuple[int, ...], fitted: Attack
     ) -> tuple[np.ndarray, np.ndarray]:
         """Scores, and membership, of the attack where these models are its targets: what a threshold is learnt from."""
         raise NotImplementedError
 
-    def victim(self, question: Question, target: int, control: bool, models: Sequence[int]) -> Victim:
+    def victim(self, question: Question, target: int, control: bool, models: tuple[int, ...]) -> Victim:
         """What is attacked in a target's audit; control: by a model that has trained on none of its audit set."""
         raise NotImplementedError
 

@@ -92,6 +92,12 @@ PROFILES: dict[str, dict] = {
 }
 
 
+def declared_type(known: dataclasses.Field) -> type:
+    """The type that a dataclass declares for a field, which must not be written as text."""
+    assert isinstance(known.type, type), known.name
+    return known.type
+
+
 def _typed(name: str, value, kind: type):
     """`value` as `kind`; strings come from the command line, everything else must have the type already."""
     try:
@@ -110,7 +116,7 @@ def _typed(name: str, value, kind: type):
 def _checked(known: dataclasses.Field, value):
     """`value` with the type of a setting; raises UsageError unless it has that type and lies within the bounds."""
     name, least, choices = known.name, known.metadata["least"], known.metadata["choices"]
-    value = _typed(name, value, known.type)
+    value = _typed(name, value, declared_type(known))
     if choices and value not in choices:
         raise UsageError(f"parameter {name!r} must be one of {', '.join(choices)}, not {value!r}")
     if least is not None and not least <= value < float("inf"):

@@ -6,6 +6,12 @@ import torch
 from torch import Tensor
 
 
+def gradient(parameter: Tensor) -> Tensor:
+    """The gradient of a parameter, which the way back has set."""
+    assert parameter.grad is not None, "the loss does not depend on this parameter"
+    return parameter.grad
+
+
 class StackedAdam:
     """Adam (Kingma and Ba 2015) on tensors with a leading model axis, with one learning rate per model.
 
@@ -17,14 +23,18 @@ class StackedAdam:
         self.parameters = list(parameters)
         self.mean, self.square, self.updates = ([torch.zeros_like(p) for p in self.parameters] for _ in range(3))
         self.counts = [torch.zeros((), device=p.device) for p in self.parameters]
-        self.options = dict(lr=1.0, beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=0.0)
+        self.betas, self.eps = betas, eps
 
     @torch.no_grad()
     def step(self, rates: Tensor) -> None:
         """One update; `rates` [models] are the learning rates."""
         torch._foreach_add_(self.counts, 1)
-        state = self.updates, [p.grad for p in self.parameters], self.mean, self.square, [], self.counts
-        torch._fused_adam_(*state, **self.options, amsgrad=False, maximize=False)
+        largest: list[Tensor] = []  # second moments that only AMSGrad keeps
+        state = self.updates, [gradient(p) for p in self.parameters], self.mean, self.square, largest, self.counts
+        beta1, beta2 = self.betas
+        torch._fused_adam_(
+            *state, lr=1.0, beta1=beta1, beta2=beta2, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False
+        )
         for p, update in zip(self.parameters, self.updates, strict=True):
             p.addcmul_(update, rates.view(-1, *[1] * (p.ndim - 1)))
         torch._foreach_zero_(self.updates)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -69,8 +69,8 @@ class Job:
 
     def pick(self, models: Sequence[int]) -> "Job":
         """The job of some of the models."""
-        parts = {name: getattr(self, name) for name in PER_MODEL}
-        parts = {name: None if given is None else [given[k] for k in models] for name, given in parts.items()}
+        given = {name: getattr(self, name) for name in PER_MODEL}
+        parts: dict[str, Any] = {n: None if own is None else [own[k] for k in models] for n, own in given.items()}
         epochs = self.config.epochs_of(len(self.train))
         config = replace(self.config, epochs=tuple(epochs[k] for k in models))
         return replace(self, labels=self.labels[list(models)], config=config, **parts)
@@ -78,7 +78,8 @@ class Job:
 
 def joined(jobs: Sequence[Job]) -> Job:
     """Jobs on the same features that differ in their models only, as one; checkpoint and label are the first's."""
-    first, parts = jobs[0], {}
+    first = jobs[0]
+    parts: dict[str, Any] = {}
     for name in PER_MODEL:
         given = [getattr(job, name) for job in jobs]
         parts[name] = None if given[0] is None else [item for part in given for item in part]
@@ -100,7 +101,7 @@ def required(fragments: Sequence[np.ndarray] | None, need: str) -> Sequence[np.n
     return fragments
 
 
-def feature_statistics(features: Tensor, indices: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+def feature_statistics(features: "Tensor | Waveforms", indices: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per bin over each model's own fragments: two tensors [models, bins]."""
     n, frames, bins = features.shape
     total, square = torch.empty(n, bins, dtype=torch.float64), torch.empty(n, bins, dtype=torch.float64)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +19,9 @@ from mia_lib.training.lesson import Lesson
 from mia_lib.training.objective import Objective
 from mia_lib.training.train import train_job
 from mia_lib.training.trained import TrainedModels
+
+if TYPE_CHECKING:
+    from mia_lib.features.resident import Waveforms
 
 
 def distillation_loss(logits: Tensor, answers: Tensor, temperature: Tensor) -> Tensor:
@@ -46,7 +50,11 @@ def mean_posteriors(logits: Tensor, heard: Tensor, temperature: Tensor) -> Tenso
 
 @torch.no_grad()
 def ask(
-    network: StackedNetwork, features: Tensor, fragments: Sequence[np.ndarray], temperature: Tensor, heard: Tensor
+    network: StackedNetwork,
+    features: "Tensor | Waveforms",
+    fragments: Sequence[np.ndarray],
+    temperature: Tensor,
+    heard: Tensor,
 ) -> Tensor:
     """What the teachers of each model answer to the model's own fragments: [models, longest, classes].
 
@@ -96,17 +104,17 @@ def teach(lesson: Lesson) -> TrainedModels:
 
 def _trained_once(lesson: Lesson) -> TrainedModels:
     """The teachers; beside the students' checkpoint, if there is one, they are kept as a stage of their own."""
-    job = lesson.teachers
-    if job.checkpoint is None:
+    job, checkpoint = lesson.teachers, lesson.teachers.checkpoint
+    if checkpoint is None:
         return train_job(job, lesson.objective)
 
     def build(folder: Path, scratch: Path) -> None:
-        train_job(replace(job, checkpoint=scratch / job.checkpoint.name), lesson.objective).save(folder)
+        train_job(replace(job, checkpoint=scratch / checkpoint.name), lesson.objective).save(folder)
 
-    params = dict(
+    params: dict[str, Any] = dict(
         config=asdict(job.config), seeds=[int(s) for s in job.seeds], temperatures=lesson.temperatures.tolist()
     )
     params |= dict(train=[digest(own.tolist()) for own in job.train], dtype=job.dtype)
     uses = [MODELS.get(job.config.model), type(lesson.objective), *job.alterations]
-    folder = Cache(job.checkpoint.parent).stage("teachers", params, build, uses)
+    folder = Cache(checkpoint.parent).stage("teachers", params, build, uses)
     return TrainedModels.load(folder, job.device)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -24,10 +25,13 @@ from mia_lib.support.progress import progress
 from mia_lib.training.adam import StackedAdam
 from mia_lib.training.batch import Batch
 from mia_lib.training.checkpoint import by_model, flat, read_checkpoint, write_checkpoint
-from mia_lib.training.cuda_graph import WARM, recorded
+from mia_lib.training.cuda_graph import WARM, Step, recorded
 from mia_lib.training.job import Job, TrainingConfig, feature_statistics, own_steps, required
 from mia_lib.training.objective import Objective
 from mia_lib.training.trained import TrainedModels
+
+if TYPE_CHECKING:
+    from mia_lib.features.resident import Waveforms
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -40,7 +44,7 @@ def _side_by_side(schedules: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def train_models(
-    features: Tensor,
+    features: "Tensor | Waveforms",
     labels: np.ndarray,
     train: Sequence[np.ndarray],
     config: TrainingConfig,
@@ -126,7 +130,8 @@ class _Run:
         first, seconds = self._restore(checkpoint)
         started = saved = time.monotonic()
         self.at.fill_(first)
-        self.taken, total, take = first, int(self.steps.max()), self._step
+        self.taken, total = first, int(self.steps.max())
+        take: Step = self._step
         title = f"{label} {len(self.steps)} models"
         correct, losses, since = self._zero(), self._zero(), 0
         with progress(title, total, "step") as bar:
@@ -186,8 +191,9 @@ class _Run:
                 f"the loss of model {int((~torch.isfinite(losses)).nonzero()[0])} is not finite at step {step}"
             )
         epoch = step / self.steps_per_epoch
-        rare = self.test is not None and (step == int(self.steps.max()) or (step // self.epoch_steps) % 5 == 0)
-        tested = self._accuracy(self.test) if rare else [float("nan")] * len(self.steps)
+        rare = step == int(self.steps.max()) or (step // self.epoch_steps) % 5 == 0
+        unknown = [float("nan")] * len(self.steps)
+        tested = self._accuracy(self.test) if self.test is not None and rare else unknown
         rows = zip(epoch, losses.tolist(), accuracy.tolist(), tested, strict=True)
         for k, (e, loss, train_accuracy, test_accuracy) in enumerate(rows):
             if k not in self.finished:
@@ -199,6 +205,7 @@ class _Run:
         return f"loss {losses.mean():.3f}, accuracy {accuracy.mean():.1%}"
 
     def _early_stopping(self) -> None:
+        assert self.validation is not None, "train_job refuses patience without validation fragments"
         for k, loss in enumerate(self._losses(self.validation)):
             if loss < self.best[k]:
                 self.best[k], self.waited[k], self.best_weights[k] = loss, 0, self._take(k)

@@ -9,10 +9,10 @@ import torch
 
 from mia_lib.defenses.hamp_output import rearranged
 from mia_lib.defenses.memguard import MembershipClassifier, classify, descent, release_probability, search
-from mia_lib.defenses.output import log_posteriors
 from mia_lib.defenses.rank_reciprocal import by_rank
 from mia_lib.defenses.rounding import rounded
 from mia_lib.defenses.top_k import renormalised, zeroed
+from mia_lib.signals.statistics import log_posteriors
 
 FOLDER = Path(os.environ.get("MIA_GOLDEN", Path(__file__).resolve().parents[3] / "shared" / "golden"))
 CLOSE = dict(atol=1e-11, rtol=1e-9)

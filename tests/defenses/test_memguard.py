@@ -19,8 +19,8 @@ from mia_lib.defenses.memguard import (
     release_probability,
     search,
 )
-from mia_lib.defenses.output import log_posteriors
 from mia_lib.signals.signals import Signals
+from mia_lib.signals.statistics import log_posteriors
 from mia_lib.support.errors import UsageError
 
 MODELS, N, CLASSES = 3, 600, 12

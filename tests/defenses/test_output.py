@@ -9,11 +9,13 @@ from sklearn.metrics import roc_auc_score
 from mia_lib.attacks import ATTACKS
 from mia_lib.defenses.base import Answers, make_defense
 from mia_lib.defenses.hamp_output import random_answers, rearranged
-from mia_lib.defenses.output import FLOOR, log_posteriors, repeatable_draws
+from mia_lib.defenses.output import FLOOR, repeatable_draws
 from mia_lib.defenses.rank_reciprocal import by_rank
+from mia_lib.defenses.temperature import Temperature
 from mia_lib.defenses.top_k import renormalised, spread, zeroed
 from mia_lib.models import MODELS
 from mia_lib.signals.signals import Signals
+from mia_lib.signals.statistics import log_posteriors
 from mia_lib.support.errors import UsageError
 
 CLASSES, N, FRAMES, BINS = [12, 9, 12], 400, 70, 4
@@ -199,3 +201,10 @@ def test_two_output_defenses_follow_each_other(stack):
     both = make_defense("temperature:5+top_k:1").answer(given)
     softened = Answers(make_defense("temperature:5").answer(given), given.job, given.models)
     np.testing.assert_array_equal(both, make_defense("top_k:1").answer(softened))
+
+
+def test_answers_are_altered_by_one_strength_for_all_models():
+    defense = Temperature([2.0, 5.0])
+    with pytest.raises(UsageError, match="one strength is needed for all models"):
+        defense.alter(np.zeros((1, 3)))
+    assert defense.part([1]).strength == [5.0]

@@ -51,4 +51,4 @@ def test_a_checked_request_can_be_checked_again(tmp_path):
 
 
 def test_a_study_is_made_with_all_but_the_name_of_the_run():
-    assert set(PARAMETERS) - set(Request().experiment()) == {"run_id"}
+    assert set(PARAMETERS) - set(Request().dataset()) == {"run_id"}

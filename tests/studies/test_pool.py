@@ -1,5 +1,6 @@
 """Models are kept one by one, under keys of their own, and answers under the weights that gave them, in their order."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ from mia_lib.studies.pool import STAGE, ModelPool, train_together
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.released import ReleasedSignals
 from mia_lib.studies.shadow import ShadowStudy
-from mia_lib.support.errors import UsageError
+from mia_lib.support.errors import MiaError, UsageError
 
 SMALL = dict(epochs=2, shadow_epochs=2, bootstrap=20, n_references=4, repeats=1, max_speakers=0, max_utterances=0)
 
@@ -99,3 +100,11 @@ def test_reference_models_stop_early_too_on_recordings_of_their_own(data):
         aside = set(source[split.role == VALIDATION])
         assert aside and not aside & (set(source[split.role == TRAIN]) | set(source[split.role == HELD_OUT]))
     assert len(study.audits("loss")) == 1
+
+
+def test_a_model_that_is_gone_from_the_cache_is_named(data, halves, monkeypatch):
+    lost = pool(data, halves[:2], [1, 2])
+    assert len(lost.weights) == 2
+    monkeypatch.setattr(lost, "find", lambda model: None if model else Path("kept"))
+    with pytest.raises(MiaError, match=r"model 1 is no longer in .*: run again to train it anew"):
+        lost._folders()
