@@ -28,7 +28,9 @@ def test_the_speakers_and_recordings_of_target_and_shadows_at_seed_0():
 
 def test_what_is_set_aside_for_the_defender_and_for_early_stopping_at_seed_0():
     target, _ = splits.shadow_attack_splits(MANIFEST, 1, 0.5, 0)
-    reference, stopping = (f(MANIFEST, target, 0.5, 0) for f in (splits.set_reference_aside, splits.set_validation_aside))
+    reference, stopping = (
+        f(MANIFEST, target, 0.5, 0) for f in (splits.set_reference_aside, splits.set_validation_aside)
+    )
     assert by_speaker(reference.role) == "0000 6121 0000 1261 0000 0000 3333 2161"
     assert by_speaker(stopping.role) == "0000 2421 0000 4221 0000 0000 3333 2124"
     assert reference.speakers == stopping.speakers == target.speakers
@@ -55,10 +57,12 @@ def test_the_reference_models_recordings_and_their_population_at_seed_0():
     assert all(split.speakers == ("s0", "s1") and not split.role[8:].any() for split in plain + reserved)
 
 
-@pytest.mark.parametrize("sources, share, aside", [(4, 0.01, 1), (10, 0.25, 2), (4, 0.9, 2), (3, 0.5, 1), (2, 0.5, 0), (1, 0.5, 0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "sources, share, aside", [(4, 0.01, 1), (10, 0.25, 2), (4, 0.9, 2), (3, 0.5, 1), (2, 0.5, 0), (1, 0.5, 0)]
+)
 def test_at_least_one_recording_is_of_the_population_and_at_least_two_are_left(sources, share, aside):
-    split, _ = splits.random_half_splits(MANIFEST[["speaker"]].iloc[:sources].assign(
-        speaker="a", source=[str(i) for i in range(sources)]), ["a"], 2, 0, share)  # fmt: skip
+    manifest = pd.DataFrame({"speaker": "a", "source": [str(i) for i in range(sources)]})
+    split, _ = splits.random_half_splits(manifest, ["a"], 2, 0, share)
     assert (split.role == POPULATION).sum() == aside
 
 
