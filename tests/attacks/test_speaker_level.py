@@ -156,31 +156,32 @@ def test_enrolment_takes_as_many_recordings_of_everybody_and_none_that_was_train
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
+def study(tmp_path_factory):
     settings = dict(max_speakers=0, max_utterances=0, epochs=8, shadow_epochs=8, n_shadows=2, repeats=2, bootstrap=20)
-    return ShadowStudy(Dataset("demo:24x6", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=settings))
+    dataset = Dataset("demo:24x6", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=settings)
+    return SpeakerStudy(ShadowStudy(dataset))
 
 
-def test_an_audit_of_persons_has_one_example_per_person(experiment):
-    for k, audit in enumerate(SpeakerStudy(experiment).audits("speaker_level", 2)):
-        split = experiment.splits[experiment.targets()[k]]
-        speakers = experiment.units("speaker")[audit.rows]
+def test_an_audit_of_persons_has_one_example_per_person(study):
+    for k, audit in enumerate(study.audits("speaker_level", 2)):
+        split = study.splits[study.targets()[k]]
+        speakers = study.units("speaker")[audit.rows]
         np.testing.assert_array_equal(audit.units, speakers)
         assert len(set(speakers)) == len(speakers) == 12
         np.testing.assert_array_equal(audit.member, np.isin(speakers, split.speakers))
         assert set(split.role[audit.rows]) == {HELD_OUT, UNSEEN}
 
 
-def test_the_control_answers_for_people_whom_its_model_never_heard(experiment):
-    audits, control = (SpeakerStudy(experiment).audits("mean_posterior", 2, control) for control in (False, True))
+def test_the_control_answers_for_people_whom_its_model_never_heard(study):
+    audits, control = (study.audits("mean_posterior", 2, control) for control in (False, True))
     for k, (audit, other) in enumerate(zip(audits, control, strict=True)):
         np.testing.assert_array_equal(audit.rows, other.rows)
-        heard = experiment.splits[experiment.targets()[k] + experiment.shadows].speakers
+        heard = study.splits[study.targets()[k] + study.base.shadows].speakers
         assert not set(other.units) & set(heard) and (audit.scores != other.scores).all()
 
 
-def test_records_cover_the_sizes_that_people_have_recordings_for(experiment):
-    records = SpeakerStudy(experiment).records((1, 3, 50))
+def test_records_cover_the_sizes_that_people_have_recordings_for(study):
+    records = study.records((1, 3, 50))
     assert set(records["attack"]) == set(PERSON_ATTACKS) and set(records["protocol"]) == {"speaker"}
     for size in (1, 3):
         ends = [f"{m}_enrolment_{size}" for m in ("auc", "tpr_at_fpr_1e-1", "auc", "audit_units")]
@@ -188,4 +189,4 @@ def test_records_cover_the_sizes_that_people_have_recordings_for(experiment):
         assert set(ends) <= set(records["metric"])
     assert not records["metric"].str.contains("_50").any() and (records["low"] <= records["high"]).all()
     with pytest.raises(MiaError, match="3 recordings are the most"):
-        SpeakerStudy(experiment).records((50,))
+        study.records((50,))

@@ -68,6 +68,11 @@ def test_the_noise_is_the_smallest_that_keeps_the_promise(target):
     assert epsilon(0.1, noise, 300, 1e-3) <= target < epsilon(0.1, noise * 0.995, 300, 1e-3)
 
 
+def test_the_smallest_noise_is_found_where_hardly_any_is_needed():
+    noise = noise_multiplier(4000.0, 1.0, 1, 1e-3)
+    assert 0.01 < noise < 0.02 and epsilon(1.0, noise, 1, 1e-3) <= 4000 < epsilon(1.0, noise * 0.995, 1, 1e-3)
+
+
 def test_more_noise_fewer_steps_and_rarer_draws_cost_less():
     base = epsilon(0.1, 1.0, 300, 1e-3)
     assert max(epsilon(0.1, 1.2, 300, 1e-3), epsilon(0.1, 1.0, 200, 1e-3), epsilon(0.08, 1.0, 300, 1e-3)) < base

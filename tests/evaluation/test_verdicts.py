@@ -40,6 +40,10 @@ NONE = records("none", 0.95, 0.99, 0.99, 0.98, 0.96)
          "reproduced, also against attackers who know it"),
         (dict(accuracy=0.80, paper=0.50, adaptive=0.51, lira=0.52, lira_low=0.48),
          "reproduced, at 15 points of accuracy, also against attackers who know it"),
+        (dict(accuracy=0.925, paper=0.50, adaptive=0.51, lira=0.52, lira_low=0.48),
+         "reproduced, also against attackers who know it"),
+        (dict(accuracy=0.91, paper=0.50, adaptive=0.51, lira=0.52, lira_low=0.48),
+         "reproduced, at 4 points of accuracy, also against attackers who know it"),
         (dict(accuracy=0.95, paper=0.54, adaptive=0.60, lira=0.52, lira_low=0.48), "not reproduced"),
     ],
 )  # fmt: skip
@@ -72,6 +76,26 @@ def test_rows_of_several_defenses_with_equal_numbers_in_their_index_are_kept_apa
     assert list(table.index) == ["none", "top_k:1"] and table["strongest AUC, utterance"].tolist() == [0.98, 0.7]
     points = verdicts.points(both, {"none": "undefended", "top_k:1": "obfuscation"}, "auc")
     assert points.loc["top_k:1", ["x", "y", "y_low"]].tolist() == [0.93, 0.7, 0.6]
+
+
+def test_the_summary_of_a_defense_holds_each_of_its_numbers():
+    other = records("top_k:1", 0.93, 0.5, 0.9, 0.7, 0.6)
+    row = verdicts.summary(pd.concat([NONE, other])).loc["top_k:1"]
+    assert row.drop(["verdict", "the paper says"]).tolist() == [0.93, 0.5, 0.9, 0.7, "lira_online", 0.02, 0.8, 1.5]
+    assert row["verdict"] == verdicts.verdict(other, NONE) and row["the paper says"] == verdicts.claimed("top_k:1")
+    assert verdicts.summary(NONE)["verdict"].tolist() == ["undefended"]
+
+
+def test_a_point_of_the_plane_has_its_family_and_its_intervals():
+    point = verdicts.points(NONE, {"none": "undefended"}, "auc", "speaker").loc["none"]
+    expected = dict(family="undefended", x=0.95, y=0.8, x_low=0.93, x_high=0.97, y_low=0.7, y_high=0.82)
+    assert point.to_dict() == pytest.approx(expected)
+
+
+def test_without_an_attack_that_knows_the_defense_nothing_holds_against_one():
+    table = records("weight_decay:0.1", 0.95, 0.5, 0.51, lira=0.52, lira_low=0.48)
+    blind = table[~(table["adaptive"] & (table["metric"] == "auc"))]
+    assert verdicts.verdict(blind, NONE) == "reproduced; holds only against a non-adaptive attacker"
 
 
 def test_the_papers_claim_stands_beside_its_own_defenses_only():

@@ -245,7 +245,7 @@ def test_an_interrupt_ends_all_processes_without_a_worker_traceback(tmp_path):
     script = tmp_path / "work.py"
     script.write_text(
         "from mia_lib.corpora import open_corpus\nfrom mia_lib.fragments import make_fragments\n"
-        "from mia_lib.settings import Settings\nfrom mia_lib.stages import Cache\n"
+        "from mia_lib.support.settings import Settings\nfrom mia_lib.support.cache import Cache\n"
         "if __name__ == '__main__':\n"
         "    try:\n"
         f"        make_fragments(open_corpus('demo'), Cache({str(tmp_path / 'cache')!r}), Settings(), 0, workers=2)\n"

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from mia_lib.attacks.queries import BUDGET
 from mia_lib.features import FEATURES
 from mia_lib.features.altered import perturbed_features
-from mia_lib.fragments.perturbations import MILD, PERTURBATIONS, crop, fill, gain, room, shift, speed, white
+from mia_lib.fragments.perturbations import PERTURBATIONS, crop, fill, gain, room, shift, speed, white
 from mia_lib.support.cache import Cache
 from mia_lib.support.errors import MiaError
 
@@ -42,7 +43,7 @@ def test_an_altered_version_follows_from_its_own_fragment_row_and_seed(name):
 
 
 def test_the_first_versions_are_mild_and_each_has_a_name_of_its_own():
-    assert list(PERTURBATIONS)[:MILD] == ["later", "earlier", "quieter", "noise_30"] and len(PERTURBATIONS) == 12
+    assert list(PERTURBATIONS)[: BUDGET - 1] == ["later", "earlier", "quieter", "noise_30"] and len(PERTURBATIONS) == 12
 
 
 def test_shift_crop_gain_and_fill_by_hand():
