@@ -42,21 +42,16 @@ def check_shadows(shadows: Signals) -> None:
 def check_references(references: Signals, both_sides: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Masks [K, N] of the reference models that did, and did not, train on each fragment; the population is always out.
 
-    Models with an empty audit set are neither: they are not used. Raises MiaError unless the signals are aligned and every
-    audited fragment is outside at least one model and, with `both_sides`, inside at least one.
+    Models with an empty audit set are neither: they are not used. Where few models toss coins, all or none of them may have
+    trained on a fragment: what is then known of the missing side is up to the attack. Raises MiaError unless the signals are
+    aligned and some fragment is outside a model and, with `both_sides`, inside another.
     """
     if not references.aligned:
         raise MiaError("this attack needs reference models that know the target's speakers (aligned signals)")
     check_shadows(references)
     inside, outside = references.member == 1, references.member == 0
-    audited = (references.member >= 0).any(0)
-    for mask, sides, where in ((outside, True, "outside"), (inside, both_sides, "in")):
-        missing = np.flatnonzero(audited & ~mask.any(0))
-        if sides and len(missing):
-            raise MiaError(
-                f"{len(missing)} fragments (the first is number {missing[0]}) are {where} the training set of no "
-                "reference model: train more reference models, or leave these fragments out (member = -1)"
-            )
+    if both_sides and not (inside.any(0) & outside.any(0)).any():
+        raise MiaError("no fragment trained one reference model and not another: train more reference models")
     if references.population is not None:
         outside = outside | (references.population & (references.member >= 0).any(1, keepdims=True))
     return inside, outside
@@ -66,6 +61,18 @@ def masked_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean over the models where `mask` [K, N] is true: [K, N] -> [N]; NaN where it never is."""
     with np.errstate(invalid="ignore"):
         return np.where(mask, values, 0.0).sum(0) / mask.sum(0)
+
+
+def side_means(values: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means [N] of values [K, N] over the models inside and over those outside.
+
+    Where a side has no model, it is what the other side says, moved by the mean difference of all fragments that have both.
+    NaN where neither has one.
+    """
+    means = masked_mean(values, inside), masked_mean(values, outside)
+    both = inside.any(0) & outside.any(0)
+    gap = (means[0] - means[1])[both].mean() if both.any() else np.nan
+    return np.where(inside.any(0), means[0], means[1] + gap), np.where(outside.any(0), means[1], means[0] - gap)
 
 
 def needs_of(attack: str) -> tuple[str, ...]:

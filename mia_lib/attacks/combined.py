@@ -37,12 +37,10 @@ class Combination:
         raise NotImplementedError
 
     def fit(self, references: Signals) -> "Combination":
-        inside, outside = check_references(references)
+        inside, _ = check_references(references)
         scores, members = [], []
         for k in np.flatnonzero((references.member >= 0).any(1))[:PRETENDERS]:
-            rest = np.arange(len(inside)) != k
-            known = inside[rest].any(0) & outside[rest].any(0) & (references.member[k] >= 0)
-            others = references.without(k).audit_only(known)
+            known, others = references.member[k] >= 0, references.without(k)
             scores.append(self._scores(self._fitted(others), references.pick([k]))[0, known])
             members.append(inside[k, known])
         self.weights = logistic()

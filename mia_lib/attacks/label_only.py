@@ -26,22 +26,11 @@ def agreement(signals: Signals, budget: int) -> np.ndarray:
     return (np.stack(answers) == speaker).astype(np.float64)
 
 
-def partners(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """For each model and fragment the next model on the other side of that fragment, int64 [K, N]; -1 where is none."""
-    models = len(inside)
-    found = np.full(inside.shape, -1)
-    for step in range(models - 1, 0, -1):
-        ahead_inside, ahead_outside = np.roll(inside, -step, axis=0), np.roll(outside, -step, axis=0)
-        opposite = (inside & ahead_outside) | (outside & ahead_inside)
-        found = np.where(opposite, (np.arange(models)[:, None] + step) % models, found)
-    return found
-
-
 def mean_bits(sums: np.ndarray, counts: np.ndarray, of_all: np.ndarray, share: float) -> np.ndarray:
     """Means sums / counts of each fragment, drawn towards those `of_all` [Q], which stand alone where counts are 0.
 
-    sums: [Q, K, N]; counts: [N]. share: of the fragment's own mean, the same for all fragments: a share that follows its
-    own count would say something of who trained on it. Kept within 0.001 and 0.999.
+    sums: [Q, K, N]; counts: [N], or [K, N]. share: of the fragment's own mean, the same for all fragments: a share that
+    follows its own count would say something of who trained on it. Kept within 0.001 and 0.999.
     """
     of_all = of_all[:, None, None]
     own = np.where(counts > 0, sums / np.maximum(counts, 1), of_all)
@@ -100,17 +89,12 @@ class LabelOnlyCalibrated(LabelOnly):
     calibrated = True
 
     def fit(self, references: Signals) -> "LabelOnlyCalibrated":
-        """Each reference model plays the target in turn, compared with the others less one of the other side.
-
-        So as many remain on each side whether the pretender trained on the fragment or not.
-        """
+        """Each reference model plays the target in turn, compared with all the others."""
         inside, outside = check_references(references)
         self.queries = self._queries(references)
         bits, (audited, member) = agreement(references, self.queries), references.audited()
         self.sides = [self._side(bits, mask, np.any(audited, axis=0)) for mask in (inside, outside)]
-        partner = np.take_along_axis(bits, partners(inside, outside)[None], axis=1)
-        played = [np.where(mask, bits, partner) for mask in (inside, outside)]
-        self._learn(self._describe(bits, played)[audited], member)
+        self._learn(self._describe(bits, (inside, outside))[audited], member)
         return self
 
     @staticmethod
@@ -123,11 +107,11 @@ class LabelOnlyCalibrated(LabelOnly):
             sums=(bits * mask).sum(1, keepdims=True), counts=counts, of_all=of_all, share=usual / (usual + PULL)
         )
 
-    def _describe(self, bits: np.ndarray, left_out: list[np.ndarray] | None = None) -> np.ndarray:
-        """left_out: bits [Q, K, N] of one model per side that are taken out of that side's sums."""
+    def _describe(self, bits: np.ndarray, pretending: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
+        """pretending: masks [K, N] of the models inside and outside, each of which is taken out of its own side's sums."""
         means = []
         for i, side in enumerate(self.sides):
-            if left_out is not None:
-                side = side | dict(sums=side["sums"] - left_out[i], counts=side["counts"] - 1)
+            if pretending is not None:
+                side = side | dict(sums=side["sums"] - bits * pretending[i], counts=side["counts"] - pretending[i])
             means.append(mean_bits(**side))
         return compare(bits, *means)

@@ -1,14 +1,40 @@
-"""LiRA, the likelihood-ratio attack (Carlini et al., IEEE S&P 2022): how unusual is this confidence for this fragment?"""
+"""LiRA, the likelihood-ratio attack (Carlini et al., IEEE S&P 2022): how unusual is this confidence for this fragment?
+
+With few reference models the variance of one fragment is noisy, and that of all fragments together is wrong for each. Here
+both are weighed: variances have a scaled inverse chi-squared prior, learnt from all fragments (empirical Bayes as in Smyth
+2004; the idea for LiRA: BaVarIA, arXiv 2603.11799), and a new model's confidence is then Student-t distributed. With many
+models this is LiRA with a variance per fragment, with a prior that is sure LiRA with a shared one.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import digamma, ndtri_exp, polygamma
+from scipy.stats import t as student
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.attacks.base import check_references, masked_mean
+from mia_lib.attacks.base import check_references, masked_mean, side_means
 from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import UsageError
 
-SHARED_BELOW = 64  # with fewer reference models, a variance of one fragment alone is too noisy
-SMALLEST_DEVIATION = 1e-6
+SMALLEST_VARIANCE = 1e-12
+SURE = 1e6  # degrees of freedom of a prior under which all variances are the same
+VARIANCES = ("student", "shared", "fragment")
+
+
+class Prior(NamedTuple):
+    """Of the variances of all fragments on one side: sigma^2 ~ scale * freedom / chi^2(freedom)."""
+
+    freedom: float
+    scale: float
+
+
+class Predictive(NamedTuple):
+    """What a new model on one side says of each fragment: Student-t with these parameters, float64 [N] each."""
+
+    freedom: np.ndarray
+    centre: np.ndarray
+    deviation: np.ndarray
 
 
 def deviation(phi: np.ndarray, mask: np.ndarray, centre: np.ndarray, shared: bool) -> np.ndarray:
@@ -20,7 +46,61 @@ def deviation(phi: np.ndarray, mask: np.ndarray, centre: np.ndarray, shared: boo
     per_fragment = np.sqrt(squares.sum(0) / np.maximum(mask.sum(0), 1))
     if shared:
         per_fragment = np.full_like(per_fragment, np.sqrt(squares[mask].sum() / mask.sum()))
-    return np.maximum(per_fragment, SMALLEST_DEVIATION)
+    return np.maximum(per_fragment, np.sqrt(SMALLEST_VARIANCE))
+
+
+def trigamma_inverse(y: float) -> float:
+    """x > 0 with trigamma(x) = y, by Newton's method on 1 / trigamma, which is nearly linear (Smyth 2004, appendix)."""
+    x = 0.5 + 1 / y
+    for _ in range(50):
+        step = polygamma(1, x) * (1 - polygamma(1, x) / y) / polygamma(2, x)
+        x += step
+        if abs(step) < 1e-10 * x:
+            break
+    return float(x)
+
+
+def variance_prior(squares: np.ndarray, freedom: np.ndarray) -> Prior:
+    """The prior under which sums of squares with so many degrees of freedom, float [N] both, have the moments of their
+    logarithms that they have (Smyth 2004, section 6.2)."""
+    known = freedom > 0
+    if not known.any():
+        return Prior(SURE, 1.0)
+    s, d = np.maximum(squares[known] / freedom[known], SMALLEST_VARIANCE), freedom[known]
+    e = np.log(s) - digamma(d / 2) + np.log(d / 2)
+    excess = (e.var(ddof=1) if len(e) > 1 else 0.0) - polygamma(1, d / 2).mean()
+    if excess <= 0:
+        return Prior(SURE, max(float((s * d).sum() / d.sum()), SMALLEST_VARIANCE))
+    half = trigamma_inverse(excess)
+    return Prior(min(2 * half, SURE), float(np.exp(e.mean() + digamma(half) - np.log(half))))
+
+
+def predictive(phi: np.ndarray, inside: np.ndarray, outside: np.ndarray, of_inside: bool) -> Predictive:
+    """Of one side of each fragment, from phi [K, N] of the models inside and outside.
+
+    Of n models: 2a = d0 + n - 1 degrees of freedom around their mean, with squared scale (b / a)(1 + 1/n), where 2b = d0 s0^2
+    + SS. Of none: around the other side's mean moved by the mean difference, with that difference's spread besides; offline
+    around the mean of all fragments, with their spread.
+    """
+    mask, other = (inside, outside) if of_inside else (outside, inside)
+    n, centre = mask.sum(0), side_means(phi, inside, outside)[0 if of_inside else 1]
+    squares = np.where(mask, (phi - np.where(n > 0, centre, 0.0)) ** 2, 0.0).sum(0)
+    prior = variance_prior(squares, np.maximum(n - 1, 0).astype(float))
+    freedom = prior.freedom + np.maximum(n - 1, 0)
+    variance = (prior.freedom * prior.scale + squares) / freedom * (1 + 1 / np.maximum(n, 1))
+    both = (n > 0) & other.any(0)
+    if both.any():
+        spread = (masked_mean(phi, inside) - masked_mean(phi, outside))[both].var()
+    else:  # offline: a fragment of which nothing is known is as the others are
+        spread, centre = np.nanvar(centre), np.where(n > 0, centre, np.nanmean(centre))
+    variance = np.where(n > 0, variance, prior.scale + spread)
+    return Predictive(freedom, centre, np.sqrt(np.maximum(variance, SMALLEST_VARIANCE)))
+
+
+def published(phi: np.ndarray, mask: np.ndarray, shared: bool) -> Predictive:
+    """The normal distribution of the published attack, as a Student-t that is one."""
+    centre = masked_mean(phi, mask)
+    return Predictive(np.full(len(centre), np.inf), centre, deviation(phi, mask, centre, shared))
 
 
 @ATTACKS.register("lira_online")
@@ -30,9 +110,12 @@ class LiRA:
     calibrated = True
     online = True
 
-    def __init__(self, seed: int = 0, variance: str = "auto", sides: int = 1):
-        """variance: "shared", "fragment", or "auto" (shared below 64 models in use). sides: of the offline test, 1 or 2."""
+    def __init__(self, seed: int = 0, variance: str = "student", sides: int = 1):
+        """variance: "student"; or as published, "shared" by all fragments or of each "fragment" by itself, which say nothing
+        (NaN) of a fragment that all or none of the models trained on. sides: of the offline test, 1 or 2."""
         del seed  # nothing is drawn
+        if variance not in VARIANCES:
+            raise UsageError(f"unknown variance {variance!r}: choose one of {', '.join(VARIANCES)}")
         self.variance, self.sides = variance, sides
 
     def values(self, signals: Signals) -> np.ndarray:
@@ -42,22 +125,30 @@ class LiRA:
     def fit(self, references: Signals) -> "LiRA":
         inside, outside = check_references(references, self.online)
         phi = self.values(references)
-        in_use = (references.member >= 0).any(1).sum()
-        shared = self.variance == "shared" or (self.variance == "auto" and in_use < SHARED_BELOW)
-        self.sides_fitted = []
-        for mask in (inside, outside) if self.online else (outside,):
-            centre = masked_mean(phi, mask)
-            self.sides_fitted.append((centre, deviation(phi, mask, centre, shared)))
+        if self.variance != "student":
+            fits = [published(phi, mask, self.variance == "shared") for mask in (inside, outside)]
+        else:
+            known = inside if self.online else np.zeros_like(inside)
+            fits = [predictive(phi, known, outside, side) for side in ((True, False) if self.online else (False,))]
+        self.inside, self.outside = fits[0], fits[-1]
         return self
 
     def score(self, target: Signals) -> np.ndarray:
         phi = self.values(target)
-        out = self.sides_fitted[-1]
         if self.online:
-            return norm.logpdf(phi, *self.sides_fitted[0]) - norm.logpdf(phi, *out)
+            return student.logpdf(phi, *self.inside) - student.logpdf(phi, *self.outside)
         if self.sides == 2:
-            return -norm.logpdf(phi, *out)
-        return (phi - out[0]) / out[1]  # ranks as the one-sided p-value does, and does not saturate
+            return -student.logpdf(phi, *self.outside)
+        return surprise(phi, self.outside)
+
+
+def surprise(phi: np.ndarray, outside: Predictive) -> np.ndarray:
+    """How far up phi lies: the normal deviate with the same one-sided p-value, which saturates on neither side."""
+    freedom, centre, scale = outside
+    z = (phi - centre) / scale
+    if np.isinf(freedom).all():
+        return z
+    return np.copysign(ndtri_exp(student.logsf(np.abs(z), freedom)), z)
 
 
 @ATTACKS.register("lira_offline")

@@ -22,11 +22,14 @@ TUNERS, TUNING_FRAGMENTS = 3, 3000  # reference models that play the target whil
 def average(p: np.ndarray, inside: np.ndarray, outside: np.ndarray, a: float | None) -> np.ndarray:
     """Pr(x) [N] from true-class posteriors p [K, N]: half in, half out (a None: online), or from the out models alone.
 
-    A fragment of the population is in no model: its mean over out models stands for both halves.
+    A fragment that no model, or every model, trained on (the population, or where few models tossed coins) has one mean only:
+    it stands for both halves. Offline a fragment without out models is taken to be as the others are on average.
     """
     out = masked_mean(p, outside)
     if a is None:
-        return np.where(inside.any(0), (masked_mean(p, inside) + out) / 2, out)
+        both = np.stack([masked_mean(p, inside), out])
+        return np.where(np.isnan(both).any(0), np.nansum(both, 0), both.mean(0))
+    out = np.where(np.isnan(out), np.nanmean(out), out)
     return ((1 + a) * out + (1 - a)) / 2
 
 
@@ -108,7 +111,7 @@ class RMIA:
                 others = np.arange(len(p)) != k
                 for a in corrections:
                     ratio = p[k] / average(p[others], inside[others], outside[others], a)
-                    known = np.isfinite(ratio)  # not so where all others, or none, trained on the fragment
+                    known = np.isfinite(ratio)
                     scores = dominated(np.where(known, ratio, 0.0)[None], z & known, self.gamma)[0]
                     rows = known & audited[k]
                     found[temperature, a] += auc(scores[rows], inside[k][rows])

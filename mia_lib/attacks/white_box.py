@@ -29,7 +29,7 @@ class InternalRatio(LiRA):
 
     needs = ("internals",)
 
-    def __init__(self, seed: int = 0, internal: str = "log_gradient_norm", variance: str = "auto"):
+    def __init__(self, seed: int = 0, internal: str = "log_gradient_norm", variance: str = "student"):
         super().__init__(seed, variance)
         self.internal = internal
 
@@ -41,7 +41,7 @@ class InternalRatio(LiRA):
 class GradientNorm(InternalRatio):
     """Likelihood ratio of the log gradient norm: models that trained on the fragment against the others (white box)."""
 
-    def __init__(self, seed: int = 0, variance: str = "auto"):
+    def __init__(self, seed: int = 0, variance: str = "student"):
         super().__init__(seed, "log_gradient_norm", variance)
 
 

@@ -170,32 +170,51 @@ def lab41_splits(manifest: pd.DataFrame, shadows: int, seed: int, validation_sha
     return target, splits
 
 
-def random_half_splits(
-    manifest: pd.DataFrame, speakers: list[str], models: int, seed: int, population_share: float = 0.0
-) -> list[Split]:
-    """Splits of `models` reference models on the same speakers: each source trains exactly half of them.
+def coin_splits(
+    manifest: pd.DataFrame,
+    speakers: list[str],
+    models: int,
+    seed: int,
+    population_share: float = 0.0,
+    defender_share: float = 0.0,
+) -> tuple[list[Split], int]:
+    """Splits of `models` reference models on the same speakers, and how many draws were thrown away.
 
-    With an odd number, each source trains (models - 1)/2 or (models + 1)/2 of them. Within each speaker every model gets
-    half of the sources, to within one. With `population_share`, that share of each speaker's sources (at least one, and
-    at least two are left) is set aside from all models. For attacks that calibrate per fragment (LiRA, RMIA).
+    An independent fair coin decides for each source and model whether it trains on it: who trained on what among the others
+    says nothing of a model. A speaker whose coins leave a side with fewer than two sources (with one, where there are at most
+    three) is drawn again as a whole for that model. With `population_share`, that share of each speaker's sources (at least
+    one, and at least two are left) is set aside from all models as the attacker's; with `defender_share` another, likewise,
+    as the defender's. Coins of model k follow from k: more models leave the first ones as they are.
     """
-    rng = np.random.default_rng([seed, 3])
     mine = manifest["speaker"].isin(speakers).to_numpy()
-    member: dict[str, np.ndarray] = {}
+    role_of: dict[str, int] = {}
+    tossed: list[np.ndarray] = []  # per speaker
+    rng = np.random.default_rng([seed, 3])
     for _, sources in manifest[mine].groupby("speaker", observed=True)["source"]:
-        names = rng.permutation(sorted(sources.unique()))
-        reserved = max(1, round(population_share * len(names))) if population_share else 0
-        names = names[min(reserved, max(len(names) - 2, 0)) :]
-        for pair in np.array_split(names, (len(names) + 1) // 2):
-            column = rng.permutation(models) < (models + int(rng.integers(2)) * (models % 2)) // 2
-            for name, value in zip(pair, (column, ~column), strict=False):
-                member[name] = value
-    roles = np.full((len(manifest), models), NONE, dtype=np.int8)
-    kept = mine & manifest["source"].isin(member).to_numpy()
-    roles[mine] = POPULATION
-    roles[kept] = np.where(np.stack([member[s] for s in manifest.loc[kept, "source"]]), TRAIN, HELD_OUT)
-    order = tuple(sorted(speakers))
-    return [Split(order, roles[:, k]) for k in range(models)]
+        names = rng.permutation(sorted(sources.astype(str).unique()))
+        for role, share in ((POPULATION, population_share), (REFERENCE, defender_share)):
+            reserved = min(max(1, round(share * len(sources.unique()))), max(len(names) - 2, 0)) if share else 0
+            role_of |= dict.fromkeys(names[:reserved], role)
+            names = names[reserved:]
+        tossed.append(names)
+    of_fragment = manifest["source"].astype(str)
+    common = np.where(mine, of_fragment.map(role_of).fillna(NONE), NONE).astype(np.int8)
+    order, splits, redrawn = tuple(sorted(speakers)), [], 0
+    for k in range(models):
+        rng, trained = np.random.default_rng([seed, 3, k]), set()
+        for names in tossed:
+            heads = _coins(rng, len(names))
+            while min(heads.sum(), (~heads).sum()) < min(2, len(names) // 2):
+                heads, redrawn = _coins(rng, len(names)), redrawn + 1
+            trained |= set(names[heads])
+        audited = mine & (common == NONE)
+        role = np.where(audited, np.where(of_fragment.isin(trained), TRAIN, HELD_OUT), common)
+        splits.append(Split(order, role.astype(np.int8)))
+    return splits, redrawn
+
+
+def _coins(rng: np.random.Generator, count: int) -> np.ndarray:
+    return rng.random(count) < 0.5
 
 
 def names_speakers(protocol: str) -> bool:

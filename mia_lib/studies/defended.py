@@ -14,6 +14,7 @@ from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.studies.pool import train_together
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.shadow import PAPER_ATTACKS, ShadowStudy
+from mia_lib.studies.study import DEFENDER_SHARE
 from mia_lib.support.progress import progress
 
 CALIBRATED = ("lira_online", "rmia_online", "label_only_calibrated")
@@ -26,15 +27,18 @@ class DefenseEvaluation:
     """One defense on one study, beside the undefended models (`none` evaluates those themselves)."""
 
     def __init__(self, undefended: ShadowStudy, defense: str):
-        self.undefended, self.defense = undefended, defense
+        self.undefended, self.defense = undefended.defended("none"), defense
         self.study = undefended.defended(defense)
 
     @cached_property
     def references(self) -> ReferenceStudy:
         """Reference models behind the same defense, fewer and on fewer speakers than those of notebook 06. Each of them plays
-        the target: only with many non-members can few false alarms be told from none."""
+        the target: only with many non-members can few false alarms be told from none. The same recordings are the defender's
+        whether the defense needs them or not, so that all defenses are compared on the same fragments."""
         s = self.study.settings
-        return ReferenceStudy(self.study, s.defense_references, s.defense_speakers, s.defense_references + 1)
+        return ReferenceStudy(
+            self.study, s.defense_references, s.defense_speakers, s.defense_references + 1, DEFENDER_SHARE
+        )
 
     def utility(self) -> pd.DataFrame:
         """Accuracies and expected calibration error."""

@@ -1,7 +1,7 @@
 """Models of one study, trained together and kept one by one: a larger study trains only those that are new."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +28,7 @@ class ModelPool:
     """One model per split, trained on a dataset's features behind one defense.
 
     epochs: of each model. seeds: of each model; its weights and the order of its batches follow from it. defense: a name.
-    followed: whether the history has test accuracies, which take a tenth of the time. lent: models whose split sets nothing
-    aside for the defender, and which fragments serve it instead.
+    followed: whether the history has test accuracies, which take a tenth of the time.
     """
 
     def __init__(
@@ -40,9 +39,8 @@ class ModelPool:
         seeds: Sequence[int],
         defense: str = "none",
         followed: bool = False,
-        lent: Mapping[int, np.ndarray] | None = None,
     ):
-        s, self.followed, self.lent = dataset.settings, followed, dict(lent or {})
+        s, self.followed = dataset.settings, followed
         self.defense, self.defense_name, self.trained_behind = make_defense(defense), defense, training_part(defense)
         self.dataset, self.splits, self.seeds = dataset, list(splits), [int(seed) for seed in seeds]
         self.config = TrainingConfig(s.model, tuple(epochs), s.batch_size, s.learning_rate, s.schedule, s.patience)
@@ -63,8 +61,6 @@ class ModelPool:
         sides: dict[str, Any] = {}
         for name, role in (("validation", VALIDATION), ("reference", REFERENCE)):
             rows = [np.flatnonzero(split.role == role) for split in self.splits]
-            if role == REFERENCE:
-                rows = [self.lent.get(k, own) for k, own in enumerate(rows)]
             sides[name] = rows if any(map(len, rows)) else None
         if self.defense.needs_variants:
             s = data.settings
@@ -100,15 +96,14 @@ class ModelPool:
         shared = dict(data.key, followed=self.followed, device=data.device.type, threads=torch.get_num_threads())
         if self.defense.needs_variants:
             shared |= dict(variants_seed=data.seed)
-        keys, lent = [], self.lent if self.defense.trains else {}
-        for k, (split, seed, epochs) in enumerate(zip(self.splits, self.seeds, self.epochs, strict=True)):
+        keys = []
+        for split, seed, epochs in zip(self.splits, self.seeds, self.epochs, strict=True):
             # what training does not read decides nothing: so defenses of answers train no models
             role = np.where(np.isin(split.role, (TRAIN, VALIDATION)), split.role, NONE).astype(np.int8)
             aside = split.role == REFERENCE if self.defense.trains else np.zeros(0)
             tested = self._tested(split) if self.followed else np.zeros(0)
             parts = hashlib.sha256(role.tobytes() + aside.tobytes() + tested.tobytes())
             parts.update("\0".join(split.speakers).encode())
-            parts.update(lent[k].astype(np.int64).tobytes() if k in lent else b"")
             config = asdict(replace(self.config, epochs=epochs))
             own = dict(config=config, seed=seed, split=parts.hexdigest(), defense=self.trained_behind)
             keys.append(shared | own)

@@ -1,9 +1,11 @@
 """Reference models: the stage for attacks that compare a fragment with itself in models that did and did not see it.
 
-All models know all speakers. Each recording trains a random half of the models; a tenth of each speaker's recordings
-trains none and is the attacker's population. Several models play the target in turn, each attacked through all others.
+All models know all speakers. A fair coin decides for each recording and model whether it trains on it; a tenth of each
+speaker's recordings trains none and is the attacker's population. Several models play the target in turn, each attacked
+through all others.
 """
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -23,7 +25,7 @@ from mia_lib.fragments.splits import (
     POPULATION,
     TRAIN,
     Split,
-    random_half_splits,
+    coin_splits,
     set_validation_aside,
     whole_recordings,
 )
@@ -31,7 +33,7 @@ from mia_lib.signals.signals import Signals
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.released import CHEAP, ReleasedSignals
 from mia_lib.studies.shadow import VALIDATION_SHARE
-from mia_lib.studies.study import Question, Study, Victim
+from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim
 from mia_lib.support.progress import progress
 
 POPULATION_SHARE = 0.1
@@ -40,43 +42,59 @@ PRETENDERS = 2  # reference models that play the target while a threshold is lea
 
 
 class ReferenceStudy(Study):
-    """Models on random halves, and one on the population alone: the negative control's target.
+    """Models whose memberships are coins, and one on the population alone: the negative control's target.
 
     base: the study whose dataset, settings and defense these models have. count: reference models behind each target (None:
     `n_references`). speakers: how many of them the models know, drawn by the seed (0: all); other people's fragments play no
-    part. attacked: how many of the models play the target (None: `repeats`).
+    part. attacked: how many of the models play the target (None: `repeats`). reserved: share of each speaker's recordings
+    that is the defender's, the same for all models (None: DEFENDER_SHARE where the defense needs some, else none).
     """
 
-    def __init__(self, base: Study, count: int | None = None, speakers: int = 0, attacked: int | None = None):
+    def __init__(
+        self,
+        base: Study,
+        count: int | None = None,
+        speakers: int = 0,
+        attacked: int | None = None,
+        reserved: float | None = None,
+    ):
         super().__init__(base.dataset, base.settings, base.defense)
-        self.speakers = speakers
+        needed = DEFENDER_SHARE if make_defense(self.defense).needs_reference else 0.0
+        self.speakers, self.reserved = speakers, needed if reserved is None else reserved
         self.count = (self.settings.n_references if count is None else count) + 1
         self.attacked = min(self.settings.repeats if attacked is None else attacked, self.count)
         self._details: dict[tuple, tuple] = {}
 
     @cached_property
+    def _draw(self) -> tuple[list[Split], int]:
+        manifest = self.manifest
+        speakers = np.random.default_rng([self.seed, 17]).permutation(manifest["speaker"].astype(str).unique())
+        speakers = sorted(speakers[: self.speakers or None].tolist())
+        return coin_splits(manifest, speakers, self.count, self.seed, POPULATION_SHARE, self.reserved)
+
+    @property
+    def redrawn(self) -> int:
+        """How often a speaker's coins were thrown again, since they left a side of a model nearly empty."""
+        return self._draw[1]
+
+    @cached_property
     def splits(self) -> list[Split]:
         """The splits of all models; the last one trains on the population and is held out from everything audited."""
-        manifest = self.manifest
-        drawn = np.random.default_rng([self.seed, 17]).permutation(manifest["speaker"].astype(str).unique())
-        speakers = sorted(drawn[: self.speakers or None].tolist())
-        halves = random_half_splits(manifest, speakers, self.count, self.seed, POPULATION_SHARE)
-        unexposed = np.select([halves[0].role == POPULATION, halves[0].role != NONE], [TRAIN, HELD_OUT], NONE)
-        unexposed = unexposed.astype(np.int8)
-        splits = [*self.set_aside(halves), Split(halves[0].speakers, unexposed)]
+        coins, _ = self._draw
+        role = coins[0].role
+        unexposed = np.select([role == POPULATION, np.isin(role, (TRAIN, HELD_OUT))], [TRAIN, HELD_OUT], role)
+        splits = [*coins, Split(coins[0].speakers, unexposed.astype(np.int8))]
         if self.settings.patience:
             seed = self.seed * 1000
-            splits = [set_validation_aside(manifest, s, VALIDATION_SHARE, seed + k) for k, s in enumerate(splits)]
+            splits = [set_validation_aside(self.manifest, s, VALIDATION_SHARE, seed + k) for k, s in enumerate(splits)]
         return splits
 
     @cached_property
     def pool(self) -> ModelPool:
-        """All models."""
-        seeds = np.random.SeedSequence([self.seed, 12]).generate_state(len(self.splits)).tolist()
-        epochs, lent = [self.settings.epochs] * len(self.splits), {}
-        if make_defense(self.defense).needs_reference:
-            lent[self.count] = self.splits[self.count].train()  # the control's model knows no other recordings
-        return ModelPool(self.dataset, self.splits, epochs, seeds, self.defense, lent=lent)
+        """All models. A model's seed does not depend on how many there are."""
+        coins, unexposed = (np.random.SeedSequence([self.seed, 12, part]) for part in (0, 1))
+        seeds = [*coins.generate_state(self.count), *unexposed.generate_state(1)]
+        return ModelPool(self.dataset, self.splits, [self.settings.epochs] * len(self.splits), seeds, self.defense)
 
     @cached_property
     def released(self) -> ReleasedSignals:
@@ -124,20 +142,13 @@ class ReferenceStudy(Study):
             self._details[needs] = references, everything.pick([self.count]), rows
         return self._details[needs]
 
-    @staticmethod
-    def covered(signals: Signals, models: tuple[int, ...]) -> np.ndarray:
-        """Fragments, bool [N], that some of the models trained on and some are audited on without it."""
-        member = signals.member[list(models)]
-        return (member == 1).any(0) & (member == 0).any(0)
-
     def teachers(self, target: int, control: bool, count: int | None) -> tuple[int, ...]:
         """All other models, or the first `count` of them."""
         return tuple([k for k in range(self.count) if k != target][:count])
 
     def known(self, question: Question, target: int, models: tuple[int, ...]) -> Signals:
         signals, _, _ = self.seen(question.needs)
-        used = np.isin(np.arange(self.count), models)[:, None] & self.covered(signals, models)
-        return signals.audit_only(used)
+        return signals.audit_only(np.isin(np.arange(self.count), models)[:, None])
 
     def rehearsed(
         self, question: Question, target: int, models: tuple[int, ...], fitted: Attack
@@ -147,17 +158,16 @@ class ReferenceStudy(Study):
         scores, members = [], []
         for k in models[:PRETENDERS]:
             rest = tuple(m for m in models if m != k)
-            mask = (signals.member[k] >= 0) & self.covered(signals, rest)
+            mask = signals.member[k] >= 0
             attack = self.fit(question, target, self.known(question, target, rest))
             scores.append(attack.score(signals.pick([k]))[0, mask])
             members.append(signals.member[k, mask] == 1)
         return np.concatenate(scores), np.concatenate(members)
 
     def victim(self, question: Question, target: int, control: bool, models: tuple[int, ...]) -> Victim:
-        """Without the fragments that all or none of the models trained on."""
         signals, unexposed, fragments = self.seen(question.needs)
         member = signals.member[target]
-        columns = np.flatnonzero((member >= 0) & self.covered(signals, models))
+        columns = np.flatnonzero(member >= 0)
         attacked = unexposed if control else signals.pick([target])
         return Victim(attacked, columns, member[columns] == 1, fragments[columns])
 
@@ -172,6 +182,17 @@ class ReferenceStudy(Study):
     def attack_records(self, attack: str) -> pd.DataFrame:
         """All rates of one attack, with its two negative controls."""
         return self._table(attack, self.with_controls(Question(attack, PROTOCOL)))
+
+    def mask_only(self) -> Result:
+        """AUC of how many of its reference models trained on a fragment, without asking the target anything: the control of
+        the design of splits. Members and non-members must not be told apart by who else trained on them."""
+        audits = []
+        for audit, target in zip(self.audits("gap"), self.targets(), strict=True):
+            others = [k for k in range(self.count) if k != target]
+            share = (self.signals.member[others] == 1).mean(0)[audit.rows]
+            audits.append(replace(audit, scores=share))
+        auc = evaluate(audits, self.settings.bootstrap, self.seed, control=True)["auc"]
+        return Result("auc", auc, control="mask_only")
 
     def epsilon_records(self, attack: str) -> pd.DataFrame:
         """The epsilon that one attack proves (`measured_epsilon`), at a delta of 1 / (2 n) for n training fragments, and its
@@ -194,7 +215,7 @@ class ReferenceStudy(Study):
 
         def tables() -> list[pd.DataFrame]:
             accuracies = dict(train_accuracy=self.accuracy("train"), test_accuracy=self.accuracy("held_out"))
-            found = [self.table(PROTOCOL, "none", accuracies)]
+            found = [self.table(PROTOCOL, "none", accuracies), self.table(PROTOCOL, "none", [self.mask_only()])]
             with progress("attacks", len(attacks), "attack") as bar:
                 for attack in attacks:
                     found.append(self.attack_records(attack))
@@ -234,7 +255,7 @@ class ReferenceStudy(Study):
         """
         inside, outside = check_references(self.signals)
         phi = self.signals.statistics.phi
-        rows = np.flatnonzero(inside.any(0))
+        rows = np.flatnonzero(inside.any(0) & outside.any(0))
         out = masked_mean(phi, outside)
         spread = deviation(phi, outside, out, shared=True)
         manifest = self.manifest

@@ -21,6 +21,7 @@ from mia_lib.fragments.splits import (
     lab41_splits,
     membership,
     names_speakers,
+    set_reference_aside,
     shadow_attack_splits,
     whole_recordings,
 )
@@ -28,10 +29,11 @@ from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.released import ReleasedSignals
-from mia_lib.studies.study import Question, Study, Victim
+from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim
 from mia_lib.support.errors import MiaError
 
 PAPER_ATTACKS = ("largest_posterior", "top3_network")
+MOST_HELD_OUT = 0.6  # of the held-out recordings that may be the defender's
 VALIDATION_SHARE = 0.1  # of the training recordings, for early stopping
 
 
@@ -78,17 +80,24 @@ class ShadowDesign:
 
 
 class ShadowStudy(Study):
-    """Target models, their shadow models, and the attacks on them. The pool holds the design's groups in their order."""
+    """Target models, their shadow models, and the attacks on them. The pool holds the design's groups in their order.
 
-    def __init__(self, dataset: Dataset, defense: str = "none", design: ShadowDesign | None = None):
+    aside: whether recordings are set aside for the defender, whether the defense needs them or not (None: where it does).
+    """
+
+    def __init__(
+        self, dataset: Dataset, defense: str = "none", design: ShadowDesign | None = None, aside: bool | None = None
+    ):
         self.design = design or ShadowDesign(dataset)
         super().__init__(dataset, self.design.settings, defense)
+        self.aside = make_defense(defense).needs_reference if aside is None else aside
         self.shadows = self.design.shadows
         self._details: dict[tuple, Signals] = {}
 
     def defended(self, defense: str) -> "ShadowStudy":
-        """The same study with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`)."""
-        return ShadowStudy(self.dataset, defense, self.design)
+        """The same study with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`), and recordings
+        set aside for the defender: all defenses, `none` too, are compared on the same fragments."""
+        return ShadowStudy(self.dataset, defense, self.design, aside=True)
 
     def validation(self) -> "ShadowStudy":
         """One more target with one shadow, drawn as the others: strengths are chosen on it, never on the attacked ones."""
@@ -97,7 +106,11 @@ class ShadowStudy(Study):
     @cached_property
     def splits(self) -> list[Split]:
         """The splits of all models in the order of the pool: target, shadows, next target, ..."""
-        return self.set_aside(self.design.splits)
+        splits, s, seed = self.design.splits, self.settings, self.seed * 1000
+        if not self.aside:
+            return splits
+        share = min(MOST_HELD_OUT, DEFENDER_SHARE / (1 - s.train_fraction))
+        return [set_reference_aside(self.manifest, split, share, seed + k) for k, split in enumerate(splits)]
 
     @cached_property
     def pool(self) -> ModelPool:

@@ -19,14 +19,14 @@ from mia_lib.evaluation.audit import Audit, shuffled
 from mia_lib.evaluation.evaluate import with_controls
 from mia_lib.evaluation.intervals import Measure, mean_measure
 from mia_lib.evaluation.records import Result, results_table
-from mia_lib.fragments.splits import Split, audit_units, set_reference_aside
+from mia_lib.fragments.splits import Split, audit_units
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.released import ReleasedSignals
 from mia_lib.support.settings import Settings
 
-DEFENDER_SHARE = 0.6  # of the held-out recordings, for a defense that needs data beside what the model trains on
+DEFENDER_SHARE = 0.2  # of a speaker's recordings, for a defense that needs data beside what the model trains on
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,6 @@ class Study:
     def units(self, protocol: str = "utterance") -> np.ndarray:
         """What is drawn as a whole for intervals, of every fragment: source (`utterance`) or speaker; str [N]."""
         return audit_units(self.manifest, protocol)
-
-    def set_aside(self, splits: list[Split]) -> list[Split]:
-        """The splits, with recordings for the defender where the defense needs some."""
-        if not make_defense(self.defense).needs_reference:
-            return splits
-        seed = self.seed * 1000
-        return [set_reference_aside(self.manifest, s, DEFENDER_SHARE, seed + k) for k, s in enumerate(splits)]
 
     def fit(self, question: Question, target: int, known: Signals) -> Attack:
         """The attack of a question, fitted."""

@@ -16,16 +16,11 @@ CHOOSE_VARIANCE = ("lira_online", "lira_offline", "gradient_norm", "lira_online_
 
 
 @pytest.mark.parametrize("name", CHOOSE_VARIANCE)
-@pytest.mark.parametrize("in_use, chosen", [(16, "shared"), (63, "shared"), (64, "fragment")])
-def test_variances_are_pooled_below_64_models_in_use_however_many_are_handed_over(name, in_use, chosen):
-    target, others = references(0, models=71, n=60, reserved=20)
-    used = (np.arange(70) < in_use)[:, None]
-    known = (others.member[:in_use] == 1).any(0) & (others.member[:in_use] == 0).any(0)
-    others = others.audit_only(used & known)
-    auto, same = (ATTACKS.get(name)(variance=v).fit(others).score(target) for v in ("auto", chosen))
-    np.testing.assert_array_equal(auto, same)
-    other = ATTACKS.get(name)(variance="fragment" if chosen == "shared" else "shared").fit(others).score(target)
-    assert (auto != other)[:, known].mean() > 0.9
+def test_models_that_are_handed_over_but_not_in_use_change_nothing(name):
+    target, others = references(0, models=41, n=60, reserved=20)
+    few = others.audit_only((np.arange(40) < 16)[:, None])
+    scores = ATTACKS.get(name)().fit(few).score(target)
+    np.testing.assert_array_equal(scores, ATTACKS.get(name)().fit(others.pick(list(range(16)))).score(target))
 
 
 @pytest.mark.parametrize("name", ["rmia_online", "rmia_offline"])

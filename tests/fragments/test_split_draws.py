@@ -49,20 +49,12 @@ def test_the_papers_split_at_seed_0():
     assert all((split.role == VALIDATION).sum() == len(split.speakers) for split in (both[0], *both[1]))  # one of four
 
 
-def test_the_reference_models_recordings_and_their_population_at_seed_0():
-    plain = splits.random_half_splits(MANIFEST, ["s1", "s0"], 3, 0)
-    assert [by_speaker(split.role[:8]) for split in plain] == ["2121 1212", "2211 1212", "1122 2121"]
-    reserved = splits.random_half_splits(MANIFEST, ["s0", "s1"], 3, 0, 0.25)
-    assert [by_speaker(split.role[:8]) for split in reserved] == ["1252 5121", "2152 5121", "1251 5212"]
-    assert all(split.speakers == ("s0", "s1") and not split.role[8:].any() for split in plain + reserved)
-
-
 @pytest.mark.parametrize(
     "sources, share, aside", [(4, 0.01, 1), (10, 0.25, 2), (4, 0.9, 2), (3, 0.5, 1), (2, 0.5, 0), (1, 0.5, 0)]
 )
 def test_at_least_one_recording_is_of_the_population_and_at_least_two_are_left(sources, share, aside):
     manifest = pd.DataFrame({"speaker": "a", "source": [str(i) for i in range(sources)]})
-    split, _ = splits.random_half_splits(manifest, ["a"], 2, 0, share)
+    (split, _), _ = splits.coin_splits(manifest, ["a"], 2, 0, share)
     assert (split.role == POPULATION).sum() == aside
 
 

@@ -13,7 +13,6 @@ from mia_lib.fragments.augmentation import AlteredAudio
 from mia_lib.fragments.cutting import Fragments
 from mia_lib.fragments.splits import HELD_OUT, TRAIN, Split
 from mia_lib.studies.pool import ModelPool
-from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.support.cache import Cache
 from mia_lib.support.settings import Settings, resolve
 
@@ -25,17 +24,6 @@ def test_jobs_of_a_stack_know_the_source_of_every_fragment():
                             held_out=lambda: np.array([1]), labels=lambda manifest: np.array([0, 0, 1, 1]))  # fmt: skip
     experiment = SimpleNamespace(settings=settings, manifest=manifest, resident=None, device="cpu")
     assert ModelPool(experiment, [split], [1], [0]).job().groups.tolist() == [1, 0, 2, 2]
-
-
-def test_fragments_that_a_reference_models_defender_holds_are_neither_inside_nor_outside_it():
-    signals = SimpleNamespace(member=np.array([[1, 1, 1, 0, -1], [1, 0, -1, 0, 0]]))
-    assert ReferenceStudy.covered(signals, [0, 1]).tolist() == [False, True, False, False, False]
-
-
-def test_references_leave_out_a_fragment_that_every_model_trained_on_or_gave_to_its_defender():
-    member = np.array([[1, 1, 1, 0, -1], [0, 1, -1, 0, -1], [-1, 1, -1, 0, 1]])
-    known = ReferenceStudy.covered(SimpleNamespace(member=member), [0, 1, 2])
-    assert known.tolist() == [True, False, False, False, False]
 
 
 def test_only_a_defense_that_wants_altered_copies_gets_them_and_each_at_its_place(tmp_path):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mia_lib.fragments.splits import HELD_OUT, TRAIN, VALIDATION, random_half_splits
+from mia_lib.fragments.splits import HELD_OUT, TRAIN, VALIDATION, coin_splits
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import STAGE, ModelPool, train_together
 from mia_lib.studies.reference import ReferenceStudy
@@ -24,7 +24,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def halves(data):
-    return random_half_splits(data.manifest, sorted(data.manifest["speaker"].astype(str).unique()), 4, 0)
+    return coin_splits(data.manifest, sorted(data.manifest["speaker"].astype(str).unique()), 4, 0)[0]
 
 
 def pool(data, splits, seeds, **options):
@@ -86,10 +86,15 @@ def test_a_sweep_is_kept_once(data, halves, trained):
 def test_what_a_model_lacks_is_not_replaced_by_what_it_trains_on(data, halves):
     nobody = pool(data, halves[:2], [1, 2], defense="dmp").job()
     assert nobody.reference is None and nobody.validation is None
-    lent = pool(data, halves[:2], [1, 2], defense="dmp", lent={1: np.array([3, 4])}).job()
-    assert [rows.tolist() for rows in lent.reference] == [[], [3, 4]]
-    with pytest.raises(UsageError, match="model 0 has none"):
-        _ = pool(data, halves[:2], [1, 2], defense="dmp", lent={1: np.array([3, 4])}).models
+    with pytest.raises(UsageError, match="reference fragments"):
+        _ = pool(data, halves[:2], [1, 2], defense="dmp").models
+
+
+def test_more_reference_models_leave_the_first_ones_as_they_are(data, trained):
+    few, more = (ReferenceStudy(ShadowStudy(data), count) for count in (3, 5))
+    weights = few.pool.weights
+    assert more.pool.weights[:4] == weights[:4] and more.pool.weights[-1] == weights[-1]
+    assert trained == [5, 2]
 
 
 def test_reference_models_stop_early_too_on_recordings_of_their_own(data):

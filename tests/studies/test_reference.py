@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mia_lib.attacks.threshold import best_threshold
+from mia_lib.fragments.splits import REFERENCE
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.reference import PRETENDERS, ReferenceStudy
 from mia_lib.studies.shadow import ShadowStudy
@@ -70,11 +71,24 @@ def test_the_threshold_is_that_of_the_pretenders_scores_alone(study):
         study.signals.member[:] = changed
 
 
-def test_fewer_references_are_the_first_and_leave_out_what_they_cannot_compare(study, fits):
+def test_fewer_references_are_the_first_and_leave_nothing_out(study, fits):
     few, all_of_them = study.audits("lira_online", count=4)[0], study.audits("lira_online")[0]
-    assert fits[0] == (0, [1, 2, 3, 4]) and set(few.rows) <= set(all_of_them.rows)
-    member = study.signals.member[[1, 2, 3, 4]][:, few.rows]
-    assert ((member == 1).any(0) & (member == 0).any(0)).all()
+    assert fits[0] == (0, [1, 2, 3, 4])
+    np.testing.assert_array_equal(few.rows, all_of_them.rows)
+    assert np.isfinite(few.scores).all()
+
+
+def test_masks_alone_tell_nothing_and_are_on_record(study):
+    result = study.mask_only()
+    assert result.metric == "auc_control_mask_only" and result.value.low < 0.5 < result.value.high
+    assert {"auc_control_mask_only"} <= set(study.records()["metric"])
+
+
+def test_what_is_reserved_for_the_defender_is_the_same_for_all_models_and_never_audited(study):
+    reserved = ReferenceStudy(study, 3, reserved=0.25)
+    aside = [split.role == REFERENCE for split in reserved.splits]
+    assert aside[0].any() and all((own == aside[0]).all() for own in aside)
+    assert not any(aside[0][audit.rows].any() for audit in reserved.audits("loss"))
 
 
 def test_the_controls_model_has_trained_on_nothing_that_is_audited(study):
