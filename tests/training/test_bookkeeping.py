@@ -15,7 +15,7 @@ from mia_lib.training.batch import Batch
 from mia_lib.training.checkpoint import by_model, flat, read_checkpoint, write_checkpoint
 from mia_lib.training.job import TrainingConfig, feature_statistics, joined, own_steps
 from mia_lib.training.lesson import as_many_steps, teacher_seeds
-from mia_lib.training.objective import Objective, batch_schedule, soft_cross_entropy
+from mia_lib.training.objective import Objective, batch_schedule, cross_entropy, soft_cross_entropy
 from mia_lib.training.train import train_job
 from mia_lib.training.trained import concatenated
 
@@ -115,6 +115,18 @@ def test_checkpoints_are_written_between_epochs_and_when_it_is_time(monkeypatch,
     monkeypatch.setattr(training, "write_checkpoint", lambda path, groups, about: written.append(about["step"]))
     train_job(replace(small(), checkpoint=tmp_path / "c.safetensors"), Objective())
     assert written == steps
+
+
+def test_the_loss_that_stops_a_model_is_the_mean_over_its_own_validation_fragments(monkeypatch, tmp_path):
+    written = []
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(training, "write_checkpoint", lambda path, groups, about: written.append(about["best"]))
+    job = small(epochs=(7, 5), patience=9)  # 18 steps each
+    sets = [np.arange(5), np.arange(112, 212)]  # more than are asked about at once
+    models = train_job(replace(job, validation=sets, checkpoint=tmp_path / "c.safetensors"), Objective())
+    for k, own in enumerate(sets):
+        losses = cross_entropy(models.network(job.features[own])[k], torch.from_numpy(job.labels[k, own]))
+        assert min(best[k] for best in written) == pytest.approx(float(losses.mean()), rel=1e-6)
 
 
 def test_a_checkpoint_holds_groups_of_tensors_and_a_damaged_one_is_no_checkpoint(tmp_path):
