@@ -107,6 +107,16 @@ def test_where_there_are_many_fragments_some_are_drawn_to_tune_on_or_learn_from(
     np.testing.assert_allclose(excerpt(network.score(target)), [0.61162, 0.43367, 0.59358, 0.54367, 0.53295], rtol=2e-3)
 
 
+def test_a_combination_learns_its_threshold_where_it_learns_its_weights(signals):
+    attacks = [ATTACKS.get(name)(seed=0).fit(signals[1]) for name in ("combined", "white_box")]
+    np.testing.assert_allclose([attack.threshold for attack in attacks], [0.14333, 0.27919], rtol=2e-3)
+
+
+def test_a_fragment_that_no_model_trained_on_is_in_the_audit_with_which_rmia_compares(signals):
+    never = signals[1].with_members(np.where(np.arange(440) == 7, 0, signals[1].member))
+    assert ATTACKS.get("rmia_offline")(temperature=2.0, a=0.3).fit(never).z.tolist() == [True] * 400 + [False] * 40
+
+
 def test_which_attacks_are_calibrated_and_what_each_needs_to_see():
     assert {name for name in ATTACKS.names() if ATTACKS.get(name).calibrated} == CALIBRATED
     needs = {

@@ -82,6 +82,12 @@ def test_a_cosine_takes_each_models_rate_to_zero_over_its_own_steps(watched):
         np.testing.assert_allclose(rates[:, k], 5e-4 * (1 + np.cos(np.pi * np.arange(15) / steps)), atol=1e-15)
 
 
+def test_a_model_that_has_done_its_steps_stays_done_while_others_go_on():
+    witness = Witness()
+    train_job(small(epochs=(6, 2)), witness)
+    assert [batch.progress[1].item() for batch in witness.batches] == pytest.approx([min(i / 7, 1) for i in range(15)])
+
+
 def test_the_history_holds_each_epochs_mean_loss_and_accuracy(watched):
     _, witness, models, _ = watched
     history = models.history
@@ -222,8 +228,8 @@ def test_models_taken_apart_and_put_together_are_the_same_models(watched):
         torch.testing.assert_close(part[1], value[1])
     both = models.history.sort_values(["model", "epoch"]).reset_index(drop=True)
     pd.testing.assert_frame_equal(again.history, both)
-    swapped = models.pick([1, 0])
-    x = job.features[:4]
+    x, swapped = job.features[:4], models.pick([1, 0])
+    assert torch.equal(concatenated([models]).network(x), models.network(x))
     torch.testing.assert_close(swapped.network(x)[0], models.network(x)[1])
 
 
