@@ -86,6 +86,13 @@ def test_where_nobody_trains_on_two_recordings_validation_is_a_share_of_all_that
         assert (role == VALIDATION).sum() == aside and (split.role[role == VALIDATION] == TRAIN).all()
 
 
+def test_a_speaker_with_one_recording_is_named():
+    with pytest.raises(splits.MiaError, match="'b' has only one utterance"):
+        splits.split_sources(
+            pd.DataFrame({"speaker": list("aab"), "source": list("xyz")}), ["a", "b"], 0.5, np.random.default_rng(0)
+        )
+
+
 def test_speakers_are_divided_by_their_shares_down_to_six():
     for speakers, parts in ((6, (2, 1, 2, 1)), (8, (3, 1, 3, 1)), (24, (9, 3, 9, 3))):
         rows = [(f"s{s}", f"s{s}-{i}") for s in range(speakers) for i in range(4)]
