@@ -79,6 +79,14 @@ def test_the_validation_share_is_taken_from_the_recordings_trained_on():
     assert np.bincount(split.role, minlength=5)[[TRAIN, HELD_OUT, VALIDATION]].tolist() == [7, 10, 3]
 
 
+def test_a_share_of_each_speakers_recordings_is_set_aside_for_early_stopping():
+    manifest = pd.DataFrame([(s, f"{s}{i}") for s in "ab" for i in range(10)], columns=["speaker", "source"])
+    split = Split(("a", "b"), np.full(20, TRAIN, np.int8))
+    for share, aside in ((0.01, 1), (0.2, 2), (0.7, 7), (1.0, 9)):
+        role = splits.set_validation_aside(manifest, split, share, 0).role.reshape(2, 10)
+        assert (role == VALIDATION).sum(1).tolist() == [aside] * 2 and (role == TRAIN).sum() == 20 - 2 * aside
+
+
 def test_where_nobody_trains_on_two_recordings_validation_is_a_share_of_all_that_are_trained_on():
     split = Split(("a",), np.where(np.arange(32) % 4 == 0, TRAIN, HELD_OUT).astype(np.int8))
     for share, aside in ((0.01, 1), (0.25, 2), (0.5, 4)):
