@@ -131,6 +131,15 @@ def test_texts_of_a_file_become_numbers_and_truth_values_and_none_stays_a_word()
     assert (table[["enrolment", "references", "queries"]] == 0).all(axis=None)
 
 
+def test_empty_fields_of_a_file_are_empty_words_and_counts_of_none(tmp_path):
+    columns = [*COLUMNS, "measure", "condition", "enrolment", "references", "queries", "control"]
+    row = dict.fromkeys(columns, "") | dict(attack="none", metric="auc", value="0.5", measure="auc")
+    pd.DataFrame([row]).to_csv(tmp_path / "results.csv", index=False)
+    read = read_results(tmp_path / "results.csv").iloc[0]
+    assert (read["attack"], read["protocol"], read["condition"], read["control"]) == ("none", "", "", "")
+    assert (read["enrolment"], read["references"], read["queries"]) == (0, 0, 0) and not read["adaptive"]
+
+
 def test_a_record_is_picked_by_corpus_and_protocol_where_they_are_given():
     measure = Measure(0.5, 0.4, 0.6, 10)
     names = dict(profile="smoke", seed=0, defense="none", attack="loss", adaptive=False)
