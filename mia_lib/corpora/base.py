@@ -41,10 +41,12 @@ class Corpus:
     synthetic corpus sounds like. download: whether a missing corpus may be fetched.
     """
 
-    name: ClassVar[str]
-    description: ClassVar[str]
-    licence: ClassVar[str]
+    name: ClassVar[str] = ""
+    description: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
     synthetic: ClassVar[bool] = False
+    argument_is_path: ClassVar[bool] = False
+    """Whether what follows the colon is a path: it is then made absolute, and pages show its last part only."""
 
     def __init__(self, argument: str = "", data_root: Path = Path("data"), seed: int = 0, download: bool = False):
         self.argument, self.data_root, self.seed, self.download = argument, data_root, seed, download
@@ -125,3 +127,16 @@ def open_corpus(name: str, data_root: str | Path | None = None, seed: int = 0, d
     corpus = CORPORA.get(kind)(argument, root, seed, download)
     corpus.name = name
     return corpus
+
+
+def kind_of(name: str) -> type[Corpus] | None:
+    """The class behind a corpus name; None for a name that is unknown (records of somebody else's corpus)."""
+    kind = name.partition(":")[0]
+    return CORPORA.get(kind) if kind in CORPORA.names() else None
+
+
+def short_name(name: str) -> str:
+    """A corpus name without the folders that lead to an own corpus."""
+    kind, _, argument = name.partition(":")
+    corpus = kind_of(name)
+    return f"{kind}:{Path(argument).name}" if corpus and corpus.argument_is_path and argument else name

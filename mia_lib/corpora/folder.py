@@ -31,6 +31,7 @@ class FolderCorpus(FileCorpus):
 
     description = "recordings of your own, one folder per speaker"
     licence = "yours"
+    argument_is_path = True
 
     def __init__(self, argument: str = "", *args, **kwargs):
         super().__init__(argument, *args, **kwargs)

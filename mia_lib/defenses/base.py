@@ -23,6 +23,8 @@ from mia_lib.training.objective import Objective
 from mia_lib.training.trained import TrainedModels
 
 DEFENSES = Registry("defense", "mia_lib.defenses")
+FAMILIES = ("obfuscation", "regularisation", "distillation", "adversarial", "privacy")
+"""Defenses of one family are swept and compared in one notebook."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Defense:
     """No defense: trained by cross-entropy, every posterior given out."""
 
     family = ""
-    """Which of the paper's families it belongs to: those of one family are compared in one notebook."""
+    """One of FAMILIES."""
     of_paper = False
     """Whether arXiv 1911.01888 or its authors' code names it."""
     strengths: tuple[float, ...] = ()
@@ -68,6 +70,13 @@ class Defense:
     """Whether `Job.reference` is used."""
     needs_variants = False
     """Whether `Job.variants` is used."""
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if cls.family not in ("", *FAMILIES):
+            raise ValueError(
+                f"{cls.__name__} is of the unknown family {cls.family!r}: choose one of {', '.join(FAMILIES)}"
+            )
 
     def __init__(self, strength: float | Sequence[float] | None = None):
         """strength: one number, or one for each model of the job, so that a whole sweep is trained as one stack.

@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from mia_lib.corpora.base import kind_of, short_name
 from mia_lib.evaluation import verdicts
 from mia_lib.evaluation.intervals import FEW_UNITS, Measure
 from mia_lib.evaluation.reading import beside_chance, read_results
@@ -53,10 +54,9 @@ def write_report(run_folder: Path, results: pd.DataFrame | None = None) -> None:
     write_atomically(run_folder / "index.html", page)
 
 
-def short_name(corpus: str) -> str:
-    """A corpus name without the folders that lead to an own corpus."""
-    kind, _, place = corpus.partition(":")
-    return f"{kind}:{Path(place).name}" if kind == "folder" else corpus
+def _synthetic(corpus: str) -> bool:
+    kind = kind_of(corpus)
+    return kind is not None and kind.synthetic
 
 
 def corpus_section(name: str, rows: pd.DataFrame) -> dict:
@@ -70,7 +70,7 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     strongest = [strongest_attack(p, named[p]) for p in protocols if "auc" in set(named[p]["metric"])]
     return {
         "name": short_name(name),
-        "synthetic": name.startswith("demo"),
+        "synthetic": _synthetic(name),
         "summary": summary(name, utility, strongest, controls, few_units(attacks)),
         "strongest": strongest,
         "utility": [cell(row) for row in sorted(utility.to_dict("records"), key=rank)],
@@ -128,7 +128,7 @@ def summary(
         passed = sum(row["verdict"] == "chance" for row in controls)
         sentences.append(f"{passed} of {len(controls)} negative controls are at chance.")
     sentences += few
-    if name.startswith("demo"):
+    if _synthetic(name):
         sentences.append("The voices are synthetic.")
     return " ".join(sentences)
 

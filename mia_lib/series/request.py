@@ -66,11 +66,11 @@ def check(request: Request, download: bool = False) -> tuple[Request, Settings]:
 
     Nothing is executed and nothing written. Raises UsageError or MiaError at the first fault.
     """
-    from mia_lib.corpora import open_corpus
+    from mia_lib.corpora.base import CORPORA, open_corpus
 
     settings = check_values(request)
     kind, _, place = request.corpus.partition(":")
-    corpus = f"folder:{_absolute(place)}" if kind == "folder" and place else request.corpus
+    corpus = f"{kind}:{_absolute(place)}" if place and CORPORA.get(kind).argument_is_path else request.corpus
     _check_names(request.settings)
     open_corpus(corpus, request.data_root or None, request.seed, download)
     _check_device(request.device)
@@ -118,8 +118,10 @@ def _run_id(request: Request) -> str:
                 f"--run-id {name!r} cannot name a folder: use letters, digits, '.', '-', '_' (not 'cache')"
             )
         return name
-    kind, _, place = request.corpus.partition(":")
-    path = kind == "folder"
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", f"{kind}-{Path(place).name if path else place}").strip("-")[:60]
+    from mia_lib.corpora.base import short_name
+
+    short = short_name(request.corpus)
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", short.replace(":", "-")).strip("-")[:60]
     name = f"{slug}-{request.profile}-s{request.seed}"
-    return f"{name}-{digest([request.corpus, request.settings])[:8]}" if path or request.settings else name
+    told_apart = short != request.corpus or request.settings
+    return f"{name}-{digest([request.corpus, request.settings])[:8]}" if told_apart else name

@@ -160,7 +160,7 @@ class ReferenceStudy(Study):
             rest = tuple(m for m in models if m != k)
             mask = signals.member[k] >= 0
             attack = self.fit(question, target, self.known(question, target, rest))
-            scores.append(attack.score(signals.pick([k]))[0, mask])
+            scores.append(self.score(question, attack, signals.pick([k]))[0, mask])
             members.append(signals.member[k, mask] == 1)
         return np.concatenate(scores), np.concatenate(members)
 
@@ -206,7 +206,7 @@ class ReferenceStudy(Study):
 
     def _table(self, attack: str, results: list[Result]) -> pd.DataFrame:
         """Records; an attack that could also be fitted on shadows is named so that it shows that it was not."""
-        name = attack if ATTACKS.get(attack).calibrated else f"{attack}_references"
+        name = attack if getattr(ATTACKS.get(attack), "calibrated", False) else f"{attack}_references"
         return self.table(PROTOCOL, name, results)
 
     def records(self) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from functools import cache
 import pandas as pd
 
 from mia_lib.defenses.base import DEFENSES, InputDefense, make_defense
+from mia_lib.defenses.base import FAMILIES as SINGLE
 from mia_lib.evaluation.verdicts import TOLERANCE
 from mia_lib.studies.defended import DefenseEvaluation
 from mia_lib.studies.pool import train_together
@@ -13,7 +14,7 @@ from mia_lib.support.errors import UsageError
 from mia_lib.support.progress import progress
 
 GENTLE = 2  # of the strengths at which students may hear altered fragments, the weakest: they have little to learn from
-FAMILIES = ("obfuscation", "regularisation", "distillation", "adversarial", "privacy", "combination")
+FAMILIES = (*SINGLE, "combination")
 
 
 def candidates(family: str) -> tuple[str, ...]:

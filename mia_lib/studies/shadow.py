@@ -184,7 +184,7 @@ class ShadowStudy(Study):
     ) -> tuple[np.ndarray, np.ndarray]:
         known = self.known(question, target, models)
         mask, member = known.audited()
-        return fitted.score(known)[mask], member
+        return self.score(question, fitted, known)[mask], member
 
     def victim(self, question: Question, target: int, control: bool, models: tuple[int, ...]) -> Victim:
         model = target + self.shadows if control else target
@@ -208,7 +208,7 @@ class ShadowStudy(Study):
         fragments = self.fragments_for(question.needs)
         for target in self.targets():
             fit, threshold = self.fitted(question, target, self.teachers(target, False))
-            scores = fit.score(self.signals(target, protocol, needs=question.needs))[0]
+            scores = self.score(question, fit, self.signals(target, protocol, needs=question.needs))[0]
             for code, role in ((TRAIN, "train"), (HELD_OUT, "held_out"), (UNSEEN, "unseen")):
                 rows = self.splits[target].role[fragments] == code
                 units = self.units("speaker")[fragments[rows]]

@@ -59,7 +59,7 @@ class SpeakerStudy(Study):
         self, question: Question, target: int, models: tuple[int, ...], fitted: Attack
     ) -> tuple[np.ndarray, np.ndarray]:
         played = [self._audited(question, k, k) for k in models]
-        scores = [fitted.score(victim.signals)[0, victim.columns] for victim in played]
+        scores = [self.score(question, fitted, victim.signals)[0, victim.columns] for victim in played]
         return np.concatenate(scores), np.concatenate([victim.member for victim in played])
 
     def victim(self, question: Question, target: int, control: bool, models: tuple[int, ...]) -> Victim:

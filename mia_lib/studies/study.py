@@ -4,7 +4,8 @@ Studies differ in their splits, and in who attacks whom: a subclass names its ta
 learns (`known`, `rehearsed`), and what is attacked (`victim`). Fitting, audits, negative controls and tables are here.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,7 @@ from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.released import ReleasedSignals
+from mia_lib.support.errors import MiaError
 from mia_lib.support.settings import Settings
 
 DEFENDER_SHARE = 0.2  # of a speaker's recordings, for a defense that needs data beside what the model trains on
@@ -42,6 +44,17 @@ class Question:
     def needs(self) -> tuple[str, ...]:
         """What the attack sees beside logits."""
         return needs_of(self.attack)
+
+
+@contextmanager
+def _naming(attack: str) -> Iterator[None]:
+    """Errors within say which attack they are of: one bad attack among many is found at once."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise MiaError(f"attack {attack!r} failed: {type(error).__name__}: {error}") from error
+    except MiaError as error:
+        raise (error if repr(attack) in str(error) else type(error)(f"attack {attack!r}: {error}")) from error
 
 
 @dataclass(frozen=True)
@@ -138,7 +151,15 @@ class Study:
     def fit(self, question: Question, target: int, known: Signals) -> Attack:
         """The attack of a question, fitted."""
         attack = ATTACKS.get(question.attack)(seed=self.seed * 1000 + target, **dict(question.options))
-        return attack.fit(known)
+        with _naming(question.attack):
+            return attack.fit(known)
+
+    @staticmethod
+    def score(question: Question, fitted: Attack, signals: Signals) -> np.ndarray:
+        """Scores [K, N] of signals whose membership is taken away before: no attack can read it. Raises MiaError naming the
+        attack where it does not give a number for each that is asked about."""
+        with _naming(question.attack):
+            return fitted.score(signals.with_members(np.full_like(signals.member, -1)))
 
     def fitted(self, question: Question, target: int, models: tuple[int, ...]) -> tuple[Attack, float]:
         """The attack fitted on models, and its threshold: its own, or that of the best balanced accuracy where it was
@@ -148,7 +169,8 @@ class Study:
             attack = self.fit(question, target, self.known(question, target, models))
             threshold = getattr(attack, "threshold", None)
             if threshold is None:
-                threshold = best_threshold(*self.rehearsed(question, target, models, attack))
+                with _naming(question.attack):
+                    threshold = best_threshold(*self.rehearsed(question, target, models, attack))
             self._fits[key] = attack, threshold
         return self._fits[key]
 
@@ -166,8 +188,9 @@ class Study:
             models = self.teachers(target, control, count)
             attack, threshold = (learnt_on or self).fitted(question, target, models)
             victim = self.victim(question, target, control, models)
-            scores = attack.score(victim.signals)[0, victim.columns]
-            audits.append(Audit(scores, victim.member, units[victim.rows], threshold, victim.rows))
+            scores = self.score(question, attack, victim.signals)[0, victim.columns]
+            with _naming(question.attack):
+                audits.append(Audit(scores, victim.member, units[victim.rows], threshold, victim.rows))
         return audits
 
     def with_controls(self, question: Question) -> list[Result]:

@@ -13,7 +13,7 @@ from mia_lib.support.errors import MiaError, UsageError
 
 
 def test_every_corpus_is_listed_by_name():
-    assert CORPORA.names() == ["demo", "demo-farfield", "folder", "librispeech", "voices"]
+    assert {"demo", "demo-farfield", "folder", "librispeech", "voices"} <= set(CORPORA.names())
 
 
 def test_an_unknown_corpus_is_refused_with_the_known_ones():

@@ -45,7 +45,7 @@ def exact_gaussian_epsilon(noise, delta):
     return brentq(excess, 0, 200)
 
 
-@pytest.mark.parametrize("noise", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("noise", [0.5, 1.0, 3.0, 20.0])
 def test_the_promise_is_above_the_exact_epsilon_and_near_it(noise):
     exact, ours = exact_gaussian_epsilon(noise, 1e-5), epsilon(1.0, noise, 1, 1e-5)
     assert exact < ours < 1.15 * exact
@@ -73,9 +73,19 @@ def test_the_smallest_noise_is_found_where_hardly_any_is_needed():
     assert 0.01 < noise < 0.02 and epsilon(1.0, noise, 1, 1e-3) <= 4000 < epsilon(1.0, noise * 0.995, 1, 1e-3)
 
 
+def test_the_orders_and_the_noise_that_is_found_stay_as_they_were():
+    assert ORDERS.tolist() == [*range(2, 65), *(72 + 8 * i for i in range(24)), 320, 384, 512, 768, 1024]
+    found = [noise_multiplier(target, 0.1, 300, 1e-3) for target in (0.5, 8.0, 100.0)]
+    np.testing.assert_allclose(found, [9.21574988, 1.16688004, 0.524477139], rtol=1e-6)
+
+
 def test_more_noise_fewer_steps_and_rarer_draws_cost_less():
     base = epsilon(0.1, 1.0, 300, 1e-3)
     assert max(epsilon(0.1, 1.2, 300, 1e-3), epsilon(0.1, 1.0, 200, 1e-3), epsilon(0.08, 1.0, 300, 1e-3)) < base
+
+
+def test_a_promise_is_never_below_zero():
+    assert epsilon(0.001, 100.0, 1, 0.1) == 0.0
 
 
 def test_no_promise_no_noise_and_no_noise_no_promise():

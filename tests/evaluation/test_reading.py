@@ -26,6 +26,8 @@ RESULTS = [
     [
         (0.4, 0.6, "at", "not told from chance"),
         (0.5, 0.6, "at", "not told from chance"),
+        (0.4, 0.5, "at", "not told from chance"),
+        (0.6, math.nan, "unknown", "no interval"),
         (0.51, 0.6, "above", "above chance"),
         (0.3, 0.49, "below", "below chance"),
         (math.nan, 0.6, "unknown", "no interval"),

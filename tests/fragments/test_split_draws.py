@@ -71,11 +71,26 @@ def test_the_validation_share_is_taken_from_the_recordings_trained_on():
     assert np.bincount(split.role, minlength=5)[[TRAIN, HELD_OUT, VALIDATION]].tolist() == [7, 10, 3]
 
 
+def test_a_share_of_each_speakers_recordings_is_set_aside_for_early_stopping():
+    manifest = pd.DataFrame([(s, f"{s}{i}") for s in "ab" for i in range(10)], columns=["speaker", "source"])
+    split = Split(("a", "b"), np.full(20, TRAIN, np.int8))
+    for share, aside in ((0.01, 1), (0.2, 2), (0.7, 7), (1.0, 9)):
+        role = splits.set_validation_aside(manifest, split, share, 0).role.reshape(2, 10)
+        assert (role == VALIDATION).sum(1).tolist() == [aside] * 2 and (role == TRAIN).sum() == 20 - 2 * aside
+
+
 def test_where_nobody_trains_on_two_recordings_validation_is_a_share_of_all_that_are_trained_on():
     split = Split(("a",), np.where(np.arange(32) % 4 == 0, TRAIN, HELD_OUT).astype(np.int8))
     for share, aside in ((0.01, 1), (0.25, 2), (0.5, 4)):
         role = splits.set_validation_aside(MANIFEST, split, share, 0).role
         assert (role == VALIDATION).sum() == aside and (split.role[role == VALIDATION] == TRAIN).all()
+
+
+def test_a_speaker_with_one_recording_is_named():
+    with pytest.raises(splits.MiaError, match="'b' has only one utterance"):
+        splits.split_sources(
+            pd.DataFrame({"speaker": list("aab"), "source": list("xyz")}), ["a", "b"], 0.5, np.random.default_rng(0)
+        )
 
 
 def test_speakers_are_divided_by_their_shares_down_to_six():

@@ -1,0 +1,233 @@
+"""The score that each attack gives to a few fragments, written down, and the choices that scores rest on.
+
+Numbers measured before are found again only while these stay. The attacks themselves are checked by hand elsewhere.
+"""
+
+import inspect
+
+import numpy as np
+import pytest
+from test_calibrated import references
+from test_speaker_level import people
+
+from mia_lib.attacks import (
+    ATTACKS,
+    combined,
+    label_only,
+    lira,
+    quantile,
+    queries,
+    rmia,
+    shokri,
+    speaker_level,
+    top3_network,
+)
+from mia_lib.attacks.base import check_shadows, fragment_attacks, needs_of
+from mia_lib.attacks.combined import compress
+from mia_lib.attacks.label_only import mean_bits
+from mia_lib.attacks.lira import deviation
+from mia_lib.attacks.metrics import Loss
+from mia_lib.attacks.rmia import average, dominated
+from mia_lib.attacks.speaker_level import Persons, closeness, known_persons
+from mia_lib.attacks.threshold import best_threshold
+from mia_lib.signals.signals import Signals
+from mia_lib.support.errors import MiaError
+
+CALIBRATED = {
+    "combined", "gradient_norm", "label_only_calibrated", "lira_offline", "lira_offline_queries", "lira_online",
+    "lira_online_queries", "rmia_offline", "rmia_offline_queries", "rmia_online", "rmia_online_queries", "white_box",
+}  # fmt: skip
+
+# the scores of fragments 0, 1, 2 and 150, and the mean of all that have one
+SCORES = {
+    "combined": [1.5958, -0.58513, 1.7992, -0.62966, 0.45633],
+    "entropy": [-0.011654, -1.0764, -0.2515, -0.59345, -0.57029],
+    "gap": [1.0, 0.0, 1.0, 1.0, 0.77727],
+    "gradient_norm": [4.0245, -1.0172, 3.5713, -1.0862, 0.17588],
+    "label_only": [0.36467, -0.30628, 0.36467, 0.36467, 0.20927],
+    "label_only_calibrated": [0.23646, -0.95089, 0.48628, 0.23646, 0.19809],
+    "largest_posterior": [0.99866, 0.50529, 0.94817, 0.81947, 0.77763],
+    "lira_offline": [3.8113, 0.062486, 2.7721, -0.90341, 0.65632],
+    "lira_offline_queries": [3.2977, -0.14655, 2.1735, -0.8856, 0.57306],
+    "lira_online": [4.329, -0.76167, 3.6489, -1.402, 0.18901],
+    "lira_online_queries": [3.4878, -0.60397, 2.3257, -0.99476, 0.14711],
+    "loss": [-0.0013407, -1.0227, -0.053226, -0.19909, -0.66452],
+    "modified_entropy": [0.0091074, -1.0129, 0.0031874, 0.20936, -0.57474],
+    "quantile": [3.1265, -0.46917, 2.1417, -0.43934, 0.57127],
+    "rmia_offline": [0.02005, 0.010025, 0.075188, 0.0050125, 0.039037],
+    "rmia_offline_queries": [0.036591, 0.017544, 0.095739, 0.0090226, 0.055699],
+    "rmia_online": [0.052632, 0.0050125, 0.06015, 0.0050125, 0.039244],
+    "rmia_online_queries": [0.05614, 0.017544, 0.073684, 0.013534, 0.054339],
+    "shokri": [0.79352, -0.18981, 0.27013, 0.38555, 0.21147],
+    "top3_network": [0.6205, 0.45929, 0.59854, 0.53571, 0.54883],
+    "true_posterior": [0.99866, 0.35961, 0.94817, 0.81947, 0.70008],
+    "white_box": [1.5593, -0.43332, 1.5014, -0.58146, 0.242],
+}
+PERSONS = {
+    "speaker_level": [-0.38062, -0.38062, -0.38062, 0.48366, -0.20119],
+    "mean_posterior": [0.37218, 0.37218, 0.37218, 0.51649, 0.33641],
+}
+
+
+@pytest.fixture(scope="module")
+def signals():
+    return references(0, boost=1.0, models=9, n=400, classes=4, reserved=40)
+
+
+def excerpt(scores):
+    assert scores.shape[0] == 1
+    return [*scores[0, [0, 1, 2, 150]], np.nanmean(scores)]
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_of_fragments_stay_as_they_were(name, signals):
+    target, others = signals
+    attack = ATTACKS.get(name)(seed=0).fit(others)
+    np.testing.assert_allclose(excerpt(attack.score(target)), SCORES[name], rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", PERSONS)
+def test_scores_of_persons_stay_as_they_were(name):
+    target, shadows = people(0, leak=1.0)
+    np.testing.assert_allclose(excerpt(ATTACKS.get(name)().fit(shadows).score(target)), PERSONS[name], rtol=2e-3)
+
+
+def test_every_attack_has_scores_written_down():
+    assert {*SCORES, *PERSONS} == set(ATTACKS.names()) and list(PERSONS) == ["speaker_level", "mean_posterior"]
+    assert set(fragment_attacks()) == set(SCORES)
+
+
+def test_where_there_are_many_fragments_some_are_drawn_to_tune_on_or_learn_from(signals, monkeypatch):
+    target, others = signals
+    monkeypatch.setattr(rmia, "TUNING_FRAGMENTS", 60)
+    monkeypatch.setattr(top3_network, "MOST", 500)
+    tuned = [ATTACKS.get(name)(seed=1).fit(others) for name in ("rmia_online", "rmia_offline")]
+    assert [(attack.temperature, attack.a) for attack in tuned] == [(1.0, None), (2.0, 0.3)]
+    network = ATTACKS.get("top3_network")(seed=0).fit(others)
+    np.testing.assert_allclose(excerpt(network.score(target)), [0.61162, 0.43367, 0.59358, 0.54367, 0.53295], rtol=2e-3)
+
+
+def test_a_combination_learns_its_threshold_where_it_learns_its_weights(signals):
+    attacks = [ATTACKS.get(name)(seed=0).fit(signals[1]) for name in ("combined", "white_box")]
+    np.testing.assert_allclose([attack.threshold for attack in attacks], [0.14333, 0.27919], rtol=2e-3)
+
+
+def test_a_fragment_that_no_model_trained_on_is_in_the_audit_with_which_rmia_compares(signals):
+    never = signals[1].with_members(np.where(np.arange(440) == 7, 0, signals[1].member))
+    assert ATTACKS.get("rmia_offline")(temperature=2.0, a=0.3).fit(never).z.tolist() == [True] * 400 + [False] * 40
+
+
+def test_which_attacks_are_calibrated_and_what_each_needs_to_see():
+    assert {name for name in ATTACKS.names() if ATTACKS.get(name).calibrated} == CALIBRATED
+    needs = {
+        need: {name for name in ATTACKS.names() if need in needs_of(name)} for need in ("copies", "internals", "inputs")
+    }
+    assert needs["copies"] == {name for name in ATTACKS.names() if name.endswith("queries") or "label_only" in name}
+    assert needs["internals"] == {"gradient_norm", "white_box"} and needs["inputs"] == {"quantile"}
+    assert needs_of("loss") == () and needs_of("speaker_level") == ("person",)
+
+
+def test_the_constants_of_the_attacks_are_those_of_their_papers_or_measured():
+    assert (combined.PRETENDERS, label_only.PULL, lira.SHARED_BELOW, queries.BUDGET, quantile.FEWEST) == (
+        2,
+        2.0,
+        64,
+        5,
+        10,
+    )
+    assert (rmia.TEMPERATURES, rmia.CORRECTIONS, rmia.TUNERS) == ((1.0, 2.0, 4.0, 8.0, 16.0), (0.0, 0.3, 0.6, 1.0), 3)
+    assert (shokri.FEWEST, speaker_level.STRENGTH, top3_network.TOP, top3_network.HIDDEN) == (20, 0.1, 3, 64)
+    assert inspect.signature(ATTACKS.get("rmia_online")).parameters["gamma"].default == 2.0
+    assert [part.__name__ for part in combined.PARTS] == [
+        "Entropy",
+        "Gap",
+        "LiRA",
+        "Loss",
+        "ModifiedEntropy",
+        "RMIA",
+        "Shokri",
+    ]
+
+
+def test_a_threshold_lies_halfway_to_the_next_lower_score_and_the_lowest_score_is_its_own():
+    scores = np.array([0.2, 0.4, 0.8, 0.9])
+    assert best_threshold(scores, np.array([0, 0, 1, 1], bool)) == pytest.approx(0.6)
+    assert best_threshold(scores, np.array([1, 0, 1, 1], bool)) == pytest.approx(0.6)
+    assert best_threshold(np.array([0.3, 0.3, 0.5]), np.array([1, 0, 1], bool)) == pytest.approx(0.4)
+
+
+def test_scores_of_parts_are_compressed_by_hand():
+    np.testing.assert_allclose(compress(np.array([-np.e + 1, 0.0, np.e - 1, np.inf])), [-1, 0, 1, np.inf])
+
+
+def test_deviations_by_hand():
+    phi = np.array([[0.0, 5.0, 1.0], [2.0, 9.0, 1.0], [50.0, 7.0, 9.0]])
+    mask = np.array([[1, 1, 1], [1, 1, 1], [0, 1, 0]], bool)
+    centre = np.array([1.0, 7.0, 1.0])
+    np.testing.assert_allclose(deviation(phi, mask, centre, False), [1.0, (8 / 3) ** 0.5, 1e-6])
+    np.testing.assert_allclose(deviation(phi, mask, centre, True), [(10 / 7) ** 0.5] * 3)
+    np.testing.assert_allclose(deviation(phi, mask & [True, True, False], centre, False)[2], 1e-6)
+
+
+def test_a_fragment_that_only_outside_models_hold_is_averaged_over_these():
+    p = np.array([[0.2, 0.4], [0.6, 0.8]])
+    inside, outside = np.array([[True, False], [False, False]]), np.array([[False, True], [True, True]])
+    np.testing.assert_allclose(average(p, inside, outside, None), [0.4, 0.6])
+    np.testing.assert_allclose(average(p, inside, outside, 0.0), [0.8, 0.8])
+    np.testing.assert_allclose(average(p, inside, outside, 1.0), [0.6, 0.6])
+
+
+def test_a_fragment_outside_the_population_is_compared_with_all_of_it():
+    ratio = np.array([[4.0, 2.0, 1.0, 0.5]])
+    scores = dominated(ratio, np.array([False, True, True, True]), 2.0)
+    np.testing.assert_allclose(scores, [[1.0, 1.0, 0.5, 0.0]])
+
+
+def test_mean_bits_are_kept_within_a_thousandth_of_the_ends():
+    means = mean_bits(np.array([[[4.0, 0.0]]]), np.array([4, 4]), np.array([1.0]), share=1.0)
+    np.testing.assert_allclose(means, [[[0.999, 0.001]]])
+
+
+def test_averages_over_persons_by_hand():
+    persons = Persons(np.array([0, 1, 0, 0]))
+    values = np.array([1.0, 7.0, 4.0, 1.0])
+    np.testing.assert_allclose([persons.mean(values), persons.smallest(values)], [[2.0, 7.0], [1.0, 7.0]])
+    np.testing.assert_allclose(persons.deviation(values), [2**0.5, 0.0])
+
+
+def test_closeness_of_three_persons_by_hand():
+    vectors = np.array([[1.0, 0, 0], [0, 2.0, 0], [3.0, 0, 0], [0, 0, 1.0]])  # the first person has two
+    own, spread, pairs, nearest, mean = closeness(vectors, Persons(np.array([0, 0, 1, 2])))
+    np.testing.assert_allclose(own, [0.5**0.5, 1, 1], atol=1e-12)
+    np.testing.assert_allclose(spread, 0, atol=1e-12)
+    np.testing.assert_allclose(pairs, [0, 1, 1], atol=1e-12)
+    np.testing.assert_allclose(nearest, [0.5**0.5, 0.5**0.5, 0], atol=1e-12)
+    np.testing.assert_allclose(mean, [0.5**0.5 / 2, 0.5**0.5 / 2, 0], atol=1e-12)
+    alone = closeness(vectors[:2], Persons(np.array([0, 0])))
+    np.testing.assert_allclose(np.stack(alone)[:, 0], [0.5**0.5, 0, 0, 0, 0], atol=1e-12)
+
+
+def test_persons_of_a_shadow_are_those_in_its_audit():
+    member = np.array([[1, 1, 0, -1, 0], [-1, -1, -1, -1, -1]])
+    signals = Signals(np.zeros((2, 5, 3)), np.zeros((2, 5), int), member, person=np.array([4, 4, 0, 0, -1]))
+    rows, code, who = known_persons(signals, 0)
+    assert rows.tolist() == [0, 1, 2] and code.tolist() == [1, 1, 0] and who.tolist() == [False, True]
+    assert [len(part) for part in known_persons(signals, 1)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("member, missing", [([1, 1], "non-members"), ([0, 0], "members"), ([-1, -1], "members")])
+def test_shadows_without_a_side_are_refused_by_the_side_they_lack(member, missing):
+    shadows = Signals(np.zeros((1, 2, 3)), np.zeros((1, 2), int), np.array([member]))
+    with pytest.raises(MiaError, match=f"hold no {missing}$"):
+        check_shadows(shadows)
+    with pytest.raises(MiaError, match=f"hold no {missing}$"):
+        Loss().fit(shadows)
+
+
+def test_metrics_are_the_numbers_themselves():
+    logits = np.log([[[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]]])
+    target = Signals(logits, np.array([[0, 2]]), np.array([[1, 0]]))
+    expected = dict(gap=[1, 0], largest_posterior=[0.5, 0.7], loss=np.log([0.5, 0.2]), true_posterior=[0.5, 0.2])
+    expected["entropy"] = [sum(p * np.log(p) for p in row) for row in ((0.5, 0.3, 0.2), (0.1, 0.7, 0.2))]
+    for name, scores in expected.items():
+        np.testing.assert_allclose(ATTACKS.get(name)().fit(target).score(target), [scores])
