@@ -8,8 +8,8 @@ from mia_lib.evaluation.intervals import Measure
 def difference(new: Measure, old: Measure) -> Measure:
     """`new` less `old`, with a 95 % interval made of theirs.
 
-    Source: Zou and Donner, Statistics in Medicine 2008 (MOVER). It is that of two independent measures; where both rest on the
-    same targets and recordings they rise and fall together, and it is too wide rather than too narrow.
+    Source: Zou and Donner, Statistics in Medicine 2008 (MOVER). It is that of two independent measures; where both rest on
+    the same targets and recordings they rise and fall together, and it is too wide rather than too narrow.
     """
     gap = new.value - old.value
     low = gap - hypot(new.value - new.low, old.high - old.value)

@@ -34,8 +34,9 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: boo
     threshold chosen on the attacked target itself, as the paper did, end in `_target_threshold`. No mean is POOLED: one
     threshold for all targets, and false alarms counted among the non-members of all (as the code of Carlini et al. 2022
     does), where each target alone has too few to tell one in a thousand from none. Each bootstrap draw draws the targets
-    again, and the units. `audit_nonmembers` says how few false alarms can be told from none (`resolution`). control: only what
-    a negative control is judged by, AUC and balanced accuracy.
+    again, and the units. `audit_nonmembers` says how few false alarms can be told from none (`resolution`).
+
+    control: only what a negative control is judged by, AUC and balanced accuracy.
     """
     rng = np.random.default_rng([seed, 6])
     points = [_points(audit, control) for audit in audits]

@@ -11,7 +11,7 @@ _SAME = [*IDENTITY, "condition", "enrolment"]
 
 
 def measurable(level: float, nonmembers: int) -> bool:
-    """Whether a false-positive rate of `level` differs from none among so many non-members; none itself always can be seen."""
+    """Whether a false-positive rate of `level` differs from none among so many non-members; none itself can be seen."""
     return level == 0 or level * nonmembers >= 1 - 1e-9
 
 

@@ -27,8 +27,8 @@ def strongest_of(audits_by_attack: Mapping[str, Sequence[Audit]], draws: int = 1
 
     Every draw of the bootstrap weighs the units and draws the targets for all attacks at once. How far the drawn AUC of
     any attack rises above its own, at most, bounds all of them from below together, and so the one that was picked; how
-    far any falls, from above (Romano and Wolf, Econometrica 2005). The percentiles of the largest drawn value would not do: they
-    repeat the optimism of picking. The value itself stays the largest and is optimistic.
+    far any falls, from above (Romano and Wolf, Econometrica 2005). The percentiles of the largest drawn value would
+    not do: they repeat the optimism of picking. The value itself stays the largest and is optimistic.
 
     audits_by_attack: one audit per target of each attack, targets in the same order; units of one name are the same.
     """
@@ -49,7 +49,9 @@ def strongest_of(audits_by_attack: Mapping[str, Sequence[Audit]], draws: int = 1
     best = int(point.argmax())
     low, high = point[best] - np.quantile(off.max(1), 0.975), point[best] + np.quantile((-off).max(1), 0.975)
     n = sum(len(audit.member) for audit in lists[best])
-    return Strongest(names[best], Measure(float(point[best]), max(0.0, float(low)), min(1.0, float(high)), n), len(names))
+    return Strongest(
+        names[best], Measure(float(point[best]), max(0.0, float(low)), min(1.0, float(high)), n), len(names)
+    )
 
 
 def _auc(audit: Audit, weights: np.ndarray) -> np.ndarray:
