@@ -79,13 +79,13 @@ class Change:
     new: Leak | None = None
     old: Leak | None = None
 
-    def text(self) -> str:
-        """Both numbers with the intervals that decide the word, and n where it differs."""
+    def text(self, of: str = "") -> str:
+        """Both numbers, after what they are of, with the intervals that decide the word, and n where it differs."""
         if self.new is None or self.old is None:
             return "no attack that knows it was tried on both"
         sizes = self.new.measure.n, self.old.measure.n
         beside = "" if sizes[0] == sizes[1] else f", n {sizes[1]:,} → {sizes[0]:,}"
-        return f"{self.old.text()} → {self.new.text()}{beside}"
+        return f"{of} {self.old.text()} → {self.new.text()}{beside}".strip()
 
 
 def change(records: pd.DataFrame, undefended: pd.DataFrame, metric: str = "auc", protocol: str = "utterance") -> Change:

@@ -6,7 +6,7 @@ stands what became of the paper's claim. Each number is shown with the interval 
 
 import pandas as pd
 
-from mia_lib.evaluation.changes import Change, change, strongest
+from mia_lib.evaluation.changes import ENOUGH, Change, change, strongest
 from mia_lib.evaluation.differences import difference
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
@@ -14,7 +14,7 @@ from mia_lib.evaluation.reading import of_measure, pick
 from mia_lib.evaluation.reproduction import CLAIMED, claimed, reproduced, sentence
 from mia_lib.evaluation.resolution import measurable
 
-__all__ = ["BROKEN", "CLAIMED", "RULE", "TOLERANCE", "claimed", "points", "strongest", "summary", "verdict"]
+__all__ = ["BROKEN", "CLAIMED", "ENOUGH", "RULE", "TOLERANCE", "claimed", "points", "strongest", "summary", "verdict"]
 
 TOLERANCE = 0.03
 """How much test accuracy a defense may cost."""
@@ -22,8 +22,9 @@ BROKEN = 0.5
 """Share of the undefended test accuracy below which a model is broken: what it does not know it cannot leak."""
 RULE = (
     "The strength of each defense is chosen on the validation model: "
-    f"of those that cost at most {100 * TOLERANCE:.0f} points of its test accuracy, the one behind which the paper's attack is "
-    "nearest to chance; of all that are as near within a standard error, the most accurate; "
+    f"of those that cost at most {100 * TOLERANCE:.0f} points of its test accuracy, "
+    "the one behind which the paper's attack is nearest to chance; "
+    "of all that are as near within a standard error, the most accurate; "
     "where all cost more, the one that costs least. A defense may hide better at a strength that costs more."
 )
 """By which strengths are selected, in words for people (`studies.selection.best_of` does it)."""
@@ -36,7 +37,7 @@ def verdict(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
     """What the records of one defense say: what it changes, by which numbers, at what cost, and of the paper's claim."""
     auc = change(records, undefended)
     parts = [
-        f"AUC {auc.text()}{_out_of(auc)}",
+        auc.text("AUC") + _out_of(auc),
         f"at {_price(records, undefended)}",
         *(f"protocol {name}: {told.word}" for name, told in _elsewhere(records, undefended).items()),
         sentence(records),
