@@ -28,16 +28,19 @@ def place(record: pd.Series | dict) -> str:
 
 @dataclass(frozen=True)
 class Luck:
-    """How many controls fell outside their chance, how many of so many do by luck, and how probable so many or more are."""
+    """How many of n controls fell outside their chance, how many luck puts there, and how probable it makes so many or more,
+    and so few or fewer."""
 
     n: int
     outside: int
     expected: float
-    probability: float
+    so_many: float
+    so_few: float
 
 
 def together(places: Iterable[str]) -> Luck:
     """All controls with an interval at once, as if they were independent; those on the same targets are not."""
     known = [where for where in places if where != "unknown"]
     outside = sum(where != "at" for where in known)
-    return Luck(len(known), outside, MISSED * len(known), float(binom.sf(outside - 1, len(known), MISSED)))
+    more, fewer = binom.sf(outside - 1, len(known), MISSED), binom.cdf(outside, len(known), MISSED)
+    return Luck(len(known), outside, MISSED * len(known), float(more), float(fewer))

@@ -12,7 +12,7 @@ from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting.measures import cell, circumstances
 
 SURPRISING = 0.05
-"""Probability by luck below which the number of controls outside their chance is called more than luck."""
+"""Probability by luck below which the number of controls outside their chance is called more, or fewer, than luck."""
 _AUDIT = ["defense", "attack", "adaptive", "enrolment", "references", "queries"]
 """What tells one attack on the page from another, under one protocol."""
 
@@ -38,18 +38,20 @@ def attack_name(row) -> str:
 def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
     """The attack with the largest AUC of all on the page under one protocol, whatever it is told of a person or may ask.
 
-    Its name, its AUC (turned round where that is below one half), how many members it finds, and out of how many it was
-    picked. None where no attack has an AUC.
+    Its name, its AUC (turned round where its whole interval lies below one half), how many members it finds, and out of how
+    many it was picked. None where no attack has an AUC.
     """
     aucs = rows[(rows["measure"] == "auc") & (rows["condition"] == "")]
     if aucs.empty:
         return None
-    best = aucs.loc[(aucs["value"] - 0.5).abs().idxmax()]
+    reversed_ = aucs["high"] < 0.5
+    best = aucs.loc[aucs["value"].where(~reversed_, 1 - aucs["value"]).idxmax()]
     same = rows[(rows[[*_AUDIT, "condition"]] == best[[*_AUDIT, "condition"]]).all(axis=1)]
     found = [cell(row) for row in same[same["measure"] == "tpr_at_fpr_1e-2"].to_dict("records")]
-    auc = turned(Measure(best["value"], best["low"], best["high"], best["n"]))
+    auc = Measure(best["value"], best["low"], best["high"], best["n"])
+    auc = turned(auc) if reversed_[best.name] else auc
     ends = {name: getattr(auc, name) for name in ("value", "low", "high")}
-    turn = ["turned round"] if best["value"] < 0.5 else []
+    turn = ["turned round"] if reversed_[best.name] else []
     return {
         "protocol": protocol,
         "attack": ", ".join([attack_name(best), *circumstances(best), *turn]),
@@ -114,10 +116,14 @@ def luck_of(controls: Iterable[str], of: str = "negative controls") -> list[str]
     luck = together(controls)
     if not luck.n:
         return []
-    verb = "lies" if luck.outside == 1 else "lie"
-    probability = f"with a probability of {luck.probability:.2g}" if luck.probability >= 1e-4 else "hardly ever"
-    surprise = f", which luck alone would do {probability}" if luck.probability < SURPRISING else ""
+    verb, surprise = "lies" if luck.outside == 1 else "lie", ""
+    if luck.so_many < SURPRISING:
+        surprise = ": more than luck alone explains"
+    elif luck.so_few < SURPRISING:
+        surprise = (
+            ": fewer than luck would put there, so these intervals are wider than 95 %, or the controls hang together"
+        )
     return [
-        f"{luck.outside} of {luck.n} {of} {verb} outside their chance{surprise}; "
-        f"about {luck.expected:.1f} are expected there by luck."
+        f"{luck.outside} of {luck.n} {of} {verb} outside their chance, where about {luck.expected:.1f} are expected by luck"
+        f"{surprise}."
     ]

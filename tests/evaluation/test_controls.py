@@ -32,6 +32,7 @@ def test_chance_of_each_measure():
 def test_controls_together_stand_beside_the_number_that_luck_would_do():
     luck = together(["at"] * 19 + ["above"] + ["unknown"] * 5)
     assert (luck.n, luck.outside, luck.expected) == (20, 1, pytest.approx(1))
-    assert luck.probability == pytest.approx(1 - 0.95**20)
-    assert together(["above"] * 3).probability == pytest.approx(0.05**3)
+    assert luck.so_many == pytest.approx(1 - 0.95**20)
+    assert luck.so_few == pytest.approx(0.95**20 + 20 * 0.05 * 0.95**19)
+    assert together(["above"] * 3).so_many == pytest.approx(0.05**3)
     assert together([]).n == 0

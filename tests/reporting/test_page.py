@@ -6,10 +6,10 @@ import re
 
 import pandas as pd
 import pytest
+from report_rows import row
 
-from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.reading import typed
-from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY, Result, results_table
+from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.reporting.headline import few_units
 from mia_lib.reporting.measures import kind, label
 from mia_lib.reporting.page import corpus_section, figures, write_report
@@ -18,12 +18,6 @@ from mia_lib.reporting.words import written
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-def row(measure, value, low=None, high=None, attack="none", protocol="", corpus="demo", n=2400, **circumstances):
-    identity = dict(zip(IDENTITY, [corpus, "standard", 0, protocol, "none", attack, False], strict=True))
-    result = Result(measure, Measure(value, low, high, n), **circumstances)
-    return results_table(identity, [result]).iloc[0].to_dict()
 
 
 ROWS = [
@@ -66,7 +60,7 @@ def test_summary_tells_accuracy_strongest_attack_controls_and_synthetic_speech(t
     assert "AUC 0.712 under protocol utterance (top3_network, the largest of 2); 0.970 under protocol paper" in text
     assert "(top3_network). The largest of several, picked on the data that reports it, is optimistic." in text
     assert "utterance top3_network 0.712 [0.700, 0.720] 15.1 % [14.0, 16.0]" in text
-    assert "1 of 2 negative controls lies outside their chance; about 0.1 are expected there by luck." in text
+    assert "1 of 2 negative controls lies outside their chance, where about 0.1 are expected by luck." in text
     assert "The voices are synthetic." in text
 
 
