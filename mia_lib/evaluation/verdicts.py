@@ -6,7 +6,7 @@ stands what became of the paper's claim. Each number is shown with the interval 
 
 import pandas as pd
 
-from mia_lib.evaluation.changes import ENOUGH, Change, change, strongest
+from mia_lib.evaluation.changes import ENOUGH, Change, change, known, strongest
 from mia_lib.evaluation.differences import difference
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
@@ -22,8 +22,8 @@ BROKEN = 0.5
 """Share of the undefended test accuracy below which a model is broken: what it does not know it cannot leak."""
 RULE = (
     "The strength of each defense is chosen on the validation model: "
-    f"of those that cost at most {100 * TOLERANCE:.0f} points of its test accuracy, "
-    "the one behind which the paper's attack is nearest to chance; "
+    f"of those that cost at most {100 * TOLERANCE:.0f} points of its test accuracy, the one behind which the paper's attack "
+    "(without knowledge of the defense where it is to hide, with it where it is to protect) is nearest to chance; "
     "of all that are as near within a standard error, the most accurate; "
     "where all cost more, the one that costs least. A defense may hide better at a strength that costs more."
 )
@@ -113,7 +113,7 @@ def _elsewhere(records: pd.DataFrame, undefended: pd.DataFrame) -> dict[str, Cha
 def summary(records: pd.DataFrame) -> pd.DataFrame:
     """One row per defense of judged records: accuracy, the paper's attack, the strongest attacks, and verdicts in words.
 
-    The strongest are the largest of several and optimistic. `non-members` counts those behind the rate at 0.1 % FPR.
+    The strongest are the largest of several (`out of` counts the AUCs) and so optimistic. `non-members` counts those behind the rate at 0.1 % FPR.
     """
     undefended, rows = records[records["defense"] == "none"], {}
     for name, part in records.groupby("defense", sort=False):
@@ -125,6 +125,7 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
             "the same, adaptive": _paper_attack(part, adaptive=True),
             "strongest AUC, utterance": auc["value"],
             "by": auc["attack"],
+            "out of": len(known(part, "auc")),
             "strongest TPR at 0.1 % FPR": corner["value"],
             "strongest AUC, speaker": strongest(part, "auc", "speaker")["value"],
             "training cost": pick(part, "train_seconds_ratio", adaptive=False).value,

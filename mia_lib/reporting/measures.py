@@ -76,5 +76,6 @@ def cell(row: dict) -> dict:
         "label": label(row),
         "value": unmeasurable(coarse) if coarse else written(row["value"], what),
         "interval": between(row["low"], row["high"], what) if known and not coarse else "",
+        "coarse": bool(coarse),
         "n": "" if row["n"] != row["n"] else f"{int(row['n']):,}",
     }
