@@ -113,7 +113,8 @@ def _elsewhere(records: pd.DataFrame, undefended: pd.DataFrame) -> dict[str, Cha
 def summary(records: pd.DataFrame) -> pd.DataFrame:
     """One row per defense of judged records: accuracy, the paper's attack, the strongest attacks, and verdicts in words.
 
-    The strongest are the largest of several (`out of` counts the AUCs) and so optimistic. `non-members` counts those behind the rate at 0.1 % FPR.
+    The strongest are the largest of several (`out of` counts the AUCs) and so optimistic. `non-members` counts those behind
+    the rate at 0.1 % FPR.
     """
     undefended, rows = records[records["defense"] == "none"], {}
     for name, part in records.groupby("defense", sort=False):
