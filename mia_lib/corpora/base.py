@@ -140,3 +140,9 @@ def short_name(name: str) -> str:
     kind, _, argument = name.partition(":")
     corpus = kind_of(name)
     return f"{kind}:{Path(argument).name}" if corpus and corpus.argument_is_path and argument else name
+
+
+def is_synthetic(name: str) -> bool:
+    """Whether the voices of a corpus are nobody's."""
+    kind = kind_of(name)
+    return kind is not None and kind.synthetic

@@ -34,7 +34,9 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: boo
     threshold chosen on the attacked target itself, as the paper did, end in `_target_threshold`. No mean is POOLED: one
     threshold for all targets, and false alarms counted among the non-members of all (as the code of Carlini et al. 2022
     does), where each target alone has too few to tell one in a thousand from none. Each bootstrap draw draws the targets
-    again, and the units. control: only what a negative control is judged by, AUC and balanced accuracy.
+    again, and the units. `audit_nonmembers` says how few false alarms can be told from none (`resolution`).
+
+    control: only what a negative control is judged by, AUC and balanced accuracy.
     """
     rng = np.random.default_rng([seed, 6])
     points = [_points(audit, control) for audit in audits]
@@ -63,7 +65,7 @@ def evaluate(audits: list[Audit], draws: int = 1000, seed: int = 0, control: boo
             exact = clopper_pearson(hits, members)
             low, high = min(low, exact[0]), max(high, exact[1])
         measures[name] = Measure(value, float(low), float(high), n)
-    return measures
+    return measures if control else measures | {"audit_nonmembers": fewest_nonmembers(audits)}
 
 
 def with_controls(audits: list[Audit], controls: dict[str, list[Audit]], draws: int, seed: int) -> list[Result]:
@@ -79,3 +81,9 @@ def thinnest(audits: list[Audit]) -> Measure:
     """The number of units on the side with the fewest."""
     units = min(audit.smaller_side() for audit in audits)
     return Measure(units, units, units, sum(len(audit.member) for audit in audits))
+
+
+def fewest_nonmembers(audits: list[Audit]) -> Measure:
+    """The number of non-members of the target that has the fewest."""
+    others = min(int((~audit.member).sum()) for audit in audits)
+    return Measure(others, others, others, sum(len(audit.member) for audit in audits))

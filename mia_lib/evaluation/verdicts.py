@@ -1,101 +1,164 @@
-"""What the records of judged defenses say, in one table and in words."""
+"""What the records of judged defenses say, in one table and in words.
+
+A verdict is the change of the strongest attack that knows the defense against no defense, and what it costs; apart from it
+stands what became of the paper's claim. Each number is shown with the interval that decides the word beside it.
+"""
 
 import pandas as pd
 
-from mia_lib.defenses import DEFENSES
-from mia_lib.evaluation.published import claims
-from mia_lib.evaluation.rates import POOLED
-from mia_lib.evaluation.reading import beside_chance, pick
+from mia_lib.evaluation.changes import ENOUGH, Change, change, known, strongest
+from mia_lib.evaluation.differences import difference
+from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
+from mia_lib.evaluation.reading import of_measure, pick
+from mia_lib.evaluation.reproduction import CLAIMED, claimed, reproduced, sentence
+from mia_lib.evaluation.resolution import measurable
+
+__all__ = ["BROKEN", "CLAIMED", "ENOUGH", "RULE", "TOLERANCE", "claimed", "points", "strongest", "summary", "verdict"]
 
 TOLERANCE = 0.03
 """How much test accuracy a defense may cost."""
-CLAIMED = 0.53
-"""Largest balanced accuracy of the paper's attack that counts as taken to chance."""
-ENOUGH = 2000
-"""Examples, members and non-members, below which a trial cannot tell one false alarm in a thousand from none."""
+BROKEN = 0.5
+"""Share of the undefended test accuracy below which a model is broken: what it does not know it cannot leak."""
+RULE = (
+    "The strength of each defense is chosen on the validation model: "
+    f"of those that cost at most {100 * TOLERANCE:.0f} points of its test accuracy, the one behind which the paper's attack "
+    "(without knowledge of the defense where it is to hide, with it where it is to protect) is nearest to chance; "
+    "of all that are as near within a standard error, the most accurate; "
+    "where all cost more, the one that costs least. A defense may hide better at a strength that costs more."
+)
+"""By which strengths are selected, in words for people (`studies.selection.best_of` does it)."""
 
-
-def strongest(records: pd.DataFrame, metric: str, protocol: str = "utterance") -> pd.Series:
-    """The record with the largest value of `metric` among the attacks that know the defense, under a protocol.
-
-    Of rates at 0.1 % false alarms only those of attacks that were tried on ENOUGH examples count, or on the most there are.
-    """
-    rows = records[records["adaptive"] & (records["metric"] == metric) & (records["protocol"] == protocol)]
-    if metric == POOLED:
-        rows = rows[rows["n"] >= min(ENOUGH, rows["n"].max())]
-    return rows.iloc[int(rows["value"].to_numpy().argmax())]
+WORDS = ("change", "change, thresholded", "cost in points", "claim", "evidence", "verdict")
+"""Columns of `summary` in words."""
 
 
 def verdict(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
-    """What the records of one defense say of the claim that it takes the paper's attack to chance at little cost.
+    """What the records of one defense say: what it changes, by which numbers, at what cost, and of the paper's claim."""
+    auc = change(records, undefended)
+    parts = [
+        auc.text("AUC") + _out_of(auc),
+        f"at {_price(records, undefended)}",
+        *(f"protocol {name}: {told.word}" for name, told in _elsewhere(records, undefended).items()),
+        sentence(records),
+    ]
+    return f"{headline(records, undefended)}: {'; '.join(parts)}"
 
-    Claimed: balanced accuracy of the paper's attack, as the paper ran it (protocol `paper`, shadows undefended), at most
-    CLAIMED, for at most TOLERANCE of test accuracy. Then: are all attacks that know the defense at chance? Of what
-    the paper did not try nothing was claimed, so nothing is reproduced: it takes the attack to chance or does not.
+
+def evidence(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
+    """The changes that stand beside the verdict, each with its numbers: at few false positives, at the learnt threshold, and
+    of the AUC under the other protocols."""
+    parts = [
+        f"at 0.1 % false positives: {_corner(records, undefended)}",
+        f"balanced accuracy at the learnt threshold: {_told(change(records, undefended, 'balanced_accuracy'))}",
+        *(f"AUC, protocol {name}: {_told(told)}" for name, told in _elsewhere(records, undefended).items()),
+    ]
+    return "; ".join(parts)
+
+
+def headline(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
+    """The change under protocol `utterance` in a word; a broken model is called so, whatever it leaks."""
+    right, usual = _accuracy(records).value, _accuracy(undefended).value
+    if right < BROKEN * usual:
+        return f"no protection, a broken model (test accuracy {100 * right:.1f} %, undefended {100 * usual:.1f} %)"
+    return change(records, undefended).word
+
+
+def _accuracy(records: pd.DataFrame) -> Measure:
+    """Of the attacked targets, whose rows have no protocol."""
+    rows = of_measure(records, "test_accuracy")
+    return pick(rows[rows["protocol"] == ""], "test_accuracy", adaptive=False)
+
+
+def cost(records: pd.DataFrame, undefended: pd.DataFrame) -> Measure:
+    """How much test accuracy a defense takes, with its interval."""
+    return difference(_accuracy(undefended), _accuracy(records))
+
+
+def _price(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
+    lost = cost(records, undefended)
+    over = f", above the {100 * TOLERANCE:.0f} that are tolerated" if lost.value > TOLERANCE else ""
+    return f"a cost of {_points(lost)} points of accuracy{over}"
+
+
+def _points(lost: Measure) -> str:
+    return f"{100 * lost.value:.1f} [{100 * lost.low:.1f}, {100 * lost.high:.1f}]"
+
+
+def _told(told: Change) -> str:
+    return f"{told.word} ({told.text()})"
+
+
+def _out_of(told: Change) -> str:
+    if told.new is None or told.old is None:
+        return ""
+    counts = sorted({told.old.out_of, told.new.out_of})
+    return f" (each the largest of {' or '.join(map(str, counts))} attacks, so optimistic)"
+
+
+def _corner(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
+    """The change at 0.1 % false positives, if both audit sets hold enough non-members."""
+    told = change(records, undefended, POOLED)
+    sizes = [side.measure.n // 2 for side in (told.new, told.old) if side is not None]
+    coarse = [others for others in sizes if not measurable(POOLED_LEVEL, others)]
+    return f"not measurable below 1 in {min(coarse)}" if coarse else _told(told)
+
+
+def _elsewhere(records: pd.DataFrame, undefended: pd.DataFrame) -> dict[str, Change]:
+    """The change of the AUC under the other protocols, where attacks that know the defense were tried."""
+    told = {protocol: change(records, undefended, protocol=protocol) for protocol in ("speaker", "paper")}
+    return {name: one for name, one in told.items() if one.new is not None}
+
+
+def summary(records: pd.DataFrame) -> pd.DataFrame:
+    """One row per defense of judged records: accuracy, the paper's attack, the strongest attacks, and verdicts in words.
+
+    The strongest are the largest of several (`out of` counts the AUCs) and so optimistic. `non-members` counts those behind
+    the rate at 0.1 % FPR.
     """
-    claim = claimed(str(records["defense"].iloc[0])) != "not tried"
-    yes, no = ("reproduced", "not reproduced") if claim else ("to chance", "not to chance")
-    rate = _paper_attack(records, adaptive=False)
-    cost = _test_accuracy(undefended) - _test_accuracy(records)
-    if rate > CLAIMED:
-        return no
-    if cost > TOLERANCE:
-        return f"{yes}, at {100 * cost:.0f} points of accuracy" + _adaptive_half(records)
-    return yes + _adaptive_half(records)
+    undefended, rows = records[records["defense"] == "none"], {}
+    for name, part in records.groupby("defense", sort=False):
+        auc, corner = strongest(part, "auc"), strongest(part, POOLED)
+        rows[name] = {
+            "the paper says": claimed(name),
+            "test accuracy": _accuracy(part).value,
+            "paper's attack": _paper_attack(part, adaptive=False),
+            "the same, adaptive": _paper_attack(part, adaptive=True),
+            "strongest AUC, utterance": auc["value"],
+            "by": auc["attack"],
+            "out of": len(known(part, "auc")),
+            "strongest TPR at 0.1 % FPR": corner["value"],
+            "strongest AUC, speaker": strongest(part, "auc", "speaker")["value"],
+            "training cost": pick(part, "train_seconds_ratio", adaptive=False).value,
+            "non-members": int(corner["n"]) // 2,
+            **_words(part, undefended, name == "none"),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _words(records: pd.DataFrame, undefended: pd.DataFrame, bare: bool) -> dict[str, str]:
+    """WORDS: the change threshold-free and at the learnt threshold, the cost, the paper's claim, and all in a sentence."""
+    if bare:
+        return {name: "undefended" for name in WORDS}
+    return {
+        "change": headline(records, undefended).partition(" (")[0],
+        "change, thresholded": change(records, undefended, "balanced_accuracy").word,
+        "cost in points": _points(cost(records, undefended)),
+        "claim": reproduced(records),
+        "evidence": evidence(records, undefended),
+        "verdict": verdict(records, undefended),
+    }
 
 
 def _paper_attack(records: pd.DataFrame, adaptive: bool) -> float:
     return pick(records, "balanced_accuracy", "top3_network", "paper", adaptive=adaptive).value
 
 
-def _test_accuracy(records: pd.DataFrame) -> float:
-    return pick(records, "test_accuracy", adaptive=False).value
-
-
-def _adaptive_half(records: pd.DataFrame) -> str:
-    """Whether it holds against those who know the defense: only if the interval of none of their AUCs excludes chance.
-
-    An AUC below one half counts as well: whoever knows the defense can turn the answer round.
-    """
-    known = records[records["adaptive"] & (records["metric"] == "auc") & (records["protocol"] == "utterance")]
-    if all(beside_chance(row) == "at" for row in known.itertuples()) and len(known):
-        return ", also against attackers who know it"
-    return "; holds only against a non-adaptive attacker"
-
-
-def claimed(defense: str) -> str:
-    """What arXiv 1911.01888 reports of the accuracy of its attack: undefended on its two corpora, and behind its defenses."""
-    if defense == "none":
-        return ", ".join(f"{value:.3f} ({corpus})" for corpus, value in claims()["balanced_accuracy"].items())
-    ours = "+" in defense or not DEFENSES.get(defense.partition(":")[0]).of_paper
-    return "not tried" if ours else "chance"
-
-
-def summary(records: pd.DataFrame) -> pd.DataFrame:
-    """One row per defense of judged records: accuracy, the paper's attack, the strongest attacks, and a verdict in words."""
-    undefended, rows = records[records["defense"] == "none"], {}
-    for name, part in records.groupby("defense", sort=False):
-        auc, corner = strongest(part, "auc"), strongest(part, POOLED)
-        rows[name] = {
-            "the paper says": claimed(name),
-            "test accuracy": _test_accuracy(part),
-            "paper's attack": _paper_attack(part, adaptive=False),
-            "the same, adaptive": _paper_attack(part, adaptive=True),
-            "strongest AUC, utterance": auc["value"],
-            "by": auc["attack"],
-            "strongest TPR at 0.1 % FPR": corner["value"],
-            "strongest AUC, speaker": strongest(part, "auc", "speaker")["value"],
-            "training cost": pick(part, "train_seconds_ratio", adaptive=False).value,
-            "verdict": "undefended" if name == "none" else verdict(part, undefended),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
 def points(records: pd.DataFrame, family_of: dict[str, str], metric: str, protocol: str = "utterance") -> pd.DataFrame:
     """One point per defense for `figures.plane`: test accuracy x, and y the strongest attack's `metric`, with intervals."""
     rows = {}
     for name, part in records.groupby("defense", sort=False):
-        x, y = part[part["metric"] == "test_accuracy"].iloc[0], strongest(part, metric, protocol)
-        spans = dict(x_low=x["low"], x_high=x["high"], y_low=y["low"], y_high=y["high"])
-        rows[name] = dict(family=family_of[name], x=x["value"], y=y["value"], **spans)
+        x, y = _accuracy(part), strongest(part, metric, protocol)
+        spans = dict(x_low=x.low, x_high=x.high, y_low=y["low"], y_high=y["high"])
+        rows[name] = dict(family=family_of[name], x=x.value, y=y["value"], **spans)
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,6 +1,8 @@
 """What the report calls a measure and the circumstances of a number, how it writes them, and in which order."""
 
-from mia_lib.reporting.words import between, written
+import pandas as pd
+
+from mia_lib.reporting.words import between, unmeasurable, written
 
 MEASURES = {
     "auc": ("AUC", "score"),
@@ -15,6 +17,7 @@ MEASURES = {
     "precision_target_threshold": ("Precision, threshold chosen on the target", "rate"),
     "recall_target_threshold": ("Recall, threshold chosen on the target", "rate"),
     "audit_units": ("Recordings or speakers on the smaller side", "plain"),
+    "audit_nonmembers": ("Non-members of the target with the fewest", "plain"),
     "test_accuracy": ("Test accuracy", "rate"),
     "train_accuracy": ("Training accuracy", "rate"),
     "train_seconds": ("Training time", "seconds"),
@@ -33,15 +36,19 @@ def kind(measure: str) -> str:
 def label(row: dict) -> str:
     """What the report calls a number, by its typed columns: `AUC, 5 recordings of each person, membership shuffled`."""
     known, own = MEASURES.get(row["measure"], ("", ""))[0], row["measure"].replace("_", " ")
+    control = CONTROLS.get(row["control"], row["control"].replace("_", " "))
+    return ", ".join([known or own, *circumstances(row), *[control] * bool(control)])
+
+
+def circumstances(row: dict | pd.Series) -> list[str]:
+    """Under which circumstances a number was measured, in words, without the control."""
     parts = [
-        known or own,
         row["condition"].replace("_", " "),
         _counted(row["enrolment"], "recording of each person", "recordings of each person"),
         _counted(row["references"], "reference model", "reference models"),
         _counted(row["queries"], "query", "queries"),
-        CONTROLS.get(row["control"], row["control"].replace("_", " ")),
     ]
-    return ", ".join(part for part in parts if part)
+    return [part for part in parts if part]
 
 
 def _counted(count: int, one: str, many: str) -> str:
@@ -58,13 +65,17 @@ def rank(row: dict) -> tuple:
 
 
 def cell(row: dict) -> dict:
-    """A number as text: its rank, its label, its value, its 95 % interval if it has one, and n."""
-    what = kind(row["measure"])
+    """A number as text: its rank, its label, its value, its 95 % interval if it has one, and n.
+
+    A rate that too few non-members can carry (`too_coarse`, how many there are) is not shown as if it could.
+    """
+    what, coarse = kind(row["measure"]), row.get("too_coarse", 0)
     known = what != "seconds" and row["low"] == row["low"] and row["high"] == row["high"]  # NaN differs from itself
     return {
         "rank": rank(row),
         "label": label(row),
-        "value": written(row["value"], what),
-        "interval": between(row["low"], row["high"], what) if known else "",
+        "value": unmeasurable(coarse) if coarse else written(row["value"], what),
+        "interval": between(row["low"], row["high"], what) if known and not coarse else "",
+        "coarse": bool(coarse),
         "n": "" if row["n"] != row["n"] else f"{int(row['n']):,}",
     }

@@ -1,28 +1,32 @@
 """`index.html`: the report of a run, rendered from its records alone, in one file that needs nothing else."""
 
 import base64
-from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
-from mia_lib.corpora.base import kind_of, short_name
+from mia_lib.corpora.base import is_synthetic, short_name
 from mia_lib.evaluation import verdicts
-from mia_lib.evaluation.intervals import FEW_UNITS, Measure
-from mia_lib.evaluation.reading import beside_chance, read_results
+from mia_lib.evaluation.controls import chance_of, place
+from mia_lib.evaluation.rates import POOLED_LEVEL
+from mia_lib.evaluation.reading import read_results
+from mia_lib.evaluation.resolution import measurable, too_coarse
 from mia_lib.fragments.splits import PROTOCOLS
-from mia_lib.reporting.measures import cell, label, rank
-from mia_lib.reporting.words import written
+from mia_lib.reporting.headline import attack_name, few_units, luck_of, position, strongest_attack, summary
+from mia_lib.reporting.measures import cell, kind, label, rank
+from mia_lib.reporting.words import unmeasurable, written
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.progress import duration
 
+CORNER = "strongest TPR at 0.1 % FPR"
+CONTROLS_BEHIND = "negative controls of attacks behind defenses or that know them"
 DEFENSE_COLUMNS = {
     "test accuracy": "rate",
     "paper's attack": "rate",
     "the same, adaptive": "rate",
     "strongest AUC, utterance": "score",
-    "strongest TPR at 0.1 % FPR": "rate",
+    CORNER: "rate",
     "strongest AUC, speaker": "score",
 }
 """Columns of the table of defenses -> the kind of their numbers."""
@@ -50,32 +54,33 @@ def write_report(run_folder: Path, results: pd.DataFrame | None = None) -> None:
         notebooks=[_times(name, entry) for name, entry in run.get("notebooks", {}).items()],
         failed=sorted(path.name.removesuffix(".failed.ipynb") for path in run_folder.glob("*.failed.ipynb")),
         facts=_facts(run),
+        rule=verdicts.RULE,
+        claimed=written(verdicts.CLAIMED, "rate"),
     )
     write_atomically(run_folder / "index.html", page)
 
 
-def _synthetic(corpus: str) -> bool:
-    kind = kind_of(corpus)
-    return kind is not None and kind.synthetic
-
-
 def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     """Everything that the report shows of one corpus, as text: summary, utility, a table per protocol, controls."""
-    judged, rows = rows, rows[rows["defense"].isin(("none", "")) & ~rows["adaptive"]]
+    rows = rows.assign(too_coarse=too_coarse(rows))
+    judged, plain = rows, rows["defense"].isin(("none", "")) & ~rows["adaptive"]
+    behind = rows[~plain & (rows["control"] != "")]
+    rows = rows[plain]
     control = rows["control"] != ""
     utility, attacks = rows[(rows["attack"] == "none") & ~control], rows[(rows["attack"] != "none") & ~control]
     controls = [_control(row) for row in rows[control].to_dict("records")]
     named = {protocol: group for protocol, group in attacks.groupby("protocol")}
-    protocols = sorted(named, key=_position)
-    strongest = [strongest_attack(p, named[p]) for p in protocols if "auc" in set(named[p]["metric"])]
+    protocols = sorted(named, key=position)
+    strongest = [found for p in protocols if (found := strongest_attack(p, named[p]))]
     return {
         "name": short_name(name),
-        "synthetic": _synthetic(name),
-        "summary": summary(name, utility, strongest, controls, few_units(attacks)),
+        "synthetic": is_synthetic(name),
+        "summary": summary(name, utility, strongest, [one["place"] for one in controls], few_units(attacks)),
         "strongest": strongest,
-        "utility": [cell(row) for row in sorted(utility.to_dict("records"), key=rank)],
+        "utility": [_models(row) for row in sorted(utility.to_dict("records"), key=rank)],
         "protocols": [protocol_table(protocol, named[protocol]) for protocol in protocols],
         "controls": control_table(controls),
+        "controls_behind": luck_of((_control(row)["place"] for row in behind.to_dict("records")), CONTROLS_BEHIND),
         "defenses": defense_table(judged),
         "defense_columns": list(DEFENSE_COLUMNS),
     }
@@ -88,64 +93,21 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
     if set(known) <= {"none"}:
         return []
     table = verdicts.summary(records[records["defense"].isin(known)])
-    return [
-        {"defense": name, "claim": row["the paper says"], "verdict": row["verdict"], "by": row["by"].replace("_", " ")}
-        | {key: written(row[key], kind) for key, kind in DEFENSE_COLUMNS.items()}
-        for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none")
-    ]
-
-
-def few_units(attacks: pd.DataFrame) -> list[str]:
-    """A sentence if some audit set holds too few speakers or recordings for its intervals to be trusted."""
-    counts = attacks[attacks["metric"] == "audit_units"].groupby("protocol")["value"].min()
-    thin = [
-        f"{protocol} ({int(counts[protocol])})" for protocol in sorted(counts[counts < FEW_UNITS].index, key=_position)
-    ]
-    if not thin:
-        return []
-    return [
-        f"Too few to trust the intervals of protocol {', '.join(thin)}: "
-        f"they are drawn from fewer than {FEW_UNITS} recordings or speakers on one side."
-    ]
-
-
-def summary(
-    name: str, utility: pd.DataFrame, strongest: list[dict], controls: list[dict], few: Sequence[str] = ()
-) -> str:
-    """The findings on one corpus in a few sentences."""
-    measured = {row["metric"]: cell(row) for row in utility.to_dict("records")}
-    sentences = []
-    if "test_accuracy" in measured:
-        trained = f" ({measured['train_accuracy']['value']} in training)" if "train_accuracy" in measured else ""
-        right, interval = measured["test_accuracy"]["value"], measured["test_accuracy"]["interval"]
-        sentences.append(
-            f"On {short_name(name)}, the model names the speaker of {right} {interval} of test fragments{trained}."
-        )
-    if strongest:
-        found = ", ".join(f"{row['auc']['value']} under protocol {row['protocol']}" for row in strongest)
-        sentences.append(f"The strongest attack tells members from non-members with AUC {found}.")
-    if controls:
-        passed = sum(row["verdict"] == "chance" for row in controls)
-        sentences.append(f"{passed} of {len(controls)} negative controls are at chance.")
-    sentences += few
-    if _synthetic(name):
-        sentences.append("The voices are synthetic.")
-    return " ".join(sentences)
-
-
-def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict:
-    """The attack with the largest AUC under one protocol: its name, its AUC and how many members it finds."""
-    best = rows.loc[rows[rows["metric"] == "auc"]["value"].idxmax()]
-    same = rows[(rows[["defense", "attack", "adaptive"]] == best[["defense", "attack", "adaptive"]]).all(axis=1)]
-    cells = {row["metric"]: cell(row) for row in same.to_dict("records")}
-    return {"protocol": protocol, "attack": _attack(best), "auc": cells["auc"], "found": cells.get("tpr_at_fpr_1e-2")}
+    lines = []
+    for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none"):
+        about = {"defense": name, "claim": row["the paper says"], "by": row["by"].replace("_", " ")}
+        about |= {key: written(row[key], kind) for key, kind in DEFENSE_COLUMNS.items()}
+        if not measurable(POOLED_LEVEL, row["non-members"]):
+            about[CORNER] = unmeasurable(row["non-members"])
+        lines.append(about | {key: row[key] for key in ("verdict", "evidence")})
+    return lines
 
 
 def protocol_table(protocol: str, rows: pd.DataFrame) -> dict:
     """One protocol's numbers: a row per metric, a column per attack."""
     records = rows.to_dict("records")
-    attacks = sorted({_attack(row) for row in records})
-    cells = {(row["metric"], _attack(row)): cell(row) for row in records}
+    attacks = sorted({attack_name(row) for row in records})
+    cells = {(row["metric"], attack_name(row)): cell(row) for row in records}
     table = []
     for row in {row["metric"]: row for row in sorted(records, key=rank)}.values():
         line = [cells.get((row["metric"], attack)) for attack in attacks]
@@ -158,7 +120,7 @@ def control_table(controls: list[dict]) -> dict | None:
     """The negative controls: a row per protocol and attack, a column per control."""
     labels = list(dict.fromkeys(one["label"] for one in sorted(controls, key=lambda one: one["rank"])))
     rows: dict[tuple[str, str], dict] = {}
-    for one in sorted(controls, key=lambda one: _position(one["protocol"])):
+    for one in sorted(controls, key=lambda one: position(one["protocol"])):
         rows.setdefault((one["protocol"], one["attack"]), {})[one["label"]] = one
     lines = [
         {"protocol": p, "attack": a, "cells": [cells.get(label) for label in labels]} for (p, a), cells in rows.items()
@@ -180,21 +142,20 @@ def figures(folder: Path, notebooks: list[str]) -> list[dict]:
 
 
 def _control(row: dict) -> dict:
-    """A negative control and its verdict: chance, if the interval contains one half."""
-    interval = Measure(row["value"], row["low"], row["high"], 0)
-    about = {"attack": _attack(row), "protocol": row["protocol"], "verdict": CONTROL_VERDICTS[beside_chance(interval)]}
-    return cell(row) | about
+    """A negative control and its verdict: chance, if the interval contains that of its measure, which its label says where
+    it is not one half."""
+    where, chance = "unknown" if row["too_coarse"] else place(row), chance_of(row["measure"])
+    shown = cell(row)
+    if chance != 0.5:
+        shown["label"] += f" (chance: {written(chance, kind(row['measure']))})"
+    about = {"attack": attack_name(row), "protocol": row["protocol"], "place": where}
+    return shown | about | {"verdict": CONTROL_VERDICTS[where]}
 
 
-def _attack(row) -> str:
-    defended = "" if row["defense"] in ("none", "") else f" against {row['defense']}"
-    adaptive = " (adaptive)" if row["adaptive"] else ""
-    return f"{row['attack']}{defended}{adaptive}"
-
-
-def _position(protocol: str) -> int:
-    """Protocols are shown in the order in which the project introduces them."""
-    return (*PROTOCOLS, protocol).index(protocol)
+def _models(row: dict) -> dict:
+    """How well some models do their work, and which: rows without a protocol are of the targets."""
+    of = "reference models" if row["protocol"] else "targets"
+    return cell(row) | {"models": of}
 
 
 def _times(name: str, entry: dict) -> dict:

@@ -6,9 +6,10 @@ import pandas as pd
 
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.reading import beside_chance, pick
+from mia_lib.evaluation.resolution import too_coarse
 from mia_lib.support.progress import duration
 
-__all__ = ["between", "number", "percent", "pick", "rates_table", "verdict", "written"]
+__all__ = ["between", "number", "percent", "pick", "rates_table", "unmeasurable", "verdict", "written"]
 
 VERDICTS = {
     "at": "not told from chance",
@@ -44,11 +45,20 @@ def number(measure: Measure | pd.Series) -> str:
     return f"{written(measure.value, 'score')} {between(measure.low, measure.high, 'score')}"
 
 
+def unmeasurable(nonmembers: int) -> str:
+    """What stands in place of a rate at fewer false positives than so many non-members can show."""
+    return f"not measurable below 1 in {nonmembers:,}"
+
+
 def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | None = None) -> pd.DataFrame:
-    """A table for people: one row per combination of `index` columns, one column per metric, values with intervals."""
+    """A table for people: one row per combination of `index` columns, one column per metric, values with intervals.
+
+    Rates at fewer false positives than the non-members can show are not printed as if they could (`too_coarse`).
+    """
     index = index or ["protocol", "attack"]
+    records = records.assign(coarse=too_coarse(records))
     part = records[records["metric"].isin(metrics)]
-    part = part.assign(text=[number(m) for m in part.itertuples()])
+    part = part.assign(text=[unmeasurable(m.coarse) if m.coarse else number(m) for m in part.itertuples()])
     order = part[index].drop_duplicates()
     table = part.pivot(index=index, columns="metric", values="text")[metrics]
     return table.loc[[tuple(row) if len(index) > 1 else row[0] for row in order.to_numpy()]]

@@ -6,23 +6,18 @@ import re
 
 import pandas as pd
 import pytest
+from report_rows import row
 
-from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.reading import typed
-from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY, Result, results_table
+from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
+from mia_lib.reporting.headline import few_units
 from mia_lib.reporting.measures import kind, label
-from mia_lib.reporting.page import corpus_section, few_units, figures, write_report
+from mia_lib.reporting.page import corpus_section, figures, write_report
 from mia_lib.reporting.words import written
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-
-
-def row(measure, value, low=None, high=None, attack="none", protocol="", corpus="demo", n=2400, **circumstances):
-    identity = dict(zip(IDENTITY, [corpus, "standard", 0, protocol, "none", attack, False], strict=True))
-    result = Result(measure, Measure(value, low, high, n), **circumstances)
-    return results_table(identity, [result]).iloc[0].to_dict()
 
 
 ROWS = [
@@ -62,9 +57,11 @@ def words(page):
 def test_summary_tells_accuracy_strongest_attack_controls_and_synthetic_speech(tmp_path):
     text = words(make_run(tmp_path / "run"))
     assert "names the speaker of 93.1 % [92.0, 94.0] of test fragments (99.8 % in training)" in text
-    assert "AUC 0.712 under protocol utterance, 0.970 under protocol paper" in text
+    assert "AUC 0.712 under protocol utterance (top3_network, the largest of 2); 0.970 under protocol paper" in text
+    assert "(top3_network). The largest of several, picked on the data that reports it, is optimistic." in text
     assert "utterance top3_network 0.712 [0.700, 0.720] 15.1 % [14.0, 16.0]" in text
-    assert "1 of 2 negative controls are at chance" in text and "The voices are synthetic." in text
+    assert "1 of 2 negative controls lies outside their chance, where about 0.1 are expected by luck." in text
+    assert "The voices are synthetic." in text
 
 
 def test_real_speech_is_not_called_synthetic(tmp_path):
@@ -189,7 +186,7 @@ def test_figures_are_those_of_the_notebooks_that_the_run_names(tmp_path):
 
 def test_audit_sets_with_few_speakers_are_called_thin():
     rows = pd.DataFrame(
-        {"metric": ["audit_units"] * 3, "protocol": ["paper", "utterance", "speaker"], "value": [4, 90, 10]}
+        {"measure": ["audit_units"] * 3, "protocol": ["paper", "utterance", "speaker"], "value": [4, 90, 10]}
     )
     assert few_units(rows) == [
         "Too few to trust the intervals of protocol paper (4): "

@@ -1,0 +1,37 @@
+"""Two measures beside each other: their difference with its interval, and whether it tells them apart."""
+
+from math import hypot
+
+from mia_lib.evaluation.intervals import Measure
+
+
+def difference(new: Measure, old: Measure) -> Measure:
+    """`new` less `old`, with a 95 % interval made of theirs.
+
+    Source: Zou and Donner, Statistics in Medicine 2008 (MOVER). It is that of two independent measures; where both rest on
+    the same targets and recordings they rise and fall together, and it is too wide rather than too narrow.
+    """
+    gap = new.value - old.value
+    low = gap - hypot(new.value - new.low, old.high - old.value)
+    high = gap + hypot(new.high - new.value, old.value - old.low)
+    return Measure(gap, low, high, min(new.n, old.n))
+
+
+def compared(new: Measure, old: Measure, margin: float) -> str:
+    """`more` or `less` if the interval of the difference excludes zero, `as much` if it lies within `margin` of it.
+
+    Everything else is `undecided`.
+    """
+    gap = difference(new, old)
+    if gap.low > 0:
+        return "more"
+    if gap.high < 0:
+        return "less"
+    return "as much" if max(-gap.low, gap.high) <= margin else "undecided"
+
+
+def turned(measure: Measure) -> Measure:
+    """A rate whose chance is one half, as an attacker has it who may turn the answer round."""
+    if measure.value >= 0.5:
+        return measure
+    return Measure(1 - measure.value, 1 - measure.high, 1 - measure.low, measure.n)

@@ -1,0 +1,123 @@
+"""What a run found on one corpus, in a few sentences, each made of records."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from mia_lib.corpora.base import is_synthetic, short_name
+from mia_lib.evaluation.controls import together
+from mia_lib.evaluation.differences import turned
+from mia_lib.evaluation.intervals import FEW_UNITS, Measure
+from mia_lib.fragments.splits import PROTOCOLS
+from mia_lib.reporting.measures import cell, circumstances
+
+SURPRISING = 0.05
+"""Probability by luck below which the number of controls outside their chance is called more, or fewer, than luck."""
+_AUDIT = ["defense", "attack", "adaptive", "enrolment", "references", "queries"]
+"""What tells one attack on the page from another, under one protocol."""
+
+
+def position(protocol: str) -> int:
+    """Protocols are shown in the order in which the project introduces them."""
+    return (*PROTOCOLS, protocol).index(protocol)
+
+
+def attack_name(row) -> str:
+    """An attack, and what it attacks if that is defended."""
+    defended = "" if row["defense"] in ("none", "") else f" against {row['defense']}"
+    adaptive = " (adaptive)" if row["adaptive"] else ""
+    return f"{row['attack']}{defended}{adaptive}"
+
+
+def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
+    """The attack with the largest AUC of all on the page under one protocol, whatever it is told of a person or may ask.
+
+    Its name, its AUC (turned round where its whole interval lies below one half), how many members it finds, and out of how
+    many it was picked. None where no attack has an AUC.
+    """
+    aucs = rows[(rows["measure"] == "auc") & (rows["condition"] == "")]
+    if aucs.empty:
+        return None
+    reversed_ = aucs["high"] < 0.5
+    best = aucs.loc[aucs["value"].where(~reversed_, 1 - aucs["value"]).idxmax()]
+    same = rows[(rows[[*_AUDIT, "condition"]] == best[[*_AUDIT, "condition"]]).all(axis=1)]
+    found = [cell(row) for row in same[same["measure"] == "tpr_at_fpr_1e-2"].to_dict("records")]
+    auc = Measure(best["value"], best["low"], best["high"], best["n"])
+    auc = turned(auc) if reversed_[best.name] else auc
+    ends = {name: getattr(auc, name) for name in ("value", "low", "high")}
+    turn = ["turned round"] if reversed_[best.name] else []
+    return {
+        "protocol": protocol,
+        "attack": ", ".join([attack_name(best), *circumstances(best), *turn]),
+        "auc": cell(best.to_dict() | ends),
+        "found": found[0] if found else None,
+        "out_of": len(aucs.drop_duplicates(_AUDIT)),
+    }
+
+
+def few_units(attacks: pd.DataFrame) -> list[str]:
+    """A sentence if some audit set holds too few speakers or recordings for its intervals to be trusted."""
+    counts = attacks[attacks["measure"] == "audit_units"].groupby("protocol")["value"].min()
+    few = sorted(counts[counts < FEW_UNITS].index, key=position)
+    if not few:
+        return []
+    thin = ", ".join(f"{protocol} ({int(counts[protocol])})" for protocol in few)
+    return [
+        f"Too few to trust the intervals of protocol {thin}: "
+        f"they are drawn from fewer than {FEW_UNITS} recordings or speakers on one side."
+    ]
+
+
+def summary(
+    name: str, utility: pd.DataFrame, strongest: list[dict], controls: Iterable[str], few: Sequence[str] = ()
+) -> str:
+    """The findings on one corpus in a few sentences; controls: where each negative control lies beside its chance."""
+    sentences = [*_accuracy(name, utility), *_strongest(strongest), *luck_of(controls), *few]
+    if is_synthetic(name):
+        sentences.append("The voices are synthetic.")
+    return " ".join(sentences)
+
+
+def _accuracy(name: str, utility: pd.DataFrame) -> list[str]:
+    """How well the attacked targets do their work; models that only serve an attack have a protocol and stay out."""
+    targets = utility[utility["protocol"] == ""]
+    measured = {row["metric"]: cell(row) for row in targets.to_dict("records")}
+    if "test_accuracy" not in measured:
+        return []
+    trained = f" ({measured['train_accuracy']['value']} in training)" if "train_accuracy" in measured else ""
+    right, interval = measured["test_accuracy"]["value"], measured["test_accuracy"]["interval"]
+    return [f"On {short_name(name)}, the model names the speaker of {right} {interval} of test fragments{trained}."]
+
+
+def _strongest(strongest: list[dict]) -> list[str]:
+    if not strongest:
+        return []
+    found = "; ".join(
+        f"{row['auc']['value']} under protocol {row['protocol']} ({row['attack']}{_out_of(row)})" for row in strongest
+    )
+    sentences = [f"The strongest attack tells members from non-members with AUC {found}."]
+    if any(row["out_of"] > 1 for row in strongest):
+        sentences.append("The largest of several, picked on the data that reports it, is optimistic.")
+    return sentences
+
+
+def _out_of(row: dict) -> str:
+    return f", the largest of {row['out_of']}" if row["out_of"] > 1 else ""
+
+
+def luck_of(controls: Iterable[str], of: str = "negative controls") -> list[str]:
+    """How many controls are outside their chance, beside the number that luck alone would put there; none: no sentence."""
+    luck = together(controls)
+    if not luck.n:
+        return []
+    verb, surprise = "lies" if luck.outside == 1 else "lie", ""
+    if luck.so_many < SURPRISING:
+        surprise = ": more than luck alone explains"
+    elif luck.so_few < SURPRISING:
+        surprise = (
+            ": fewer than luck would put there, so these intervals are wider than 95 %, or the controls hang together"
+        )
+    return [
+        f"{luck.outside} of {luck.n} {of} {verb} outside their chance, where about {luck.expected:.1f} are expected by luck"
+        f"{surprise}."
+    ]

@@ -1,0 +1,126 @@
+"""The headline of the report: no number of other models, no attack left out, no control beside another's chance."""
+
+import pandas as pd
+import pytest
+from report_rows import row
+
+from mia_lib.evaluation import verdicts
+from mia_lib.evaluation.reading import typed
+from mia_lib.reporting.headline import luck_of, strongest_attack
+from mia_lib.reporting.page import corpus_section
+from mia_lib.reporting.words import rates_table
+
+
+def section(*rows):
+    return corpus_section("folder:/x/voices", typed(pd.DataFrame(rows)))
+
+
+def test_the_accuracy_is_that_of_the_attacked_targets_and_the_table_says_whose_each_is():
+    found = section(
+        row("test_accuracy", 0.953, 0.93, 0.97), row("test_accuracy", 0.916, 0.9, 0.93, protocol="utterance")
+    )
+    assert "names the speaker of 95.3 % [93.0, 97.0]" in found["summary"]
+    assert [(line["models"], line["value"]) for line in found["utility"]] == [
+        ("targets", "95.3 %"),
+        ("reference models", "91.6 %"),
+    ]
+
+
+def test_persons_by_several_recordings_count_as_attacks_on_them():
+    found = section(
+        row("auc", 0.819, 0.74, 0.88, "top3_network", "speaker"),
+        row("auc", 0.926, 0.88, 0.96, "speaker_level", "speaker", enrolment=1),
+        row("auc", 0.986, 0.95, 1.0, "speaker_level", "speaker", enrolment=10),
+        row("auc", 0.999, 0.99, 1.0, "top3_network", "speaker", condition="room_rm1"),  # on some recordings only
+    )
+    best = found["strongest"][0]
+    assert (best["attack"], best["auc"]["value"]) == ("speaker_level, 10 recordings of each person", "0.986")
+    assert best["found"] is None and best["out_of"] == 3
+    assert (
+        "AUC 0.986 under protocol speaker (speaker_level, 10 recordings of each person, the largest of 3)."
+        in (found["summary"])
+    )
+
+
+@pytest.mark.parametrize(("high", "attack", "auc"), [(0.4, "a, turned round", "0.700"), (0.6, "b", "0.600")])
+def test_an_attack_that_is_surely_below_one_half_is_turned_round(high, attack, auc):
+    rows = typed(pd.DataFrame([row("auc", 0.3, 0.2, high, "a", "speaker"), row("auc", 0.6, 0.5, 0.7, "b", "speaker")]))
+    best = strongest_attack("speaker", rows)
+    assert (best["attack"], best["auc"]["value"]) == (attack, auc)
+
+
+def test_a_single_attack_is_not_called_the_largest_of_several():
+    assert "largest" not in section(row("auc", 0.8, 0.7, 0.9, "top3_network", "paper"))["summary"]
+    assert strongest_attack("paper", typed(pd.DataFrame([row("recall", 0.8, 0.7, 0.9, "a", "paper")]))) is None
+
+
+def test_a_control_that_finds_one_in_ten_at_one_in_ten_false_alarms_is_at_chance():
+    about = dict(attack="speaker_level", protocol="speaker", enrolment=5, control="unexposed")
+    good = row("tpr_at_fpr_1e-1", 0.12, 0.03, 0.3, **about)
+    found = section(good, row("auc", 0.5, 0.4, 0.6, **about))
+    assert {cell["verdict"] for cell in found["controls"]["rows"][0]["cells"]} == {"chance"}
+    assert any(label.endswith("(chance: 10.0 %)") for label in found["controls"]["labels"])
+    assert section(good | {"low": 0.4, "high": 0.6})["controls"]["rows"][0]["cells"][0]["verdict"] == "not chance"
+
+
+def test_controls_behind_defenses_are_counted_apart():
+    control = row("auc", 0.5, 0.4, 0.6, "lira_online", "utterance", control="shuffled")
+    defended = control | {"defense": "dmp:2", "adaptive": True, "low": 0.51}
+    found = section(control, defended)
+    assert found["summary"].startswith("0 of 1 negative controls lie outside their chance")
+    assert found["controls_behind"][0].startswith("1 of 1 negative controls of attacks behind defenses")
+
+
+@pytest.mark.parametrize(
+    ("outside", "n", "words"),
+    [
+        (7, 146, "7 of 146 controls lie outside their chance, where about 7.3 are expected by luck."),
+        (20, 146, "expected by luck: more than luck alone explains."),
+        (1, 146, "1 of 146 controls lies outside their chance, where about 7.3 are expected by luck: fewer than"),
+    ],
+)
+def test_controls_stand_beside_the_number_that_luck_would_put_outside(outside, n, words):
+    assert words in luck_of(["above"] * outside + ["at"] * (n - outside), "controls")[0]
+    assert luck_of([]) == []
+
+
+def test_rates_that_the_audit_set_cannot_carry_are_not_shown():
+    rows = [
+        row("tpr_at_fpr_1e-2", 0.3, 0.2, 0.4, "a", "utterance"),
+        row("tpr_at_fpr_1e-3", 0.2, 0.1, 0.3, "a", "utterance"),
+        row("audit_nonmembers", 450, 450, 450, "a", "utterance"),
+    ]
+    cells = {line["label"]: line["cells"][0] for line in section(*rows)["protocols"][0]["rows"]}
+    few = cells["Members found at 0.1 % false positives"]
+    assert (few["value"], few["interval"]) == ("not measurable below 1 in 450", "")
+    assert cells["Members found at 1 % false positives"]["value"] == "30.0 %"
+    table = rates_table(pd.DataFrame(rows), ["tpr_at_fpr_1e-2", "tpr_at_fpr_1e-3"])
+    assert table.iloc[0].tolist() == ["0.300 [0.200, 0.400]", "not measurable below 1 in 450"]
+
+
+def judged(defense, accuracy, auc, n):
+    """The records that the table of defenses needs of one defense."""
+    common = dict(corpus="folder:/x/voices", n=n)
+    rows = [row("test_accuracy", accuracy, accuracy - 0.01, accuracy + 0.01, **common)]
+    rows += [row("train_seconds_ratio", 1.0, 1.0, 1.0, **common)]
+    rows += [row("balanced_accuracy", 0.5, 0.49, 0.51, "top3_network", "paper", **common)]
+    known = [row("balanced_accuracy", 0.5, 0.49, 0.51, "top3_network", "paper", **common)]
+    for measure, protocol, value in (
+        ("auc", "utterance", auc),
+        ("tpr_at_fpr_1e-3_pooled", "utterance", 0.1),
+        ("auc", "speaker", 0.7),
+    ):
+        known.append(row(measure, value, value - 0.01, value + 0.01, "lira_online", protocol, **common))
+    return [one | {"defense": defense} for one in rows] + [
+        one | {"defense": defense, "adaptive": True} for one in known
+    ]
+
+
+def test_the_table_of_defenses_shows_the_verdict_its_evidence_and_no_rate_that_is_too_fine(tmp_path):
+    rows = judged("none", 0.95, 0.976, 900) + judged("weight_decay:0.1", 0.957, 0.999, 900)
+    line = section(*rows)["defenses"][1]
+    assert line["verdict"].startswith("leaks more: AUC 0.976") and "protocol speaker: leaks as much" in line["evidence"]
+    assert line["strongest TPR at 0.1 % FPR"] == "not measurable below 1 in 450"
+    enough = section(*(one | {"n": 2400} for one in rows))["defenses"][1]
+    assert enough["strongest TPR at 0.1 % FPR"] == "10.0 %"
+    assert verdicts.RULE.startswith("The strength of each defense is chosen on the validation model")
