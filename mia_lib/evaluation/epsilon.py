@@ -31,26 +31,28 @@ def epsilon_lower_bound(
     return max([0.0, *map(float, bounds)])
 
 
-def unit_decisions(audit: Audit) -> tuple[np.ndarray, np.ndarray]:
-    """One decision a unit of an audit, and whether the unit is a member: bool [units] each.
+def unit_scores(audit: Audit) -> tuple[np.ndarray, np.ndarray]:
+    """The mean score of the examples of each unit of an audit, float [units], and whether the unit is a member, bool [units].
 
-    A unit is called a member where the mean score of its examples reaches the threshold that the attack learnt elsewhere.
-    Members' and other examples of one unit, which no protocol by recordings has, are decided apart.
+    Members' and other examples of one unit, which no protocol by recordings has, stay apart. Infinite scores of both signs
+    count as a no.
     """
     names, code = np.unique(audit.units, return_inverse=True)
     code = 2 * code + audit.member
     count = np.bincount(code, minlength=2 * len(names))
     total = np.bincount(code, weights=audit.scores, minlength=2 * len(names))
     used = np.flatnonzero(count)
-    return total[used] / count[used] >= audit.threshold, used % 2 == 1
+    mean = total[used] / count[used]
+    return np.where(np.isnan(mean), -np.inf, mean), used % 2 == 1
 
 
 def measured_epsilon(audits: Sequence[Audit], delta: float, tests: int = 1, confidence: float = 0.95) -> float:
     """The epsilon that an attack proves on several models, each trained under the same promise: the largest of theirs.
 
-    Each model is one test: its units' decisions (`unit_decisions`) give an `epsilon_lower_bound`. Units must have been
-    dealt by independent coins. Models share recordings, so their decisions are not counted together: with m models each
-    bound has the confidence 1 - (1 - confidence) / (m tests), by Bonferroni, and the largest holds with `confidence`.
+    Each model is one test: one decision a unit, by whether its mean score reaches the threshold that the attack learnt
+    elsewhere, gives an `epsilon_lower_bound`. Units must have been dealt by independent coins. Models share recordings, so
+    their decisions are not counted together: with m models each bound has the confidence 1 - (1 - confidence) / (m tests),
+    by Bonferroni, and the largest holds with `confidence`.
     tests: the number of attacks of whose bounds the largest is reported; 1 for an attack that was chosen beforehand.
 
     Neighbours differ by a unit, all of its fragments. A promise for single fragments is weaker: with k of them in a unit it
@@ -63,7 +65,8 @@ def measured_epsilon(audits: Sequence[Audit], delta: float, tests: int = 1, conf
         raise UsageError(f"a confidence lies in (0, 1), not {confidence}")
     each, bounds = 1 - (1 - confidence) / (len(audits) * tests), []
     for audit in audits:
-        called, member = unit_decisions(audit)
+        scores, member = unit_scores(audit)
+        called = scores >= audit.threshold
         hits, alarms = int((called & member).sum()), int((called & ~member).sum())
         bounds.append(epsilon_lower_bound(hits, int(member.sum()), alarms, int((~member).sum()), delta, each))
     return max(bounds)

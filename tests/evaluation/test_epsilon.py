@@ -5,7 +5,7 @@ import pytest
 from evaluation.randomised_response import SETTINGS, randomised_response
 
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.epsilon import epsilon_lower_bound, measured_epsilon, unit_decisions
+from mia_lib.evaluation.epsilon import epsilon_lower_bound, measured_epsilon, unit_scores
 from mia_lib.support.errors import UsageError
 
 
@@ -45,12 +45,13 @@ def audit_of(scores, member, units=None):
     return Audit(np.array(scores, float), np.array(member, bool), units.astype(str), 0.5, np.arange(len(member)))
 
 
-def test_a_recording_is_decided_once_by_its_mean_score():
+def test_a_recording_has_one_score_the_mean_of_its_fragments():
     scores, member = [0.9, 0.0, 0.6, 0.2, 0.8, np.inf, np.inf, -np.inf], [1, 1, 1, 0, 0, 0, 0, 0]
-    called, inside = unit_decisions(audit_of(scores, member, list("aabccddd")))
-    assert called.tolist() == [False, True, True, False] and inside.tolist() == [True, True, False, False]
-    called, inside = unit_decisions(audit_of([1, 0, 1], [1, 0, 0], list("aab")))  # a unit with both kinds
-    assert called.tolist() == [False, True, True] and inside.tolist() == [False, True, False]
+    mean, inside = unit_scores(audit_of(scores, member, list("aabccddd")))
+    assert inside.tolist() == [True, True, False, False]
+    np.testing.assert_allclose(mean, [0.45, 0.6, 0.5, -np.inf])
+    mean, inside = unit_scores(audit_of([1, 0, 1], [1, 0, 0], list("aab")))  # a unit with both kinds
+    assert mean.tolist() == [0, 1, 1] and inside.tolist() == [False, True, False]
 
 
 def test_a_bound_counts_recordings_not_their_fragments():
