@@ -149,9 +149,7 @@ def exact_epsilon(rate, noise, steps, delta, width=1e-3, cells=2**19):
     for sign, mass in ((1, mixed), (-1, base)):
         once = np.bincount(np.rint(sign * loss / width).astype(int) % cells, weights=mass, minlength=cells)
         total = np.fft.irfft(np.fft.rfft(once) ** steps, cells)
-        found.append(
-            brentq(lambda e, total=total: (total * np.maximum(-np.expm1(e - grid), 0)).sum() - delta, 0, 150)
-        )
+        found.append(brentq(lambda e, total=total: (total * np.maximum(-np.expm1(e - grid), 0)).sum() - delta, 0, 150))
     return max(found)
 
 

@@ -38,7 +38,7 @@ def hull(points):
 
 @pytest.mark.parametrize("shift, expected", [(0, 0.0), (1, 1.13346), (2, 2.311945), (4, 4.395568)])
 def test_steinke_equals_the_published_numbers(shift, expected):
-    """As jax_privacy guesses: "member" above a threshold and nothing below; the thresholds are the corners of the ROC's convex
+    """As jax_privacy: "member" is guessed above a threshold, nothing below; thresholds are the corners of the ROC's convex
     hull, each at the level 0.05 / their number. (They depend on the answers, so this only checks the formula.)
     """
     n = 10_000
