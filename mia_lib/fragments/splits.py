@@ -208,8 +208,8 @@ def coin_splits(
                 heads, redrawn = _coins(rng, len(names)), redrawn + 1
             trained |= set(names[heads])
         audited = mine & (common == NONE)
-        role = np.where(audited, np.where(of_fragment.isin(trained), TRAIN, HELD_OUT), common)
-        splits.append(Split(order, role.astype(np.int8)))
+        roles = np.where(audited, np.where(of_fragment.isin(trained), TRAIN, HELD_OUT), common)
+        splits.append(Split(order, roles.astype(np.int8)))
     return splits, redrawn
 
 

@@ -68,8 +68,8 @@ class ReferenceStudy(Study):
     @cached_property
     def _draw(self) -> tuple[list[Split], int]:
         manifest = self.manifest
-        speakers = np.random.default_rng([self.seed, 17]).permutation(manifest["speaker"].astype(str).unique())
-        speakers = sorted(speakers[: self.speakers or None].tolist())
+        everybody = np.random.default_rng([self.seed, 17]).permutation(manifest["speaker"].astype(str).unique())
+        speakers = sorted(everybody[: self.speakers or None].tolist())
         return coin_splits(manifest, speakers, self.count, self.seed, POPULATION_SHARE, self.reserved)
 
     @property

@@ -1,7 +1,11 @@
 """The epsilon that noise promises: closed forms, published values, exact integrals, and another library's numbers."""
 
+import time
+import warnings
+
 import numpy as np
 import pytest
+from opacus.accountants import RDPAccountant
 from opacus.accountants.analysis.rdp import compute_rdp, get_privacy_spent
 from scipy.integrate import quad
 from scipy.optimize import brentq
@@ -11,21 +15,25 @@ from mia_lib.defenses.accounting import ORDERS, epsilon, noise_multiplier, renyi
 from mia_lib.support.errors import MiaError, UsageError
 
 
+def place(order):
+    return int(np.flatnonzero(order == ORDERS)[0])
+
+
 def test_without_sampling_it_is_the_gaussian_mechanism():
     np.testing.assert_allclose(renyi_divergence(1.0, 2.0, 3), 3 * ORDERS / 8)
 
 
 def test_the_divergence_of_order_two_by_hand():
-    assert renyi_divergence(0.1, 2.0, 1)[0] == pytest.approx(np.log(1 + 0.1**2 * (np.exp(1 / 4) - 1)))
+    assert renyi_divergence(0.1, 2.0, 1)[place(2)] == pytest.approx(np.log(1 + 0.1**2 * (np.exp(1 / 4) - 1)))
 
 
 @pytest.mark.parametrize("rate, noise", [(0.01, 1.0), (0.3, 2.0), (0.9, 0.7)])
 def test_every_order_is_the_integral_that_defines_it(rate, noise):
     divergence = renyi_divergence(rate, noise, 1)
-    for order in (2, 5, 20):
+    for order in (1.1, 2, 2.5, 5, 9.7, 20):
         moment = quad(lambda z, a=order: np.exp(norm.logpdf(z, 0, noise)
                       + a * np.log1p(rate * np.expm1((2 * z - 1) / (2 * noise**2)))), -20, 60, limit=500)[0]  # fmt: skip
-        assert divergence[order - 2] == pytest.approx(np.log(moment) / (order - 1), rel=1e-6)
+        assert divergence[place(order)] == pytest.approx(np.log(moment) / (order - 1), rel=1e-6)
 
 
 def test_the_published_example_of_abadi_et_al():
@@ -113,9 +121,78 @@ def test_a_promise_that_no_noise_keeps_is_refused():
         noise_multiplier(1e-6, 0.5, 1000, 1e-9)
 
 
-def test_opacus_computes_the_same():
-    orders = ORDERS[:60].tolist()
-    theirs = compute_rdp(q=0.1, noise_multiplier=1.3, steps=300, orders=orders)
-    np.testing.assert_allclose(renyi_divergence(0.1, 1.3, 300)[:60], theirs, rtol=1e-8)
-    spent, _ = get_privacy_spent(orders=orders, rdp=theirs, delta=1e-3)
-    assert epsilon(0.1, 1.3, 300, 1e-3) == pytest.approx(spent, rel=1e-6)
+SETTINGS = [
+    *((0.05, noise, 700, 1 / 1400) for noise in (0.45, 0.6, 1.0, 2.0)),
+    *((0.067, noise, 299, 1 / 956) for noise in (0.4, 0.5, 0.9, 5.0)),
+    *((0.3, noise, 100, 1e-4) for noise in (0.7, 2.0, 8.0)),
+    *((0.01, noise, 2000, 1e-5) for noise in (0.5, 1.0, 4.0)),
+    *((0.9, noise, 3, 1e-5) for noise in (0.7, 2.0)),
+    *((1.0, noise, 10, 1e-3) for noise in (0.6, 3.0, 10.0)),
+]
+
+
+@pytest.mark.parametrize("rate, noise, steps, delta", SETTINGS)
+def test_opacus_computes_the_same_at_all_its_orders(rate, noise, steps, delta):
+    orders = RDPAccountant.DEFAULT_ALPHAS
+    theirs = compute_rdp(q=rate, noise_multiplier=noise, steps=steps, orders=orders)
+    ours = renyi_divergence(rate, noise, steps)[[place(order) for order in orders]]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    with warnings.catch_warnings():  # that the best order is the largest or the smallest
+        warnings.simplefilter("ignore")
+        spent, best = get_privacy_spent(orders=orders, rdp=theirs, delta=delta)
+    assert best < orders[-1] and epsilon(rate, noise, steps, delta) == pytest.approx(spent, rel=1e-6)
+
+
+def exact_epsilon(rate, noise, steps, delta, width=1e-3, cells=2**19):
+    """The epsilon of the composition itself: losses on a grid, rounded to the nearest, convolved by Fourier transforms.
+
+    The larger of both directions (an example added, removed); `cells` times `width` is the range of the sum of losses.
+    """
+    z = np.linspace(-12 * noise, 1 + 12 * noise, 400_001)
+    base = np.diff(norm.cdf(z, 0, noise))
+    mixed = (1 - rate) * base + rate * np.diff(norm.cdf(z, 1, noise))
+    middle = (z[1:] + z[:-1]) / 2
+    loss = np.log1p(rate * np.expm1((2 * middle - 1) / (2 * noise**2)))
+    grid = np.arange(cells) * width
+    grid = np.where(grid < cells * width / 2, grid, grid - cells * width)  # negative losses wrap round
+    found = []
+    for sign, mass in ((1, mixed), (-1, base)):
+        once = np.bincount(np.rint(sign * loss / width).astype(int) % cells, weights=mass, minlength=cells)
+        total = np.fft.irfft(np.fft.rfft(once) ** steps, cells)
+        found.append(brentq(lambda e, total=total: (total * np.maximum(-np.expm1(e - grid), 0)).sum() - delta, 0, 150))
+    return max(found)
+
+
+@pytest.mark.parametrize(
+    "setting, tight, excess",
+    [
+        ((0.05, 1.0, 700, 1 / 1400), 6.70, 1.15),
+        ((0.05, 0.6, 700, 1 / 1400), 22.6, 1.15),
+        ((0.05, 0.45, 700, 1 / 1400), 52, 1.15),
+        ((0.3, 2.0, 100, 1e-4), None, 1.15),
+    ],
+)
+def test_no_less_is_promised_than_the_composition_costs_and_little_more(setting, tight, excess):
+    exact, ours = exact_epsilon(*setting), epsilon(*setting)
+    assert exact <= ours < excess * exact
+    assert tight is None or exact == pytest.approx(tight, rel=0.01)  # as dp-accounting's privacy loss distributions
+
+
+def test_the_exact_epsilon_of_this_test_is_the_gaussian_mechanisms_where_all_are_drawn():
+    assert exact_epsilon(1 - 1e-12, 3.0, 4, 1e-5) == pytest.approx(exact_gaussian_epsilon(1.5, 1e-5), rel=1e-3)
+
+
+def test_fractional_orders_join_the_whole_ones_smoothly():
+    divergence = renyi_divergence(0.067, 0.5, 1)
+    order = np.argsort(ORDERS)
+    inside = ORDERS[order] <= 10.9
+    slopes = np.diff(divergence[order][inside]) / np.diff(ORDERS[order][inside])
+    assert (slopes > 0).all() and (np.abs(np.diff(slopes)) < 0.5).all()
+    assert len(set(ORDERS)) == len(ORDERS)
+
+
+def test_the_noise_of_a_sweep_is_found_in_half_a_second():
+    started = time.process_time()
+    for target in (1.01, 2.02, 4.03, 8.04, 32.05):
+        noise_multiplier(target, 0.0669, 299, 1 / 956)
+    assert time.process_time() - started < 0.5

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from evaluation.randomised_response import SETTINGS, randomised_response
 
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.epsilon import epsilon_lower_bound, measured_epsilon
+from mia_lib.evaluation.epsilon import epsilon_lower_bound, measured_epsilon, unit_scores
 from mia_lib.support.errors import UsageError
 
 
@@ -39,20 +40,54 @@ def test_the_lower_bound_holds_for_a_mechanism_whose_epsilon_is_known():
     assert np.mean(np.array(bounds) > 1) < 0.05 and np.mean(bounds) > 0.8
 
 
-def test_decisions_on_several_models_are_counted_together():
-    def audit(scores, member):
-        return Audit(
-            np.array(scores), np.array(member), np.arange(len(member)).astype(str), 0.5, np.arange(len(member))
-        )
+def audit_of(scores, member, units=None):
+    units = np.arange(len(member)) if units is None else np.array(units)
+    return Audit(np.array(scores, float), np.array(member, bool), units.astype(str), 0.5, np.arange(len(member)))
 
-    hits, misses, alarms, rest = [1.0] * 30, [0.0] * 10, [1.0] * 2, [0.0] * 38
-    whole = audit([*hits, *misses, *alarms, *rest], [True] * 40 + [False] * 40)
-    one = audit([*hits, *alarms], [True] * 30 + [False] * 2)
-    other = audit([*misses, *rest], [True] * 10 + [False] * 38)
-    assert measured_epsilon([one, other], 1e-3) == measured_epsilon([whole], 1e-3)
-    assert measured_epsilon([whole], 1e-3) == epsilon_lower_bound(30, 40, 2, 40, 1e-3) > 1
-    swapped = audit([*alarms, *rest, *hits, *misses], [True] * 40 + [False] * 40)
+
+def test_a_recording_has_one_score_the_mean_of_its_fragments():
+    scores, member = [0.9, 0.0, 0.6, 0.2, 0.8, np.inf, np.inf, -np.inf], [1, 1, 1, 0, 0, 0, 0, 0]
+    mean, inside = unit_scores(audit_of(scores, member, list("aabccddd")))
+    assert inside.tolist() == [True, True, False, False]
+    np.testing.assert_allclose(mean, [0.45, 0.6, 0.5, -np.inf])
+    mean, inside = unit_scores(audit_of([1, 0, 1], [1, 0, 0], list("aab")))  # a unit with both kinds
+    assert mean.tolist() == [0, 1, 1] and inside.tolist() == [False, True, False]
+
+
+def test_a_bound_counts_recordings_not_their_fragments():
+    scores, member = [1.0] * 30 + [0.0] * 10 + [1.0] * 2 + [0.0] * 38, [True] * 40 + [False] * 40
+    once = audit_of(scores, member)
+    often = audit_of(np.repeat(scores, 5), np.repeat(member, 5), np.repeat(np.arange(80), 5))
+    assert measured_epsilon([once], 1e-3) == measured_epsilon([often], 1e-3) == epsilon_lower_bound(30, 40, 2, 40, 1e-3)
+    swapped = audit_of(scores, ~np.array(member))
     assert measured_epsilon([swapped], 1e-3) == 0.0
+
+
+def test_the_largest_of_several_models_and_attacks_pays_for_the_choice():
+    strong, weak = audit_of([1.0] * 50 + [0.0] * 50, [True] * 50 + [False] * 50), audit_of([1.0, 0.0], [True, False])
+    expected = epsilon_lower_bound(50, 50, 0, 50, 1e-3, 1 - 0.05 / 2)
+    assert measured_epsilon([strong, weak], 1e-3) == measured_epsilon([strong], 1e-3, tests=2) == expected
+    assert measured_epsilon([strong, weak], 1e-3, tests=3) == epsilon_lower_bound(50, 50, 0, 50, 1e-3, 1 - 0.05 / 6)
+    for audits, tests, confidence in (([], 1, 0.95), ([strong], 0, 0.95), ([strong], 1, 1.0)):
+        with pytest.raises(UsageError):
+            measured_epsilon(audits, 1e-3, tests, confidence)
+
+
+@pytest.mark.parametrize("name", [name for name in SETTINGS if "none" not in name and "one fragment" not in name])
+def test_the_bound_holds_where_fragments_share_a_recording_and_models_a_part(name):
+    rng, draws, late = np.random.default_rng(1), 100, 0
+    for _ in range(draws):
+        late += measured_epsilon(randomised_response(rng, 1.0, 150, SETTINGS[name]), 0.0) > 1.0
+    assert late <= 9  # 5 % of 100, and two standard errors
+
+
+def test_the_largest_bound_of_three_attacks_holds_if_it_is_corrected():
+    rng, draws, late = np.random.default_rng(5), 150, np.zeros(2)
+    for _ in range(draws):
+        attacks = [randomised_response(rng, 1.0, 150, SETTINGS["three fragments"]) for _ in range(3)]
+        for i, tests in enumerate((1, 3)):
+            late[i] += max(measured_epsilon(audits, 0.0, tests) for audits in attacks) > 1.0
+    assert late[1] <= 13 and late[0] >= late[1]
 
 
 @pytest.mark.parametrize(
