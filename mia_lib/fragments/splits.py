@@ -22,6 +22,9 @@ PROTOCOLS = {
     "paper": "members: training utterances; non-members: utterances of speakers never seen (arXiv 1911.01888)",
 }
 _SIDES = {"utterance": (TRAIN, HELD_OUT), "speaker": (HELD_OUT, UNSEEN), "paper": (TRAIN, UNSEEN)}
+CONSUMED = "consumed"
+"""Beside the protocols: members are the recordings that a defense was given, private speech of the same people as well."""
+_SIDES[CONSUMED] = (REFERENCE, HELD_OUT)
 
 TARGET_SHARE, UNSEEN_SHARE = 0.375, 0.125
 """Share of all speakers that the target trains on, and that are its unseen speakers; the shadows get the other half."""
@@ -241,8 +244,9 @@ def membership(split: Split, protocol: str, seed: int) -> np.ndarray:
 
 
 def audit_units(manifest: pd.DataFrame, protocol: str) -> np.ndarray:
-    """What is drawn as a whole when intervals are computed: recordings' sources (`utterance`), else speakers; str [N]."""
-    return manifest["source" if protocol == "utterance" else "speaker"].astype(str).to_numpy()
+    """What is drawn as a whole when intervals are computed: sources where both sides are the same people's, else speakers;
+    str [N]."""
+    return manifest["source" if protocol in ("utterance", CONSUMED) else "speaker"].astype(str).to_numpy()
 
 
 def whole_recordings(sources: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """A defense evaluated: what it costs, what it stops, and what it only hides from an attacker who does not know it."""
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,8 @@ from mia_lib.defenses.base import make_defense
 from mia_lib.evaluation.calibration import calibration_gaps
 from mia_lib.evaluation.evaluate import evaluate
 from mia_lib.evaluation.intervals import Measure, mean_measure
-from mia_lib.fragments.splits import PROTOCOLS
+from mia_lib.evaluation.records import Result
+from mia_lib.fragments.splits import CONSUMED, PROTOCOLS
 from mia_lib.studies.pool import train_together
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.shadow import PAPER_ATTACKS, ShadowStudy
@@ -19,6 +20,7 @@ from mia_lib.support.progress import progress
 
 CALIBRATED = ("lira_online", "rmia_online", "label_only_calibrated")
 PROVING = ("largest_posterior", "lira_online", "rmia_online")
+CONSUMING = ("loss", "top3_network")
 Choice = tuple[str, str, bool]
 """An attack, a protocol, and whether the attack knows the defense."""
 
@@ -71,6 +73,16 @@ class DefenseEvaluation:
         audits = study.audits(attack, protocol, shadows=shadows)
         return study.table(protocol, attack, evaluate(audits, draws or study.settings.bootstrap, study.seed), adaptive)
 
+    def consumed(self) -> pd.DataFrame:
+        """How well the recordings that the defense was given are told from held-out ones of the same people, by attacks that
+        know the defense: they are private speech too."""
+        study, tables = self.study, []
+        for attack in CONSUMING:
+            rates = evaluate(study.audits(attack, CONSUMED), study.settings.bootstrap, study.seed)
+            results = [Result(name, rates[name], "reference_recordings") for name in ("auc", "tpr_at_fpr_1e-2")]
+            tables.append(study.table("utterance", attack, results, adaptive=True))
+        return pd.concat(tables)
+
     def screening(self) -> pd.DataFrame:
         """What a choice of strength needs, without intervals: utility, and the paper's attack, knowing the defense or not;
         where training and answers are both changed also the attack on labels, which no change of answers stops."""
@@ -93,7 +105,8 @@ class DefenseEvaluation:
 
     def proven(self) -> pd.DataFrame:
         """The epsilon that attacks prove, whose reference models are behind the same defense, with negative controls."""
-        return self._of_references("proven", "what attacks prove of", PROVING, ReferenceStudy.epsilon_records)
+        records = partial(ReferenceStudy.epsilon_records, tests=len(PROVING))
+        return self._of_references("proven", "what attacks prove of", PROVING, records)
 
     def _of_references(
         self,
@@ -119,13 +132,15 @@ class DefenseEvaluation:
 
         def tables() -> list[pd.DataFrame]:
             found = [self.utility()]
+            if draws is None and self.study.pool.defense.needs_reference:
+                found.append(self.consumed())
             with progress(f"attacks on {self.defense}", len(choices), "attack") as bar:
                 for choice in choices:
                     found.append(self.attacked(*choice, draws))
                     bar.update(1)
             return found
 
-        attacks = sorted({attack for attack, _, _ in choices})
+        attacks = sorted({*CONSUMING, *(attack for attack, _, _ in choices)})
         return self.study.kept(of, tables, attacks, [self.undefended])
 
 

@@ -194,13 +194,14 @@ class ReferenceStudy(Study):
         auc = evaluate(audits, self.settings.bootstrap, self.seed, control=True)["auc"]
         return Result("auc", auc, control="mask_only")
 
-    def epsilon_records(self, attack: str) -> pd.DataFrame:
+    def epsilon_records(self, attack: str, tests: int = 1) -> pd.DataFrame:
         """The epsilon that one attack proves (`measured_epsilon`), at a delta of 1 / (2 n) for n training fragments, and its
-        negative control. It is a lower end: the upper end of the interval is infinite."""
+        negative control; tests: attacks of which the largest is looked at. It is a lower end: the upper end of the interval
+        is infinite. n counts decisions, one a recording and model."""
         audits, delta = self.audits(attack), 1 / (2 * len(self.splits[0].train()))
-        decisions, results = sum(len(audit.scores) for audit in audits), []
+        decisions, results = sum(len(set(audit.units)) for audit in audits), []
         for control, audited in (("", audits), ("shuffled", shuffled(audits, self.seed))):
-            proven = measured_epsilon(audited, delta)
+            proven = measured_epsilon(audited, delta, tests)
             results.append(Result("epsilon_lower_bound", Measure(proven, proven, np.inf, decisions), control=control))
         return self._table(attack, results)
 

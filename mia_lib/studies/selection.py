@@ -6,6 +6,7 @@ import pandas as pd
 
 from mia_lib.defenses.base import DEFENSES, InputDefense, make_defense
 from mia_lib.defenses.base import FAMILIES as SINGLE
+from mia_lib.evaluation.baseline import BASELINE
 from mia_lib.evaluation.verdicts import TOLERANCE
 from mia_lib.studies.defended import DefenseEvaluation
 from mia_lib.studies.pool import train_together
@@ -107,8 +108,11 @@ def best_of(table: pd.DataFrame, column: str) -> str:
 
 
 def evaluated(study: ShadowStudy, family: str) -> pd.DataFrame:
-    """Records of the undefended models and of what `selected` finds, under every attack (`DefenseEvaluation.records`)."""
+    """Records of the undefended models and of what `selected` finds, under every attack (`DefenseEvaluation.records`); where
+    one of these is given extra recordings also of BASELINE, which is given nothing else."""
     names = dict.fromkeys(["none", *selected(study, family).values()])
+    if any(make_defense(name).needs_reference for name in names):
+        names[BASELINE] = None
     return pd.concat([DefenseEvaluation(study, name).records() for name in names])
 
 

@@ -1,0 +1,42 @@
+"""What defenses with extra recordings are worth: beside a model trained on those alone, and what becomes of those."""
+
+import pandas as pd
+
+from mia_lib.evaluation.differences import difference
+from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.reading import pick
+
+BASELINE = "reference_only"
+GIVEN = "reference_recordings"
+
+
+def beside_baseline(records: pd.DataFrame) -> list[str]:
+    """A sentence on each defense of judged records that was given extra recordings; none where no baseline was judged.
+
+    Is it more accurate than a model that was trained on those recordings alone, and are they themselves found out?
+    """
+    if BASELINE not in set(records["defense"]):
+        return []
+    alone = pick(records[records["defense"] == BASELINE], "test_accuracy")
+    given = records[(records["condition"] == GIVEN) & (records["measure"] == "auc")]
+    sentences = []
+    for name in dict.fromkeys(given["defense"]):
+        part = given[given["defense"] == name]
+        best = part.loc[part["value"].idxmax()]
+        leak = Measure(best["value"], best["low"], best["high"], best["n"])
+        leaked = f"its reference recordings are found with AUC {_shown(leak)} by {best['attack']}"
+        if name == BASELINE:
+            sentences.append(f"`{name}`: accuracy {_shown(alone)} without any private recording; {leaked}.")
+            continue
+        own = pick(records[records["defense"] == name], "test_accuracy")
+        gain = difference(own, alone)
+        word = "more accurate than" if gain.low > 0 else "less accurate than" if gain.high < 0 else "not told from"
+        sentences.append(
+            f"`{name}`: accuracy {_shown(own)}, {word} {_shown(alone)} of a model trained on its reference recordings alone "
+            f"(difference {_shown(gain)}); {leaked}."
+        )
+    return sentences
+
+
+def _shown(measure: Measure) -> str:
+    return f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]"
