@@ -69,6 +69,13 @@ class ShadowDesign:
         return [split for target, shadows in self.groups for split in (target, *shadows)]
 
     @cached_property
+    def with_defender(self) -> list[Split]:
+        """The same with held-out recordings set aside for the defender."""
+        share = min(MOST_HELD_OUT, DEFENDER_SHARE / (1 - self.settings.train_fraction))
+        manifest, seed = self.dataset.manifest, self.dataset.seed * 1000
+        return [set_reference_aside(manifest, split, share, seed + k) for k, split in enumerate(self.splits)]
+
+    @cached_property
     def detailed_rows(self) -> np.ndarray:
         """About `query_fragments` fragments, in whole recordings, that play a part for a target or a shadow model.
 
@@ -99,6 +106,11 @@ class ShadowStudy(Study):
         set aside for the defender: all defenses, `none` too, are compared on the same fragments."""
         return ShadowStudy(self.dataset, defense, self.design, aside=True)
 
+    @cached_property
+    def undefended(self) -> "ShadowStudy":
+        """The models without defense, on the fragments on which defenses are compared."""
+        return self.defended("none")
+
     def validation(self) -> "ShadowStudy":
         """One more target with one shadow, drawn as the others: strengths are chosen on it, never on the attacked ones."""
         return ShadowStudy(self.dataset, self.defense, ShadowDesign(self.dataset, self.settings.repeats, 1, 1))
@@ -106,11 +118,7 @@ class ShadowStudy(Study):
     @cached_property
     def splits(self) -> list[Split]:
         """The splits of all models in the order of the pool: target, shadows, next target, ..."""
-        splits, s, seed = self.design.splits, self.settings, self.seed * 1000
-        if not self.aside:
-            return splits
-        share = min(MOST_HELD_OUT, DEFENDER_SHARE / (1 - s.train_fraction))
-        return [set_reference_aside(self.manifest, split, share, seed + k) for k, split in enumerate(splits)]
+        return self.design.with_defender if self.aside else self.design.splits
 
     @cached_property
     def pool(self) -> ModelPool:

@@ -141,7 +141,10 @@ class Cache:
     def find(self, name: str, params: dict, makers: Sequence[object]) -> Path | None:
         """The folder of a stage that is finished and undamaged; makers: its `build`, or another of its module, and `uses`."""
         folder = self._folder(name, params, makers)
-        return folder if self._finished(folder) else None
+        if not self._finished(folder):
+            return None
+        self._checked.add(folder)
+        return folder
 
     def _folder(self, name: str, params: object, makers: Sequence[object]) -> Path:
         return self.root / f"{name}-{digest([params, code_digest(makers)])}"

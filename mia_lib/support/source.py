@@ -93,8 +93,19 @@ def _resolved(module: str, name: str) -> str:
     return module
 
 
-def _imports(module: str) -> Iterator[str]:
+@cache
+def _imports(module: str) -> tuple[str, ...]:
     """What a module imports, by dotted name: where a name is taken from, for code that counts, else the package."""
+    return tuple(dict.fromkeys(_imported(module)))
+
+
+@cache
+def _text(module: str) -> bytes:
+    """What of a module's source counts."""
+    return hashlib.sha256(ast.dump(_tree(module)).encode()).digest()
+
+
+def _imported(module: str) -> Iterator[str]:
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.ImportFrom):
             source = _source_of(node, module)
@@ -132,7 +143,7 @@ def _digest(starts: frozenset[str]) -> str:
     ours, others = closure(starts)
     state = hashlib.sha256()
     for module in sorted(ours):
-        state.update(f"{module}\0{ast.dump(_tree(module))}\0".encode())
+        state.update(f"{module}\0".encode() + _text(module))
     for package in sorted(others):
         state.update(f"{package} {_version(package)}\0".encode())
     return state.hexdigest()[:16]

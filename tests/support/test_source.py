@@ -52,10 +52,10 @@ def copied(tmp_path_factory):
         ("features/spectral.py", "f_max=8000.0", "f_max=2000.0", {"features"}),
         ("defenses/accounting.py", "", "import os\n", {"dp_sgd"}),
         ("reporting/figures.py", "", "import os\n", set()),
-        ("attacks/lira.py", "SHARED_BELOW = 64", "SHARED_BELOW = 32", {"lira", "combined"}),
+        ("attacks/lira.py", "SURE = 1e6", "SURE = 1e5", {"lira", "combined"}),
         ("models/paper.py", "HIDDEN, POOL = 512, 4", "HIDDEN, POOL = 256, 4", {"training"}),
         ("support/console.py", "", "import os\n", set()),
-        ("attacks/lira.py", "# with fewer reference models", "# where reference models are fewer", set()),
+        ("attacks/lira.py", "# degrees of freedom of a prior", "# degrees of freedom of the prior", set()),
     ],
 )
 def test_an_edit_changes_the_digests_of_what_it_decides_and_only_those(copied, file, old, new, changed):
@@ -74,7 +74,7 @@ def test_an_edit_changes_the_digests_of_what_it_decides_and_only_those(copied, f
 def test_a_file_edited_while_the_process_runs_does_not_name_what_the_code_before_made(copied):
     folder, before = copied
     edit = "from pathlib import Path\nimport mia_lib.support.source\npath = Path('mia_lib/attacks/lira.py')\n"
-    edit += "kept = path.read_text()\npath.write_text(kept.replace('SHARED_BELOW = 64', 'SHARED_BELOW = 32'))\n"
+    edit += "kept = path.read_text()\npath.write_text(kept.replace('SURE = 1e6', 'SURE = 1e5'))\n"
     try:
         after = json.loads(run(edit + PRINT, folder))
     finally:
@@ -97,7 +97,7 @@ class Plugins:
         importlib.invalidate_caches()
         for module in [m for m in sys.modules if m.split(".")[0] in {"plugin", "helper", "shown"}]:
             del sys.modules[module]
-        for cached in (source._tree, source.closure, source._digest, source._version):
+        for cached in (source._tree, source._imports, source._text, source.closure, source._digest, source._version):
             cached.cache_clear()
         sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
         try:
