@@ -22,7 +22,7 @@ def beside_baseline(records: pd.DataFrame) -> list[str]:
     sentences = []
     for name in dict.fromkeys(given["defense"]):
         part = given[given["defense"] == name]
-        best = part.loc[part["value"].idxmax()]
+        best = part.iloc[int(part["value"].to_numpy().argmax())]
         leak = Measure(best["value"], best["low"], best["high"], best["n"])
         leaked = f"its reference recordings are found with AUC {_shown(leak)} by {best['attack']}"
         if name == BASELINE:

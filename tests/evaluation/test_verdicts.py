@@ -182,8 +182,9 @@ def test_rows_of_several_defenses_with_equal_numbers_in_their_index_are_kept_apa
 def test_a_cost_of_exactly_the_tolerance_is_little(monkeypatch):
     monkeypatch.setattr(verdicts, "TOLERANCE", 0.25)  # a number that floating point holds
     table = records("weight_decay:0.1", 0.75, 0.5, 0.51, lira=0.52, lira_low=0.48)
-    words = verdicts.verdict(table, records("none", 1.0, 0.99, 0.99, 0.98, 0.96))
-    assert words == "reproduced, also against attackers who know it"
+    summary = verdicts.summary(pd.concat([records("none", 1.0, 0.99, 0.99, 0.98, 0.96), table]))
+    assert summary.loc["weight_decay:0.1", "cost in points"].startswith("25.0")
+    assert summary.loc["weight_decay:0.1", "verdict"].startswith("at chance")
 
 
 def test_the_summary_of_a_defense_holds_each_of_its_numbers():

@@ -255,7 +255,7 @@ def test_an_interrupt_ends_all_processes_without_a_worker_traceback(tmp_path):
         [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 30
-    while not any(path.stat().st_size for path in tmp_path.glob("cache/*/audio.i16")) and time.monotonic() < deadline:
+    while not any(path.stat().st_size for path in tmp_path.rglob("audio.i16")) and time.monotonic() < deadline:
         time.sleep(0.1)
     os.killpg(work.pid, signal.SIGINT)
     out, errors = work.communicate(timeout=30)
