@@ -29,8 +29,8 @@ class DefenseEvaluation:
     """One defense on one study, beside the undefended models (`none` evaluates those themselves)."""
 
     def __init__(self, undefended: ShadowStudy, defense: str):
-        self.undefended, self.defense = undefended.undefended, defense
-        self.study = self.undefended if defense == "none" else undefended.defended(defense)
+        self.undefended, self.defense = undefended, defense
+        self.study = undefended if defense == "none" else undefended.defended(defense)
 
     @cached_property
     def references(self) -> ReferenceStudy:

@@ -70,7 +70,7 @@ class ShadowDesign:
 
     @cached_property
     def with_defender(self) -> list[Split]:
-        """The same with held-out recordings set aside for the defender."""
+        """The same with held-out recordings set aside for the defender: what a `ShadowStudy` works on."""
         share = min(MOST_HELD_OUT, DEFENDER_SHARE / (1 - self.settings.train_fraction))
         manifest, seed = self.dataset.manifest, self.dataset.seed * 1000
         return [set_reference_aside(manifest, split, share, seed + k) for k, split in enumerate(self.splits)]
@@ -89,27 +89,19 @@ class ShadowDesign:
 class ShadowStudy(Study):
     """Target models, their shadow models, and the attacks on them. The pool holds the design's groups in their order.
 
-    aside: whether recordings are set aside for the defender, whether the defense needs them or not (None: where it does).
+    Recordings are set aside for the defender whether the defense needs them or not, so that all defenses, and none, are
+    compared on the same fragments.
     """
 
-    def __init__(
-        self, dataset: Dataset, defense: str = "none", design: ShadowDesign | None = None, aside: bool | None = None
-    ):
+    def __init__(self, dataset: Dataset, defense: str = "none", design: ShadowDesign | None = None):
         self.design = design or ShadowDesign(dataset)
         super().__init__(dataset, self.design.settings, defense)
-        self.aside = make_defense(defense).needs_reference if aside is None else aside
         self.shadows = self.design.shadows
         self._details: dict[tuple, Signals] = {}
 
     def defended(self, defense: str) -> "ShadowStudy":
-        """The same study with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`), and recordings
-        set aside for the defender: all defenses, `none` too, are compared on the same fragments."""
-        return ShadowStudy(self.dataset, defense, self.design, aside=True)
-
-    @cached_property
-    def undefended(self) -> "ShadowStudy":
-        """The models without defense, on the fragments on which defenses are compared."""
-        return self.defended("none")
+        """The same study with all models behind a defense, such as `label_smoothing:0.2` (see `make_defense`)."""
+        return ShadowStudy(self.dataset, defense, self.design)
 
     def validation(self) -> "ShadowStudy":
         """One more target with one shadow, drawn as the others: strengths are chosen on it, never on the attacked ones."""
@@ -118,7 +110,7 @@ class ShadowStudy(Study):
     @cached_property
     def splits(self) -> list[Split]:
         """The splits of all models in the order of the pool: target, shadows, next target, ..."""
-        return self.design.with_defender if self.aside else self.design.splits
+        return self.design.with_defender
 
     @cached_property
     def pool(self) -> ModelPool:

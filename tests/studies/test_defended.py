@@ -78,9 +78,10 @@ def test_the_validation_model_is_none_of_the_attacked_ones_and_needs_no_more_sha
     assert validation.pool.seeds[0] not in experiment.pool.seeds
 
 
-def test_a_defense_that_needs_data_gets_some_that_is_neither_trained_on_nor_audited(experiment):
+def test_a_defense_that_needs_data_gets_some_that_is_neither_trained_on_nor_audited_behind_any(experiment):
     defended = experiment.defended("dmp")
-    for before, after in zip(experiment.splits, defended.splits, strict=True):
+    assert all((a.role == b.role).all() for a, b in zip(experiment.splits, defended.splits, strict=True))
+    for before, after in zip(experiment.design.splits, defended.splits, strict=True):
         aside = after.role == REFERENCE
         assert aside.any() and (before.role[aside] == HELD_OUT).all()
         assert ((before.role == TRAIN) == (after.role == TRAIN)).all()

@@ -108,9 +108,8 @@ def test_copies_pass_through_the_defense_and_their_features_are_shared(experimen
 
 def test_an_attacker_who_does_not_know_the_defense_learns_from_undefended_copies(experiment, outputs, negated):
     defended = small(outputs).defended(negated)
-    plain = experiment.undefended
-    blind, own = (defended.audits("label_only", "utterance", shadows=e)[0] for e in (plain, None))
-    undefended = plain.audits("label_only", "utterance")[0]
+    blind, own = (defended.audits("label_only", "utterance", shadows=e)[0] for e in (experiment, None))
+    undefended = experiment.audits("label_only", "utterance")[0]
     assert blind.threshold == undefended.threshold != own.threshold
     assert (blind.scores != undefended.scores).any()
 

@@ -1,7 +1,7 @@
 """End to end on small demo corpora: what the paper's attack finds, and that it finds nothing where there is nothing.
 
 The bounds come from eight seeds of these very experiments: AUC of the exposed targets from .957 (utterance) and .992
-(paper); of the unexposed ones .50 ± .04 (utterance), .49 ± .14 (speaker, paper), mean ± standard deviation.
+(paper) on all held-out recordings; on the three fifths that are not the defender's, five seeds give .977 ± .025 (utterance); of the unexposed ones .50 ± .04 (utterance), .49 ± .14 (speaker, paper), mean ± standard deviation.
 """
 
 import numpy as np
@@ -45,7 +45,7 @@ def aucs(experiments, attack, protocol, control=False):
 
 
 @pytest.mark.parametrize("attack", ["top3_network", "largest_posterior"])
-@pytest.mark.parametrize("protocol, least", [("utterance", 0.94), ("paper", 0.98)])
+@pytest.mark.parametrize("protocol, least", [("utterance", 0.88), ("paper", 0.98)])
 def test_the_papers_attacks_find_members_of_every_seed(experiments, attack, protocol, least):
     assert aucs(experiments, attack, protocol).min() > least
 
