@@ -1,7 +1,8 @@
 """End to end on small demo corpora: what the paper's attack finds, and that it finds nothing where there is nothing.
 
-The bounds come from eight seeds of these very experiments: AUC of the exposed targets from .957 (utterance) and .992
-(paper) on all held-out recordings; on the three fifths that are not the defender's, five seeds give .977 ± .025 (utterance); of the unexposed ones .50 ± .04 (utterance), .49 ± .14 (speaker, paper), mean ± standard deviation.
+The bounds come from five seeds of these very experiments, which hold two fifths of the held-out recordings back for the
+defender: AUC of the exposed targets .977 ± .025 (utterance), from .992 (paper); of the unexposed ones, on all held-out
+recordings of eight seeds, .50 ± .04 (utterance), .49 ± .14 (speaker, paper); mean ± standard deviation.
 """
 
 import numpy as np
