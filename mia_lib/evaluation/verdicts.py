@@ -57,11 +57,18 @@ def evidence(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
 
 
 def headline(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
-    """The change under protocol `utterance` in a word; a broken model is called so, whatever it leaks."""
+    """The change under protocol `utterance` in a word; a broken model is called so, whatever it leaks.
+
+    That of the AUC; where many more members are found at 0.1 % false positives it leaks more, though the AUC, which is near
+    its end, may say as much.
+    """
     right, usual = _accuracy(records).value, _accuracy(undefended).value
     if right < BROKEN * usual:
         return f"no protection, a broken model (test accuracy {100 * right:.1f} %, undefended {100 * usual:.1f} %)"
-    return change(records, undefended).word
+    word = change(records, undefended).word
+    if word in ("leaks as much", "undecided") and _corner(records, undefended).startswith("leaks more"):
+        return "leaks more"
+    return word
 
 
 def _accuracy(records: pd.DataFrame) -> Measure:

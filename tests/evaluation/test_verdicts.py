@@ -208,3 +208,15 @@ def test_the_papers_claim_stands_beside_its_own_defenses_only():
     assert verdicts.claimed("none") == "0.879 (LibriSpeech), 0.828 (VOiCES, room 1)"
     assert verdicts.claimed("rank_reciprocal:3") == verdicts.claimed("distillation:20") == "chance"
     assert verdicts.claimed("selena:4") == verdicts.claimed("weight_decay:0.1+label_only") == "not tried"
+
+
+def test_more_members_at_few_false_alarms_is_more_though_the_auc_is_as_large(monkeypatch):
+    usual, other = (
+        records("none", 0.95, 0.99, 0.99, 0.98, 0.97),
+        records("weight_decay:0.1", 0.95, 0.5, 0.98, 0.98, 0.97),
+    )
+    assert verdicts.headline(other, usual) in ("leaks as much", "undecided")
+    told = {"leaks more (.2 to .4)": "leaks more", "leaks less (.4 to .2)": verdicts.headline(other, usual)}
+    for corner, word in told.items():
+        monkeypatch.setattr(verdicts, "_corner", lambda *_, corner=corner: corner)
+        assert verdicts.headline(other, usual) == word
