@@ -25,6 +25,7 @@ NAMES = {
     "lira_offline": "LiRA, offline",
     "rmia_online": "RMIA, online",
     "rmia_offline": "RMIA, offline",
+    "base": "BASE",
     "shokri": "Shokri's per speaker",
     "combined": "all combined",
     "lira_online_queries": "LiRA, online, 5 queries",
@@ -175,9 +176,9 @@ def intervals(
     if chance is not None:
         axis.axvline(chance, color="grey", linestyle=":", label="chance")
     axis.set_yticks(range(len(groups)), [name(str(g)) for g in groups])
-    axis.invert_yaxis()
+    axis.set_ylim(len(groups) - 0.4, -0.6)  # downwards, and no interval on the frame
     axis.set_xlabel(f"{name(metric)} (95 % interval)")
-    axis.legend(loc="best", fontsize=9)
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)  # covers no interval
     return figure
 
 
