@@ -24,19 +24,15 @@ def beside_baseline(records: pd.DataFrame) -> list[str]:
         part = given[given["defense"] == name]
         best = part.iloc[int(part["value"].to_numpy().argmax())]
         leak = Measure(best["value"], best["low"], best["high"], best["n"])
-        leaked = f"its reference recordings are found with AUC {_shown(leak)} by {best['attack']}"
+        leaked = f"its reference recordings are found with AUC {leak.text()} by {best['attack']}"
         if name == BASELINE:
-            sentences.append(f"`{name}`: accuracy {_shown(alone)} without any private recording; {leaked}.")
+            sentences.append(f"`{name}`: accuracy {alone.text()} without any private recording; {leaked}.")
             continue
         own = pick(records[records["defense"] == name], "test_accuracy")
         gain = difference(own, alone)
         word = "more accurate than" if gain.low > 0 else "less accurate than" if gain.high < 0 else "not told from"
         sentences.append(
-            f"`{name}`: accuracy {_shown(own)}, {word} {_shown(alone)} of a model trained on its reference recordings alone "
-            f"(difference {_shown(gain)}); {leaked}."
+            f"`{name}`: accuracy {own.text()}, {word} {alone.text()} of a model trained on its reference recordings alone "
+            f"(difference {gain.text()}); {leaked}."
         )
     return sentences
-
-
-def _shown(measure: Measure) -> str:
-    return f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]"

@@ -53,7 +53,7 @@ class Leak:
     def text(self) -> str:
         """Such as `0.976 [0.968, 0.981] (lira_online)`."""
         by = self.attack + ", turned round" * self.turned
-        return f"{self.measure.value:.3f} [{self.measure.low:.3f}, {self.measure.high:.3f}] ({by})"
+        return f"{self.measure.text()} ({by})"
 
 
 def leak(records: pd.DataFrame, metric: str, protocol: str = "utterance") -> Leak | None:

@@ -18,6 +18,10 @@ class Measure:
     high: float
     n: int
 
+    def text(self) -> str:
+        """Such as `0.912 [0.894, 0.930]`."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 def clopper_pearson(hits: int, n: int, tail: float = 0.025) -> tuple[float, float]:
     """Exact interval of a share `hits` of `n` independent examples, with `tail` left out on each side: 95 % by default.

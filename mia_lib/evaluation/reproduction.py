@@ -53,7 +53,7 @@ def sentence(records: pd.DataFrame) -> str:
     head = "the paper did not try it" if tried == "not tried" else f"the paper's claim: {tried}"
     if rate is None:
         return f"{head}; its attack was not measured at the paper's conditions"
-    return f"{head}; its attack's balanced accuracy of {_written(rate)} {_meaning(records, rate)}"
+    return f"{head}; its attack's balanced accuracy of {rate.text()} {_meaning(records, rate)}"
 
 
 def _meaning(records: pd.DataFrame, rate: Measure) -> str:
@@ -63,13 +63,9 @@ def _meaning(records: pd.DataFrame, rate: Measure) -> str:
         recall, auc = _paper_attack(records, "recall"), _paper_attack(records, "auc")
         assert recall is not None and auc is not None, "an empty outcome rests on both"
         who = "nobody" if recall.value == 0 else "everybody"
-        return f"is a threshold that calls {who} a member, while its AUC is {_written(auc)}"
+        return f"is a threshold that calls {who} a member, while its AUC is {auc.text()}"
     words = {"at chance": "is at chance", "above chance": f"is above chance{side}"}
     return words.get(found, f"may lie on either side of the {CLAIMED:.2f} that counts as chance{side}")
-
-
-def _written(measure: Measure) -> str:
-    return f"{measure.value:.3f} [{measure.low:.3f}, {measure.high:.3f}]"
 
 
 def _paper_attack(records: pd.DataFrame, measure: str) -> Measure | None:

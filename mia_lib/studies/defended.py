@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mia_lib.defenses.base import make_defense
+from mia_lib.evaluation.baseline import GIVEN
 from mia_lib.evaluation.calibration import calibration_gaps
 from mia_lib.evaluation.evaluate import evaluate
 from mia_lib.evaluation.intervals import Measure, mean_measure
@@ -79,7 +80,7 @@ class DefenseEvaluation:
         study, tables = self.study, []
         for attack in CONSUMING:
             rates = evaluate(study.audits(attack, CONSUMED), study.settings.bootstrap, study.seed)
-            results = [Result(name, rates[name], "reference_recordings") for name in ("auc", "tpr_at_fpr_1e-2")]
+            results = [Result(name, rates[name], GIVEN) for name in ("auc", "tpr_at_fpr_1e-2")]
             tables.append(study.table("utterance", attack, results, adaptive=True))
         return pd.concat(tables)
 

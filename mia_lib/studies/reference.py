@@ -31,7 +31,7 @@ from mia_lib.fragments.splits import (
 )
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.pool import ModelPool
-from mia_lib.studies.released import CHEAP, ReleasedSignals
+from mia_lib.studies.released import CHEAP
 from mia_lib.studies.shadow import VALIDATION_SHARE
 from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim
 from mia_lib.support.progress import progress
@@ -95,11 +95,6 @@ class ReferenceStudy(Study):
         coins, unexposed = (np.random.SeedSequence([self.seed, 12, part]) for part in (0, 1))
         seeds = [*coins.generate_state(self.count), *unexposed.generate_state(1)]
         return ModelPool(self.dataset, self.splits, [self.settings.epochs] * len(self.splits), seeds, self.defense)
-
-    @cached_property
-    def released(self) -> ReleasedSignals:
-        """What they answer."""
-        return ReleasedSignals(self.pool)
 
     def targets(self) -> list[int]:
         return list(range(self.attacked))

@@ -28,7 +28,6 @@ from mia_lib.fragments.splits import (
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
-from mia_lib.studies.released import ReleasedSignals
 from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim
 from mia_lib.support.errors import MiaError
 
@@ -120,11 +119,6 @@ class ShadowStudy(Study):
         seeds = np.random.SeedSequence([self.seed, 8, self.design.first]).generate_state(len(self.splits)).tolist()
         followed = not make_defense(self.defense).trains
         return ModelPool(self.dataset, self.splits, epochs, seeds, self.defense, followed)
-
-    @cached_property
-    def released(self) -> ReleasedSignals:
-        """What they answer."""
-        return ReleasedSignals(self.pool)
 
     def targets(self) -> list[int]:
         return [r * (1 + self.shadows) for r in range(self.settings.repeats)]

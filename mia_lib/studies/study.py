@@ -90,7 +90,7 @@ class Study:
     @cached_property
     def released(self) -> ReleasedSignals:
         """What they answer."""
-        raise NotImplementedError
+        return ReleasedSignals(self.pool)
 
     @property
     def fragments(self):
