@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.attacks.lira import LiRA
+from mia_lib.attacks.lira import LiRA, Predictive
 from mia_lib.attacks.queries import Queries
 from mia_lib.signals.signals import Signals
 
@@ -21,7 +21,10 @@ class MedianLiRA(LiRA):
     def fit(self, references):
         phi, member = references.statistics.phi, references.member
         masked = [np.where(member == side, phi, np.nan) for side in (1, 0)]
-        self.sides_fitted = [(np.nanmedian(values, axis=0), np.nanstd(values, axis=0)) for values in masked]
+        self.inside, self.outside = [
+            Predictive(np.full(phi.shape[1], np.inf), np.nanmedian(values, axis=0), np.nanstd(values, axis=0))
+            for values in masked
+        ]
         return self
 
 
