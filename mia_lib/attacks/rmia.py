@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references, masked_mean
 from mia_lib.signals.signals import Signals
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 
 TEMPERATURES = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -99,7 +100,9 @@ class RMIA:
             return choices[0]
         z = self.z
         if len(z) > TUNING_FRAGMENTS:
-            columns = np.random.default_rng([self.seed, 13]).permutation(np.flatnonzero(outside.any(0)))
+            columns = generator(self.seed, "fragments to compare with in RMIA").permutation(
+                np.flatnonzero(outside.any(0))
+            )
             columns = columns[:TUNING_FRAGMENTS]
             references = references.columns(columns)
             inside, outside, z = inside[:, columns], outside[:, columns], z[columns]

@@ -9,6 +9,7 @@ from sklearn.neural_network import MLPClassifier
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_shadows
 from mia_lib.signals.signals import Signals
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 
 TOP, HIDDEN, BATCH = 3, 64, 512
@@ -39,7 +40,7 @@ class Top3Network:
         mask, member = shadows.audited()
         x = top_posteriors(shadows)[mask]
         if len(x) > MOST:
-            kept = np.random.default_rng([self.seed, 18]).permutation(len(x))[:MOST]
+            kept = generator(self.seed, "examples of the top-3 network").permutation(len(x))[:MOST]
             x, member = x[kept], member[kept]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the number of passes is fixed, as in the paper

@@ -18,6 +18,7 @@ from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.models.layers import Linear, uniform
 from mia_lib.models.network import StackedNetwork
+from mia_lib.support import draws
 from mia_lib.support.errors import MiaError
 from mia_lib.training.adam import StackedAdam
 from mia_lib.training.batch import Batch
@@ -27,7 +28,6 @@ from mia_lib.training.objective import Objective, cross_entropy
 WIDTH = 64  # of h: enough for the few dozen speakers of a stack, and cheap beside the model
 STEPS = 5  # of h for each step of the model
 RATE = 1e-3  # of h's Adam
-START = 15  # tells the seeds of h's first weights from the model's
 
 
 def inference_gain(member: Tensor, reference: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ class AdversarialObjective(Objective):
         self.sizes = torch.tensor([len(rows) for rows in reference], device=device)
         self.features, self.labels = job.features.to(device), torch.as_tensor(job.labels).to(device)
         self.attacker = InferenceNetwork(network.classes).to(dtype)
-        starts = [np.random.SeedSequence([int(seed), START]).generate_state(1)[0] for seed in job.seeds]
+        starts = [draws.seeds(seed, "inference network", 1)[0] for seed in job.seeds]
         self.attacker.initialise([torch.Generator().manual_seed(int(start)) for start in starts])
         self.attacker.to(device)
         self.adam = StackedAdam(list(self.attacker.parameters()))
@@ -119,7 +119,7 @@ class AdversarialObjective(Objective):
 
     def _partners(self, network: StackedNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
         """As many reference fragments as the batch has members, drawn for each model: features, altered alike, and labels."""
-        drawn = batch.random(batch.indices.shape[1]).double()
+        drawn = batch.random("fragments of the inference network", batch.indices.shape[1]).double()
         rows = self.reference.gather(1, (drawn * self.sizes[:, None]).long())
         features = self.features[rows].to(network.mean.dtype)
         return self.job.altered_inputs(network, features, replace(batch, indices=rows)), self.labels.gather(1, rows)

@@ -12,16 +12,14 @@ from mia_lib.support.errors import UsageError
 from mia_lib.training.batch import Alteration, Batch
 from mia_lib.training.job import Job
 
-PURPOSE = 3  # tells its draws from those of others in the same step
 
-
-def replaced(network: StackedNetwork, features: Tensor, batch: Batch, probability: Tensor, variants: Tensor) -> Tensor:
+def replaced(network: StackedNetwork, features: Tensor, batch: Batch, probability: Tensor, augmented: Tensor) -> Tensor:
     """Each fragment's features, or with a probability [models] or [1] those of one of its altered copies.
 
-    variants: [copies, N, frames, bins].
+    augmented: [copies, N, frames, bins].
     """
-    chance, choice = batch.random(features.shape[1], 2, purpose=PURPOSE).unbind(-1)
-    copies = variants[(choice * len(variants)).long(), batch.indices].to(features.dtype)
+    chance, choice = batch.random("augmentation", features.shape[1], 2).unbind(-1)
+    copies = augmented[(choice * len(augmented)).long(), batch.indices].to(features.dtype)
     return torch.where((chance < probability[:, None])[..., None, None], copies, features)
 
 
@@ -38,9 +36,9 @@ class Augmentation(InputDefense):
     default = 1.0
     cost = 1.2
     bounds = (0.0, 1.0)
-    needs_variants = True
+    needs_augmented = True
 
     def alteration(self, strength: Tensor, job: Job) -> Alteration:
-        if job.variants is None:
-            raise UsageError("defense 'augmentation' needs the features of altered copies (variants of the job)")
-        return partial(replaced, probability=strength, variants=job.variants.to(job.device))
+        if job.augmented is None:
+            raise UsageError("defense 'augmentation' needs the features of altered copies (augmented of the job)")
+        return partial(replaced, probability=strength, augmented=job.augmented.to(job.device))

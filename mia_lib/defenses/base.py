@@ -68,8 +68,8 @@ class Defense:
     """Memory that training takes, in times of an undefended model's."""
     needs_reference = False
     """Whether `Job.reference` is used."""
-    needs_variants = False
-    """Whether `Job.variants` is used."""
+    needs_augmented = False
+    """Whether `Job.augmented` is used."""
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -187,7 +187,7 @@ class Combined(Defense):
         self.trains, self.alters = any(p.trains for p in parts), any(p.alters for p in parts)
         self.keeps_argmax = all(p.keeps_argmax for p in parts)
         self.needs_reference = any(p.needs_reference for p in parts)
-        self.needs_variants = any(p.needs_variants for p in parts)
+        self.needs_augmented = any(p.needs_augmented for p in parts)
         self.mixes_strengths = all(p.mixes_strengths for p in parts)
         self.memory, self.cost = (math.prod(getattr(p, name) for p in parts) for name in ("memory", "cost"))
 

@@ -24,12 +24,11 @@ from mia_lib.defenses.accounting import noise_multiplier
 from mia_lib.defenses.base import Defense
 from mia_lib.models.network import StackedNetwork
 from mia_lib.models.per_example import gradient_squares, gradient_sums, recorded, slopes
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import UsageError
 from mia_lib.training.batch import Batch
 from mia_lib.training.job import Job, feature_statistics, own_steps, required
 from mia_lib.training.objective import Objective, cross_entropy
-
-STREAM = 16  # tells the draws of a schedule from others with the same seed
 
 
 def sampling_rate(batch_size: int, fragments: int) -> float:
@@ -42,7 +41,7 @@ def poisson_schedule(indices: np.ndarray, steps: int, rate: float, seed: int) ->
 
     The gaps between successes of independent trials are geometric: the trials of all steps are one stream.
     """
-    rng, n, ends = np.random.default_rng([seed, STREAM]), len(indices), [np.array([-1])]
+    rng, n, ends = generator(seed, "Poisson batches"), len(indices), [np.array([-1])]
     while ends[-1][-1] < steps * n:
         ends.append(ends[-1][-1] + np.cumsum(rng.geometric(rate, 1 + round(steps * n * rate))))
     trials = np.concatenate(ends[1:])
@@ -125,7 +124,7 @@ class PrivateObjective(Objective):
         width = max(1, int(drawn.sum(1).max()))  # draws stand first in their row
         features = features[:, :width].masked_fill(~drawn[:, :width, None, None], 0)
         sums, logits = clipped_gradients(network, features, labels[:, :width], self.clip, drawn[:, :width])
-        noise = gaussian(network, self.noise * self.clip, batch.generators())
+        noise = gaussian(network, self.noise * self.clip, batch.generators("noise"))
         for name, parameter in network.named_parameters():
             share = self.expected.view(-1, *[1] * (parameter.ndim - 1))
             parameter.grad = (sums[name] + noise[name]) / share

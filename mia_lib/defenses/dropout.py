@@ -30,7 +30,7 @@ class DropoutObjective(Objective):
 
     def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         for place, layer in enumerate(self.layers):
-            layer.draws = batch.random(labels.shape[1], layer.width, purpose=place)
+            layer.draws = batch.random(f"dropout {place}", labels.shape[1], layer.width)
         try:
             return super().losses(network, features, labels, batch)
         finally:

@@ -8,11 +8,11 @@ from mia_lib.defenses.base import Answers
 from mia_lib.defenses.output import OutputDefense, given_out, ranked, repeatable_draws
 from mia_lib.signals.statistics import log_posteriors
 from mia_lib.support.device import CHUNK_VALUES
+from mia_lib.support.draws import generator
 from mia_lib.training.job import Job
 from mia_lib.training.trained import TrainedModels
 
 POOL = 256  # random inputs that each model answers; every fragment is given the values of one of them
-PURPOSE = 21  # of the draws
 
 
 def rearranged(values: np.ndarray, order_of: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ def random_answers(models: TrainedModels, job: Job, count: int) -> np.ndarray:
     network, device = models.network.to(job.device), job.device
     frames, bins = network.frames, network.bins
     mean, scale = network.mean[:, None, None], network.scale[:, None, None]
-    generators = [np.random.default_rng([int(seed), PURPOSE]) for seed in job.seeds]
+    generators = [generator(seed, "random inputs of HAMP") for seed in job.seeds]
     size = max(1, CHUNK_VALUES // (len(generators) * frames * bins))
     parts = []
     for start in range(0, count, size):
@@ -54,6 +54,6 @@ class HampOutput(OutputDefense):
         out = np.empty(answers.logits.shape, dtype=np.float32)
         pools = random_answers(answers.models, answers.job, POOL)
         for k, (pool, z, seed) in enumerate(zip(pools, answers.logits, answers.job.seeds, strict=True)):
-            chosen = (repeatable_draws(z, int(seed), PURPOSE) * POOL).astype(int)
+            chosen = (repeatable_draws(z, seed, "answers of HAMP") * POOL).astype(int)
             out[k] = given_out(log_posteriors(rearranged(pool[chosen], z)), z)
         return out

@@ -27,20 +27,19 @@ from mia_lib.defenses.base import Answers
 from mia_lib.defenses.output import OutputDefense, given_out, ranked, repeatable_draws
 from mia_lib.models.layers import Linear
 from mia_lib.signals.statistics import log_posteriors
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import UsageError
 from mia_lib.training.adam import StackedAdam
 from mia_lib.training.job import required
 
 HIDDEN = (32, 32)  # a narrow last layer now and then ends with no unit active, where the search for noise has no slope
 CLASSIFIER_STEPS, BATCH, RATE = 600, 128, 3e-3
-CLASSIFIER_PURPOSE = 22  # of the draws of its batches
 LABEL_WEIGHT = 10.0
 STEP, STEPS = 0.1, 299
 SMALLEST_C3, LARGEST_C3 = 0.1, 1e5
 COMPACT = 0.8  # places are given up when so few of them are still searched
 USED_C3 = 10.0  # three rounds of the search instead of the published seven
 CHUNK_VALUES = 2_000_000  # posteriors that are searched at once, over all models: 16 MB in each array
-RELEASE_PURPOSE = 23  # of the draws
 HALVINGS = 40  # of the way between two points, after which double precision tells hardly more
 
 
@@ -99,7 +98,7 @@ def fit_classifiers(
     network.initialise(seeds)
     draws = []
     for inside, outside, seed in zip(members, others, seeds, strict=True):
-        rng = np.random.default_rng([int(seed), CLASSIFIER_PURPOSE])
+        rng = generator(seed, "batches of the MemGuard classifier")
         draws.append(np.concatenate([rng.choice(rows, (CLASSIFIER_STEPS, half)) for rows in (inside, outside)], axis=1))
     adam, rows = StackedAdam(list(network.parameters())), np.arange(models)[:, None]
     truth = (torch.arange(2 * half) < half).double().expand(models, -1)
@@ -244,7 +243,7 @@ class MemGuard(OutputDefense):
         plain = log_posteriors(logits)
         noise = np.abs(np.exp(noisy) - np.exp(plain)).sum(-1)
         draws = np.stack(
-            [repeatable_draws(z, int(seed), RELEASE_PURPOSE) for z, seed in zip(logits, seeds, strict=True)]
+            [repeatable_draws(z, seed, "answers of MemGuard") for z, seed in zip(logits, seeds, strict=True)]
         )
         released = draws < release_probability(before, after, noise, self.one_strength())
         return given_out(np.where(released[..., None], noisy, plain), logits)

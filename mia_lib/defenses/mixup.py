@@ -37,8 +37,8 @@ class MixupObjective(Objective):
         self.strength = strength
 
     def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        share = larger_shares(self.strength, batch.random(purpose=1))
-        partner = batch.random(labels.shape[1]).argsort(-1)
+        share = larger_shares(self.strength, batch.random("shares of mixup"))
+        partner = batch.random("partners of mixup", labels.shape[1]).argsort(-1)
         others = torch.take_along_dim(features, partner[..., None, None], 1)
         large, small = share[:, None, None, None], 1 - share[:, None, None, None]
         logits = network(large * features + small * others)

@@ -6,6 +6,7 @@ import numpy as np
 
 from mia_lib.defenses.base import Answers, Defense
 from mia_lib.signals.statistics import log_posteriors
+from mia_lib.support.draws import generator
 
 FLOOR = math.log(1e-12)
 """Given out in place of the logarithm of a zero posterior, so that answers stay finite numbers."""
@@ -46,7 +47,7 @@ def ranked(values: np.ndarray) -> np.ndarray:
     return np.argsort(-values, axis=-1, kind="stable")
 
 
-def repeatable_draws(logits: np.ndarray, seed: int, purpose: int) -> np.ndarray:
+def repeatable_draws(logits: np.ndarray, seed: int, purpose: str) -> np.ndarray:
     """Uniform numbers in [0, 1), float64 [n], one per fragment of a model that says `logits` [n, classes].
 
     A draw follows from the seed and the fragment's own logits, to within `COARSE`: it is the same whenever and with
@@ -54,7 +55,7 @@ def repeatable_draws(logits: np.ndarray, seed: int, purpose: int) -> np.ndarray:
     """
     gaps = logits.astype(np.float64) - logits.max(-1, keepdims=True)
     steps = np.rint(COARSE * np.where(np.isfinite(gaps), gaps, 0.0)).astype(np.int64).view(np.uint64)
-    factors = np.random.default_rng([seed, purpose]).integers(2**64, size=logits.shape[-1], dtype=np.uint64)
+    factors = generator(seed, purpose).integers(2**64, size=logits.shape[-1], dtype=np.uint64)
     mixed = (steps * factors).sum(-1, dtype=np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64 (Steele et al. 2014)
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)

@@ -51,7 +51,7 @@ class PGDObjective(Objective):
         self.radii = radii  # of each model, [models]
 
     def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        start = 2 * batch.random(*features.shape[1:]).to(features.dtype) - 1
+        start = 2 * batch.random("start of PGD", *features.shape[1:]).to(features.dtype) - 1
         worst = worst_neighbours(network, features, labels, self.radii, start)
         return super().losses(network.train(), worst, labels, batch)
 

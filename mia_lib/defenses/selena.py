@@ -7,6 +7,7 @@ import numpy as np
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.teacher_student import TeacherStudent
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import UsageError
 from mia_lib.training.job import Job
 from mia_lib.training.lesson import as_many_steps, teacher_seeds
@@ -21,7 +22,7 @@ def left_out(groups: np.ndarray, classes: np.ndarray, submodels: int, out: int, 
     here the sources of one speaker take turns through the sub-models in random order, so that each sub-model lacks equally
     many of them, to within one, and knows every speaker of whom there are at least two.
     """
-    rng = np.random.default_rng([seed, 16])
+    rng = generator(seed, "teachers of each fragment")
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
     plan = np.zeros((len(first), submodels), bool)
     for speaker in np.unique(classes):

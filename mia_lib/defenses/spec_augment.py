@@ -11,8 +11,6 @@ from mia_lib.models.network import StackedNetwork
 from mia_lib.training.batch import Alteration, Batch
 from mia_lib.training.job import Job
 
-PURPOSE = 2  # tells its draws from those of others in the same step
-
 
 def runs(width: Tensor, place: Tensor, share: Tensor, length: int) -> Tensor:
     """One run of true in each row, bool [models, batch, length].
@@ -31,7 +29,7 @@ def mask(network: StackedNetwork, features: Tensor, batch: Batch, share: Tensor)
 
     share: [models] or [1], the most of each axis that is masked.
     """
-    width, place, height, level = batch.random(features.shape[1], 4, purpose=PURPOSE).unbind(-1)
+    width, place, height, level = batch.random("masks", features.shape[1], 4).unbind(-1)
     frames, bins = features.shape[-2:]
     masked = runs(width, place, share, frames)[..., None] | runs(height, level, share, bins)[..., None, :]
     return torch.where(masked, network.mean[:, None, None], features)

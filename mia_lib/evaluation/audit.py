@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from mia_lib.attacks.threshold import best_threshold
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 
 
@@ -21,11 +22,11 @@ def check_scores(scores: np.ndarray, member: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Audit:
-    """Scores of one target on its audit set. `threshold` was learnt from shadows; `units` are drawn as a whole."""
+    """Scores of one target on its audit set. `threshold` was learnt from shadows; `clusters` are drawn as a whole."""
 
     scores: np.ndarray  # float [n]
     member: np.ndarray  # bool [n]
-    units: np.ndarray  # str [n]
+    clusters: np.ndarray  # str [n]
     threshold: float
     rows: np.ndarray  # int [n], which fragments
 
@@ -38,21 +39,21 @@ class Audit:
         return best_threshold(self.scores, self.member)
 
     def shuffled(self, seed: int) -> "Audit":
-        """Negative control: the same scores, with half of the true members' units and half of the others' as "members"."""
-        rng, dealt = np.random.default_rng([seed, 5]), np.zeros(len(self.member), dtype=bool)
+        """Negative control: the same scores, with half of the true members' clusters and half of the others' as "members"."""
+        rng, dealt = generator(seed, "shuffled membership"), np.zeros(len(self.member), dtype=bool)
         for side, half in ((self.member, np.ceil), (~self.member, np.floor)):
-            names, code = np.unique(self.units[side], return_inverse=True)
+            names, code = np.unique(self.clusters[side], return_inverse=True)
             dealt[side] = (rng.permutation(len(names)) < half(len(names) / 2))[code]
         return replace(self, member=dealt)
 
     def smaller_side(self) -> int:
-        """Number of different units among the members or among the others, whichever is smaller."""
-        return min(len(set(self.units[side])) for side in (self.member, ~self.member))
+        """Number of different clusters among the members or among the others, whichever is smaller."""
+        return min(len(set(self.clusters[side])) for side in (self.member, ~self.member))
 
-    def where(self, mask: np.ndarray) -> "Audit":
+    def restricted_to(self, mask: np.ndarray) -> "Audit":
         """The part of the audit on fragments with a condition; `mask` is bool over all fragments of the corpus."""
         kept = mask[self.rows]
-        return Audit(self.scores[kept], self.member[kept], self.units[kept], self.threshold, self.rows[kept])
+        return Audit(self.scores[kept], self.member[kept], self.clusters[kept], self.threshold, self.rows[kept])
 
 
 def shuffled(audits: list[Audit], seed: int) -> list[Audit]:

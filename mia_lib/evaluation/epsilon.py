@@ -31,13 +31,13 @@ def epsilon_lower_bound(
     return max([0.0, *map(float, bounds)])
 
 
-def unit_scores(audit: Audit) -> tuple[np.ndarray, np.ndarray]:
-    """The mean score of the examples of each unit of an audit, float [units], and whether the unit is a member, bool [units].
+def cluster_scores(audit: Audit) -> tuple[np.ndarray, np.ndarray]:
+    """The mean score of the examples of each cluster of an audit, and whether it is a member: float, bool [clusters].
 
-    Members' and other examples of one unit, which no protocol by recordings has, stay apart. Infinite scores of both signs
+    Members' and other examples of one cluster, which no protocol by recordings has, stay apart. Infinite scores of both signs
     count as a no.
     """
-    names, code = np.unique(audit.units, return_inverse=True)
+    names, code = np.unique(audit.clusters, return_inverse=True)
     code = 2 * code + audit.member
     count = np.bincount(code, minlength=2 * len(names))
     total = np.bincount(code, weights=audit.scores, minlength=2 * len(names))
@@ -65,7 +65,7 @@ def measured_epsilon(audits: Sequence[Audit], delta: float, tests: int = 1, conf
         raise UsageError(f"a confidence lies in (0, 1), not {confidence}")
     each, bounds = 1 - (1 - confidence) / (len(audits) * tests), []
     for audit in audits:
-        scores, member = unit_scores(audit)
+        scores, member = cluster_scores(audit)
         called = scores >= audit.threshold
         hits, alarms = int((called & member).sum()), int((called & ~member).sum())
         bounds.append(epsilon_lower_bound(hits, int(member.sum()), alarms, int((~member).sum()), delta, each))

@@ -14,7 +14,7 @@ from scipy.special import expit
 from scipy.stats import beta, binom, norm
 
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.epsilon import unit_scores
+from mia_lib.evaluation.epsilon import cluster_scores
 from mia_lib.support.errors import UsageError
 
 NODES = 200  # of the integral over the quantile above which an attack guesses
@@ -170,12 +170,12 @@ def one_run_epsilon(
 ) -> float:
     """The largest bound over some numbers of guesses (highest, lowest), corrected for their number by Bonferroni.
 
-    The coins are the audit's units, by their mean score. The numbers of guesses must be fixed beforehand.
+    The coins are the audit's clusters, by their mean score. The numbers of guesses must be fixed beforehand.
     Raises UsageError if there are none or if one cannot be made.
     """
     if not guesses:
         raise UsageError("numbers of guesses are needed")
-    scores, member = unit_scores(audit)
+    scores, member = cluster_scores(audit)
     each = 1 - (1 - confidence) / len(guesses)
     counts = [(right_guesses(scores, member, high, low), high + low) for high, low in guesses]
     return max(bound(right, made, len(scores), delta, each) for right, made in counts)

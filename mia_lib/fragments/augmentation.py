@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mia_lib.support.draws import generator
+
 SHIFT, REVERBERATION, SNR, GAIN = (-0.1, 0.1), (0.05, 0.4), (5.0, 30.0), (-6.0, 6.0)  # s, s, dB, dB
 
 
@@ -53,9 +55,8 @@ def with_energy_of(waves: Tensor, model: Tensor) -> Tensor:
     return waves * (model.norm(dim=1, keepdim=True) / waves.norm(dim=1, keepdim=True).clamp_min(1e-12))
 
 
-def altered(waves: Tensor, seed: list[int], rate: int = 16_000) -> Tensor:
-    """All four alterations of each row, their amounts uniform within this module's ranges and drawn from `seed`."""
-    rng = np.random.default_rng(seed)
+def altered(waves: Tensor, rng: np.random.Generator, rate: int = 16_000) -> Tensor:
+    """All four alterations of each row, their amounts uniform within this module's ranges and drawn from `rng`."""
     batch, samples = waves.shape
 
     def amounts(span: tuple[float, float]) -> Tensor:
@@ -86,4 +87,4 @@ class AlteredAudio:
         first, stop, _ = rows.indices(len(self))
         source = self.audio[np.arange(first, stop) % len(self.audio)]
         waves = torch.from_numpy(source.astype(np.float32) / 32768)
-        return (altered(waves, [self.seed, 21, first], self.rate) * 32768).numpy()
+        return (altered(waves, generator(self.seed, "altered copies", first), self.rate) * 32768).numpy()

@@ -15,6 +15,7 @@ import numpy as np
 from mia_lib.corpora.audio import MAX_SECONDS, SAMPLE_RATE, resample, to_int16, to_mono
 from mia_lib.corpora.base import Corpus, Utterance, utterances
 from mia_lib.support.cache import Cache, content
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 from mia_lib.support.parallel import ordered_map
 from mia_lib.support.progress import Bar, progress
@@ -105,7 +106,7 @@ def choose(table: "pd.DataFrame", settings: "Settings", seed: int) -> tuple["pd.
 
     Which ones is drawn by `seed`. All recordings of a chosen source are kept. Raises MiaError if speakers are too few.
     """
-    random = np.random.default_rng(seed)
+    random = generator(seed, "speakers and recordings of a corpus")
     sources = table[["speaker", "source"]].drop_duplicates()
     counts = sources["speaker"].value_counts().sort_index()
     usable = counts.index[counts >= MIN_SOURCES].astype("str")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mia_lib.fragments.splits import HELD_OUT, UNSEEN, Split
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 
 
@@ -39,7 +40,7 @@ def enrol(manifest: pd.DataFrame, split: Split, enrolment: int, seed: int) -> np
     if not 1 <= enrolment <= largest:
         raise MiaError(f"an enrolment must be 1 to {largest} recordings, which both sides have, not {enrolment}")
     sources = auditable_sources(manifest, split)
-    sources = sources.iloc[np.random.default_rng([seed, 16]).permutation(len(sources))]
+    sources = sources.iloc[generator(seed, "recordings that stand for a person").permutation(len(sources))]
     chosen = sources[(sources["count"] >= enrolment) & (sources.groupby("speaker").cumcount() < enrolment)]
     rows = manifest["source"].astype(str).isin(chosen["source"]).to_numpy()  # a source plays one part only
     return np.where(rows, split.role == HELD_OUT, -1).astype(np.int8)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError, UsageError
 
 NONE, TRAIN, HELD_OUT, UNSEEN, VALIDATION, POPULATION, REFERENCE = range(7)
@@ -96,7 +97,7 @@ def set_reference_aside(manifest: pd.DataFrame, split: Split, share: float, seed
     held_out, role = split.role == HELD_OUT, split.role.copy()
     counts = manifest[held_out].groupby("speaker", observed=True)["source"].nunique()
     speakers = counts.index[counts > 1].astype(str).tolist()
-    taken = split_sources(manifest[held_out], speakers, share, np.random.default_rng([seed, 14]))
+    taken = split_sources(manifest[held_out], speakers, share, generator(seed, "recordings of the defender"))
     role[np.flatnonzero(held_out)[taken]] = REFERENCE
     return Split(split.speakers, role)
 
@@ -107,7 +108,7 @@ def set_validation_aside(manifest: pd.DataFrame, split: Split, share: float, see
     At least one source of each speaker who has two or more; where nobody has, of all sources together.
     """
     training, role = split.role == TRAIN, split.role.copy()
-    rng, mine = np.random.default_rng([seed, 24]), manifest[training]
+    rng, mine = generator(seed, "recordings for early stopping"), manifest[training]
     counts = mine.groupby("speaker", observed=True)["source"].nunique()
     speakers = counts.index[counts > 1].astype(str).tolist()
     if speakers:
@@ -127,7 +128,7 @@ def shadow_attack_splits(
     The speakers fall into target speakers, target-unseen speakers and a pool for the shadows; each shadow model divides
     the pool anew into training and unseen speakers, and draws its own training utterances.
     """
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, "speakers of target and shadows")
     speakers = [str(s) for s in rng.permutation(sorted(manifest["speaker"].astype(str).unique()))]
     unseen = max(1, round(UNSEEN_SHARE * len(speakers)))
     trained = max(2, round(TARGET_SHARE * len(speakers)))
@@ -142,7 +143,7 @@ def shadow_attack_splits(
     pool_unseen = max(1, round(len(pool) * unseen / (trained + unseen)))
     splits = []
     for k in range(shadows):
-        rng = np.random.default_rng([seed, 2, k])
+        rng = generator(seed, "a shadow model's split", k)
         order = [str(s) for s in rng.permutation(sorted(pool))]
         splits.append(make_split(manifest, order[pool_unseen:], order[:pool_unseen], share, rng, validation_share))
     return target, splits
@@ -154,7 +155,7 @@ def lab41_splits(manifest: pd.DataFrame, shadows: int, seed: int, validation_sha
     125 speakers of train-clean-100 for the target, 80 % of their utterances for training; its unseen speakers are the 40
     of test-clean. 62 other speakers of train-clean-100 train the shadows, 64 are the shadows' unseen speakers.
     """
-    rng = np.random.default_rng([seed, 1])
+    rng = generator(seed, "speakers of the paper's own split")
     subset = manifest["subset"].astype(str)
     clean = sorted(manifest.loc[subset == "train-clean-100", "speaker"].astype(str).unique())
     test = sorted(manifest.loc[subset == "test-clean", "speaker"].astype(str).unique())
@@ -167,7 +168,14 @@ def lab41_splits(manifest: pd.DataFrame, shadows: int, seed: int, validation_sha
     order = [str(s) for s in rng.permutation(clean)]
     target = make_split(manifest, order[:125], test[:40], 0.8, rng, validation_share)
     splits = [
-        make_split(manifest, order[125:187], order[187:251], 0.8, np.random.default_rng([seed, 2, k]), validation_share)
+        make_split(
+            manifest,
+            order[125:187],
+            order[187:251],
+            0.8,
+            generator(seed, "a shadow of the paper's own split", k),
+            validation_share,
+        )
         for k in range(shadows)
     ]
     return target, splits
@@ -192,7 +200,7 @@ def coin_splits(
     mine = manifest["speaker"].isin(speakers).to_numpy()
     role_of: dict[str, int] = {}
     tossed: list[np.ndarray] = []  # per speaker
-    rng = np.random.default_rng([seed, 3])
+    rng = generator(seed, "recordings that no coin decides")
     for _, sources in manifest[mine].groupby("speaker", observed=True)["source"]:
         names = rng.permutation(sorted(sources.astype(str).unique()))
         for role, share in ((POPULATION, population_share), (REFERENCE, defender_share)):
@@ -204,7 +212,7 @@ def coin_splits(
     common = np.where(mine, of_fragment.map(role_of).fillna(NONE), NONE).astype(np.int8)
     order, splits, redrawn = tuple(sorted(speakers)), [], 0
     for k in range(models):
-        rng, trained = np.random.default_rng([seed, 3, k]), set()
+        rng, trained = generator(seed, "coins", k), set()
         for names in tossed:
             heads = _coins(rng, len(names))
             while min(heads.sum(), (~heads).sum()) < min(2, len(names) // 2):
@@ -220,7 +228,7 @@ def _coins(rng: np.random.Generator, count: int) -> np.ndarray:
     return rng.random(count) < 0.5
 
 
-def names_speakers(protocol: str) -> bool:
+def labels_are_public(protocol: str) -> bool:
     """Whether an attacker may know which class a speaker is: not where non-members are strangers, who are none."""
     return UNSEEN not in _SIDES[protocol]
 
@@ -236,14 +244,14 @@ def membership(split: Split, protocol: str, seed: int) -> np.ndarray:
     sides = [np.flatnonzero(split.role == role) for role in _SIDES[protocol]]
     if not min(map(len, sides)):
         raise MiaError(f"protocol {protocol!r} has no {'members' if not len(sides[0]) else 'non-members'} to audit")
-    rng = np.random.default_rng([seed, 4])
+    rng = generator(seed, "balanced audit sets")
     member = np.full(len(split.role), -1, dtype=np.int8)
     for value, side in zip((1, 0), sides, strict=True):
         member[rng.choice(side, min(map(len, sides)), replace=False)] = value
     return member
 
 
-def audit_units(manifest: pd.DataFrame, protocol: str) -> np.ndarray:
+def clusters_of(manifest: pd.DataFrame, protocol: str) -> np.ndarray:
     """What is drawn as a whole when intervals are computed: sources where both sides are the same people's, else speakers;
     str [N]."""
     return manifest["source" if protocol in ("utterance", CONSUMED) else "speaker"].astype(str).to_numpy()
@@ -255,7 +263,7 @@ def whole_recordings(sources: np.ndarray, count: int, seed: int) -> np.ndarray:
     sources: str [N], of every fragment, "" for those that must not be drawn. A smaller count draws some of the same.
     """
     names, code = np.unique(sources, return_inverse=True)
-    order = np.random.default_rng([seed, 15]).permutation(np.flatnonzero(names != ""))
+    order = generator(seed, "whole recordings").permutation(np.flatnonzero(names != ""))
     sizes = np.bincount(code, minlength=len(names))[order]
     chosen = order[np.cumsum(sizes) - sizes < count]
     return np.flatnonzero(np.isin(code, chosen))
@@ -263,5 +271,5 @@ def whole_recordings(sources: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 def example_fragments(manifest: pd.DataFrame, mask: np.ndarray, count: int, seed: int = 0) -> list[int]:
     """Rows of up to `count` fragments within `mask`, of different speakers where possible."""
-    rows = np.random.default_rng([seed, 10]).permutation(np.flatnonzero(mask))
+    rows = generator(seed, "examples to show").permutation(np.flatnonzero(mask))
     return manifest.iloc[rows].drop_duplicates("speaker").index[:count].tolist()

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_curve
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.intervals import bootstrap_weights
 from mia_lib.evaluation.reading import of_measure
+from mia_lib.support.draws import generator
 
 NAMES = {
     "top3_network": "top-3 network",
@@ -127,9 +128,9 @@ def _roc_band(
     audits: list[Audit], grid: np.ndarray, draws: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean achievable TPR over `audits` at each FPR of `grid`, and its 95 % bootstrap band."""
-    rng = np.random.default_rng([seed, 9])
+    rng = generator(seed, "bands of curves")
     means, bands = [], []
-    drawn = bootstrap_weights([audit.units for audit in audits], draws, rng)
+    drawn = bootstrap_weights([audit.clusters for audit in audits], draws, rng)
     for audit, weights in zip(audits, drawn, strict=True):
         order = np.argsort(-audit.scores, kind="stable")
         ends = np.flatnonzero(np.diff(audit.scores[order], append=np.nan) != 0)

@@ -7,7 +7,7 @@ import pandas as pd
 from mia_lib.corpora.base import is_synthetic, short_name
 from mia_lib.evaluation.controls import together
 from mia_lib.evaluation.differences import turned
-from mia_lib.evaluation.intervals import FEW_UNITS, Measure
+from mia_lib.evaluation.intervals import FEW_CLUSTERS, Measure
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting.measures import cell, circumstances
 
@@ -55,16 +55,16 @@ def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
     }
 
 
-def few_units(attacks: pd.DataFrame) -> list[str]:
+def few_clusters(attacks: pd.DataFrame) -> list[str]:
     """A sentence if some audit set holds too few speakers or recordings for its intervals to be trusted."""
     counts = attacks[attacks["measure"] == "audit_units"].groupby("protocol")["value"].min()
-    few = sorted(counts[counts < FEW_UNITS].index, key=position)
+    few = sorted(counts[counts < FEW_CLUSTERS].index, key=position)
     if not few:
         return []
     thin = ", ".join(f"{protocol} ({int(counts[protocol])})" for protocol in few)
     return [
         f"Too few to trust the intervals of protocol {thin}: "
-        f"they are drawn from fewer than {FEW_UNITS} recordings or speakers on one side."
+        f"they are drawn from fewer than {FEW_CLUSTERS} recordings or speakers on one side."
     ]
 
 

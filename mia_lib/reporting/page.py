@@ -13,7 +13,7 @@ from mia_lib.evaluation.rates import POOLED_LEVEL
 from mia_lib.evaluation.reading import read_results
 from mia_lib.evaluation.resolution import measurable, too_coarse
 from mia_lib.fragments.splits import PROTOCOLS
-from mia_lib.reporting.headline import attack_name, few_units, luck_of, position, strongest_attack, summary
+from mia_lib.reporting.headline import attack_name, few_clusters, luck_of, position, strongest_attack, summary
 from mia_lib.reporting.measures import cell, kind, label, rank
 from mia_lib.reporting.words import unmeasurable, written
 from mia_lib.support.files import read_json, write_atomically
@@ -75,7 +75,7 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     return {
         "name": short_name(name),
         "synthetic": is_synthetic(name),
-        "summary": summary(name, utility, strongest, [one["place"] for one in controls], few_units(attacks)),
+        "summary": summary(name, utility, strongest, [one["place"] for one in controls], few_clusters(attacks)),
         "strongest": strongest,
         "utility": [_models(row) for row in sorted(utility.to_dict("records"), key=rank)],
         "protocols": [protocol_table(protocol, named[protocol]) for protocol in protocols],

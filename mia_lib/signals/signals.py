@@ -143,7 +143,7 @@ class Signals:
         return new
 
     @cached_property
-    def unnamed(self) -> "Signals":
+    def without_labels(self) -> "Signals":
         """The same answers, as seen by somebody who does not know whether speakers are among the classes: all labels are -1.
 
         Where non-members are strangers, to know that would be to know who is a member. Internals, which were read at the

@@ -47,13 +47,13 @@ class DefenseEvaluation:
         """Accuracies and expected calibration error."""
         study = self.study
         measures = {"train_accuracy": study.accuracy("train"), "test_accuracy": study.accuracy("held_out")}
-        gaps, units = [], []
+        gaps, clusters = [], []
         for k in study.targets():
             rows = study.splits[k].held_out()
             p = study.signals(k, "utterance").posteriors()[0, rows]
             gaps.append(calibration_gaps(p.max(-1), (p.argmax(-1) == study.labels[k][rows]).astype(float)))
-            units.append(study.units()[rows])
-        measures["calibration_error"] = mean_measure(gaps, units, study.settings.bootstrap, study.seed)
+            clusters.append(study.clusters()[rows])
+        measures["calibration_error"] = mean_measure(gaps, clusters, study.settings.bootstrap, study.seed)
         return study.table("", "none", measures)
 
     def training_cost(self) -> pd.DataFrame:
@@ -65,14 +65,12 @@ class DefenseEvaluation:
         measures = {name: Measure(value, value, value, len(pool.splits)) for name, value in values.items()}
         return self.study.table("", "none", measures)
 
-    def attacked(self, attack: str, protocol: str, adaptive: bool, draws: int | None = None) -> pd.DataFrame:
-        """All rates of an attack whose shadow models are behind the same defense (adaptive), or undefended.
-
-        draws: of the bootstrap (None: as the settings say).
-        """
+    def attacked(self, attack: str, protocol: str, adaptive: bool, intervals: bool = True) -> pd.DataFrame:
+        """All rates of an attack whose shadow models are behind the same defense (adaptive), or undefended."""
         study, shadows = self.study, None if adaptive else self.undefended
         audits = study.audits(attack, protocol, shadows=shadows)
-        return study.table(protocol, attack, evaluate(audits, draws or study.settings.bootstrap, study.seed), adaptive)
+        rates = evaluate(audits, study.settings.bootstrap if intervals else 0, study.seed)
+        return study.table(protocol, attack, rates, adaptive)
 
     def consumed(self) -> pd.DataFrame:
         """How well the recordings that the defense was given are told from held-out ones of the same people, by attacks that
@@ -90,7 +88,7 @@ class DefenseEvaluation:
         choices = [("top3_network", p, adaptive) for p in ("paper", "utterance") for adaptive in (False, True)]
         if self.study.pool.defense.trains and self.study.pool.defense.alters:
             choices.append(("label_only", "utterance", True))
-        return self._attacked("screening", choices, draws=1)
+        return self._attacked("screening", choices, intervals=False)
 
     def records(self) -> pd.DataFrame:
         """Utility and all attacks: the paper's two, knowing the defense or not, and those on the label alone, under every
@@ -128,16 +126,16 @@ class DefenseEvaluation:
 
         return self.references.kept(of, tables, attacks)
 
-    def _attacked(self, of: str, choices: list[Choice], draws: int | None = None) -> pd.DataFrame:
+    def _attacked(self, of: str, choices: list[Choice], intervals: bool = True) -> pd.DataFrame:
         """A stage of utility, and of an attack for each of `choices`."""
 
         def tables() -> list[pd.DataFrame]:
             found = [self.utility()]
-            if draws is None and self.study.pool.defense.needs_reference:
+            if intervals and self.study.pool.defense.needs_reference:
                 found.append(self.consumed())
             with progress(f"attacks on {self.defense}", len(choices), "attack") as bar:
                 for choice in choices:
-                    found.append(self.attacked(*choice, draws))
+                    found.append(self.attacked(*choice, intervals))
                     bar.update(1)
             return found
 

@@ -5,6 +5,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mia_lib.support.draws import generator
+
 
 def nearest_neighbour_hits(vectors: np.ndarray, speakers: np.ndarray, train: np.ndarray) -> np.ndarray:
     """Whether each vector outside the mask `train` [N] has a nearest training vector of its own speaker: float [n]."""
@@ -13,7 +15,7 @@ def nearest_neighbour_hits(vectors: np.ndarray, speakers: np.ndarray, train: np.
     return (model.predict(vectors[~train]) == speakers[~train]).astype(float)
 
 
-def half_of(units: np.ndarray, seed: int) -> np.ndarray:
-    """Mask [N] of a random half of the units (whatever must stay together), given the unit of each of N rows."""
-    names, code = np.unique(units, return_inverse=True)
-    return (np.random.default_rng([seed, 11]).permutation(len(names)) < len(names) / 2)[code]
+def half_of(clusters: np.ndarray, seed: int) -> np.ndarray:
+    """Mask [N] of a random half of the clusters (whatever must stay together), given the cluster of each of N rows."""
+    names, code = np.unique(clusters, return_inverse=True)
+    return (generator(seed, "halves for nearest neighbours").permutation(len(names)) < len(names) / 2)[code]

@@ -62,9 +62,11 @@ class ModelPool:
         for name, role in (("validation", VALIDATION), ("reference", REFERENCE)):
             rows = [np.flatnonzero(split.role == role) for split in self.splits]
             sides[name] = rows if any(map(len, rows)) else None
-        if self.defense.needs_variants:
+        if self.defense.needs_augmented:
             s = data.settings
-            sides["variants"] = augmented_features(s.feature, data.fragments, s.hop, data.cache, data.device, data.seed)
+            sides["augmented"] = augmented_features(
+                s.feature, data.fragments, s.hop, data.cache, data.device, data.seed
+            )
         return Job(
             data.resident,
             self.labels,
@@ -94,8 +96,8 @@ class ModelPool:
         """What decides each model, by itself: the parameters of its stage."""
         data = self.dataset
         shared = dict(data.key, followed=self.followed, device=data.device.type, threads=torch.get_num_threads())
-        if self.defense.needs_variants:
-            shared |= dict(variants_seed=data.seed)
+        if self.defense.needs_augmented:
+            shared |= dict(augmented_seed=data.seed)
         keys = []
         for split, seed, epochs in zip(self.splits, self.seeds, self.epochs, strict=True):
             # what training does not read decides nothing: so defenses of answers train no models

@@ -34,6 +34,7 @@ from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.released import CHEAP
 from mia_lib.studies.shadow import VALIDATION_SHARE
 from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim
+from mia_lib.support import draws
 from mia_lib.support.progress import progress
 
 POPULATION_SHARE = 0.1
@@ -68,7 +69,9 @@ class ReferenceStudy(Study):
     @cached_property
     def _draw(self) -> tuple[list[Split], int]:
         manifest = self.manifest
-        everybody = np.random.default_rng([self.seed, 17]).permutation(manifest["speaker"].astype(str).unique())
+        everybody = draws.generator(self.seed, "speakers of reference models").permutation(
+            manifest["speaker"].astype(str).unique()
+        )
         speakers = sorted(everybody[: self.speakers or None].tolist())
         return coin_splits(manifest, speakers, self.count, self.seed, POPULATION_SHARE, self.reserved)
 
@@ -92,8 +95,7 @@ class ReferenceStudy(Study):
     @cached_property
     def pool(self) -> ModelPool:
         """All models. A model's seed does not depend on how many there are."""
-        coins, unexposed = (np.random.SeedSequence([self.seed, 12, part]) for part in (0, 1))
-        seeds = [*coins.generate_state(self.count), *unexposed.generate_state(1)]
+        seeds = draws.seeds(self.seed, "reference models", self.count) + draws.seeds(self.seed, "unexposed model", 1)
         return ModelPool(self.dataset, self.splits, [self.settings.epochs] * len(self.splits), seeds, self.defense)
 
     def targets(self) -> list[int]:
@@ -194,7 +196,7 @@ class ReferenceStudy(Study):
         negative control; tests: attacks of which the largest is looked at. It is a lower end: the upper end of the interval
         is infinite. n counts decisions, one a recording and model."""
         audits, delta = self.audits(attack), 1 / (2 * len(self.splits[0].train()))
-        decisions, results = sum(len(set(audit.units)) for audit in audits), []
+        decisions, results = sum(len(set(audit.clusters)) for audit in audits), []
         for control, audited in (("", audits), ("shuffled", shuffled(audits, self.seed))):
             proven = measured_epsilon(audited, delta, tests)
             results.append(Result("epsilon_lower_bound", Measure(proven, proven, np.inf, decisions), control=control))

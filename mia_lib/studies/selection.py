@@ -43,10 +43,10 @@ def candidates_of(study: ShadowStudy, family: str) -> tuple[str, ...]:
     over = selected(study, "obfuscation")["protects"]
     under = [selected(study, name)["protects"] for name in ("regularisation", "distillation", "adversarial")]
     table = screen(study, "regularisation")
-    heard = [name for name in table.index if isinstance(make_defense(name), InputDefense)]
-    kind = best_of(table.loc[["none", *heard]], "auc_adaptive").partition(":")[0]
+    altering_inputs = [name for name in table.index if isinstance(make_defense(name), InputDefense)]
+    kind = best_of(table.loc[["none", *altering_inputs]], "auc_adaptive").partition(":")[0]
     taught = _nearest_to_chance(screen(study, "distillation").drop(index="none"), "auc_adaptive")
-    gentle = [name for name in heard if name.partition(":")[0] == kind][:GENTLE]
+    gentle = [name for name in altering_inputs if name.partition(":")[0] == kind][:GENTLE]
     under += [f"{taught}+{name}" for name in gentle]
     return tuple(f"{name}+{over}" for name in under)
 

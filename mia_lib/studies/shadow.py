@@ -19,8 +19,8 @@ from mia_lib.fragments.splits import (
     UNSEEN,
     Split,
     lab41_splits,
+    labels_are_public,
     membership,
-    names_speakers,
     set_reference_aside,
     shadow_attack_splits,
     whole_recordings,
@@ -29,6 +29,7 @@ from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim
+from mia_lib.support import draws
 from mia_lib.support.errors import MiaError
 
 PAPER_ATTACKS = ("largest_posterior", "top3_network")
@@ -116,7 +117,7 @@ class ShadowStudy(Study):
         """All targets and shadows."""
         s = self.settings
         epochs = [s.epochs, *[s.shadow_epochs] * self.shadows] * s.repeats
-        seeds = np.random.SeedSequence([self.seed, 8, self.design.first]).generate_state(len(self.splits)).tolist()
+        seeds = draws.seeds(self.seed, "targets and shadows", len(self.splits), self.design.first)
         followed = not make_defense(self.defense).trains
         return ModelPool(self.dataset, self.splits, epochs, seeds, self.defense, followed)
 
@@ -138,7 +139,7 @@ class ShadowStudy(Study):
     def _answers_to(self, protocol: str, needs: tuple[str, ...]) -> Signals:
         """`_answers_with`, as an attacker under `protocol` sees them."""
         answers = self._answers_with(needs)
-        answers = answers if names_speakers(protocol) else answers.unnamed
+        answers = answers if labels_are_public(protocol) else answers.without_labels
         _ = answers.statistics  # computed once, for all that are picked from it
         return answers
 
@@ -205,12 +206,12 @@ class ShadowStudy(Study):
             scores = self.score(question, fit, self.signals(target, protocol, needs=question.needs))[0]
             for code, role in ((TRAIN, "train"), (HELD_OUT, "held_out"), (UNSEEN, "unseen")):
                 rows = self.splits[target].role[fragments] == code
-                units = self.units("speaker")[fragments[rows]]
-                shares[role].append(((scores[rows] >= threshold).astype(float), units))
+                clusters = self.clusters("speaker")[fragments[rows]]
+                shares[role].append(((scores[rows] >= threshold).astype(float), clusters))
         accepted = {}
         for role, pairs in shares.items():
-            values, units = map(list, zip(*pairs, strict=True))
-            accepted[role] = mean_measure(values, units, self.settings.bootstrap, self.seed)
+            values, clusters = map(list, zip(*pairs, strict=True))
+            accepted[role] = mean_measure(values, clusters, self.settings.bootstrap, self.seed)
         return accepted
 
     def by_condition(self, column: str, attack: str, protocol: str) -> pd.DataFrame:
@@ -224,7 +225,9 @@ class ShadowStudy(Study):
             accuracy = Result("test_accuracy", self.accuracy("held_out", mask=mask), condition)
             tables.append(self.table("", "none", [accuracy]))
             try:
-                auc = evaluate([audit.where(mask) for audit in audits], self.settings.bootstrap, self.seed)["auc"]
+                auc = evaluate([audit.restricted_to(mask) for audit in audits], self.settings.bootstrap, self.seed)[
+                    "auc"
+                ]
             except MiaError:
                 continue
             tables.append(self.table(protocol, attack, [Result("auc", auc, condition)]))

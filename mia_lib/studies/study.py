@@ -20,7 +20,7 @@ from mia_lib.evaluation.audit import Audit, shuffled
 from mia_lib.evaluation.evaluate import with_controls
 from mia_lib.evaluation.intervals import Measure, mean_measure
 from mia_lib.evaluation.records import Result, results_table
-from mia_lib.fragments.splits import Split, audit_units
+from mia_lib.fragments.splits import Split, clusters_of
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
@@ -144,9 +144,9 @@ class Study:
         """What is attacked in a target's audit; control: by a model that has trained on none of its audit set."""
         raise NotImplementedError
 
-    def units(self, protocol: str = "utterance") -> np.ndarray:
+    def clusters(self, protocol: str = "utterance") -> np.ndarray:
         """What is drawn as a whole for intervals, of every fragment: source (`utterance`) or speaker; str [N]."""
-        return audit_units(self.manifest, protocol)
+        return clusters_of(self.manifest, protocol)
 
     def fit(self, question: Question, target: int, known: Signals) -> Attack:
         """The attack of a question, fitted."""
@@ -183,14 +183,14 @@ class Study:
         attack learns from, where fewer than there are. learnt_on: the study on whose models the attack is fitted (None: this
         one); the undefended one makes an attack that does not know the defense.
         """
-        audits, units = [], self.units(question.protocol)
+        audits, clusters = [], self.clusters(question.protocol)
         for target in self.targets():
             models = self.teachers(target, control, count)
             attack, threshold = (learnt_on or self).fitted(question, target, models)
             victim = self.victim(question, target, control, models)
             scores = self.score(question, attack, victim.signals)[0, victim.columns]
             with _naming(question.attack):
-                audits.append(Audit(scores, victim.member, units[victim.rows], threshold, victim.rows))
+                audits.append(Audit(scores, victim.member, clusters[victim.rows], threshold, victim.rows))
         return audits
 
     def with_controls(self, question: Question) -> list[Result]:
@@ -201,13 +201,13 @@ class Study:
 
     def accuracy(self, side: str, models: Sequence[int] | None = None, mask: np.ndarray | None = None) -> Measure:
         """Accuracy of models (default: the targets) on their `train` or `held_out` fragments, or those within `mask`."""
-        values, units = [], []
+        values, clusters = [], []
         for k in self.targets() if models is None else models:
             index = getattr(self.splits[k], side)()
             index = index if mask is None else index[mask[index]]
             values.append((self.logits[k][index].argmax(-1) == self.labels[k][index]).astype(float))
-            units.append(self.units()[index])
-        return mean_measure(values, units, self.settings.bootstrap, self.seed)
+            clusters.append(self.clusters()[index])
+        return mean_measure(values, clusters, self.settings.bootstrap, self.seed)
 
     def table(
         self, protocol: str, attack: str, results: Iterable[Result] | dict[str, Measure], adaptive: bool = False

@@ -1,5 +1,6 @@
 """What training hands to an objective or an alteration at every step."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class Batch:
     step: int
     seeds: Sequence[int]  # of the models
 
-    def random(self, *shape: int, purpose: int = 0) -> Tensor:
+    def random(self, purpose: str, *shape: int) -> Tensor:
         """Uniform numbers [models, *shape] in [0, 1) on the device of `indices`, drawn for each model by itself.
 
         The same seed, step and purpose give the same numbers, whatever else is in the stack and after a resumed kill.
@@ -27,10 +28,10 @@ class Batch:
         rows = [torch.rand(shape, generator=generator) for generator in self.generators(purpose)]
         return torch.stack(rows).to(self.indices.device)
 
-    def generators(self, purpose: int = 0) -> list[torch.Generator]:
+    def generators(self, purpose: str) -> list[torch.Generator]:
         """A generator of each model's own, on the CPU, for draws of another kind or of a shape that differs by model."""
         return [
-            torch.Generator().manual_seed((seed * 1_000_003 + self.step * 1009 + purpose) % 2**63)
+            torch.Generator().manual_seed((seed * 1_000_003 + self.step * 1009 + zlib.crc32(purpose.encode())) % 2**63)
             for seed in self.seeds
         ]
 

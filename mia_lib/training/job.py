@@ -39,7 +39,7 @@ class TrainingConfig:
 @dataclass(frozen=True)
 class Job:
     """Everything that one call of `train_models` trains on; see there. Four fields are for defenses: `reference`,
-    fragments of each model's own speakers that are neither trained on nor audited; `variants`, the features [copies, N,
+    fragments of each model's own speakers that are neither trained on nor audited; `augmented`, the features [copies, N,
     frames, bins] of altered copies of all fragments; `groups`, int64 [N]: fragments with the same number were cut from
     one source and must stay on one side wherever a defense divides them (None: each stands for itself); and `alterations`,
     what is done, in this order, to the features of every batch before the objective sees them.
@@ -53,7 +53,7 @@ class Job:
     test: Sequence[np.ndarray] | None = None
     validation: Sequence[np.ndarray] | None = None
     reference: Sequence[np.ndarray] | None = None
-    variants: Tensor | None = None
+    augmented: Tensor | None = None
     alterations: tuple[Alteration, ...] = ()
     groups: np.ndarray | None = None
     device: str | torch.device = "cpu"

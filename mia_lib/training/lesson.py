@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
+from mia_lib.support import draws
 from mia_lib.training.job import Job, TrainingConfig
 from mia_lib.training.objective import Objective
 
@@ -23,7 +24,7 @@ class Lesson:
 
 def teacher_seeds(seeds: Sequence[int], teachers: int = 1) -> list[int]:
     """A seed for each teacher, following from its model's alone: those of the first model first."""
-    return [int(word) for seed in seeds for word in np.random.SeedSequence([int(seed), 15]).generate_state(teachers)]
+    return [own for seed in seeds for own in draws.seeds(seed, "teachers of a student", teachers)]
 
 
 def as_many_steps(job: Job, train: Sequence[np.ndarray], times: int = 1) -> TrainingConfig:

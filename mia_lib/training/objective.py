@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mia_lib.models.network import StackedNetwork
+from mia_lib.support.draws import generator
 from mia_lib.training.batch import Batch
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 def batch_schedule(indices: np.ndarray, steps: int, batch_size: int, seed: int) -> np.ndarray:
     """Fragments of every step of one model, int32 [steps, batch]: shuffled passes, one after the other, cut evenly."""
     passes = -(-steps * batch_size // len(indices))
-    stream = np.concatenate([np.random.default_rng([seed, e]).permutation(indices) for e in range(passes)])
+    stream = np.concatenate([generator(seed, "order of an epoch", e).permutation(indices) for e in range(passes)])
     return stream[: steps * batch_size].astype(np.int32).reshape(steps, batch_size)
 
 

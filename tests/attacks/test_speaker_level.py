@@ -165,8 +165,8 @@ def study(tmp_path_factory):
 def test_an_audit_of_persons_has_one_example_per_person(study):
     for k, audit in enumerate(study.audits("speaker_level", 2)):
         split = study.splits[study.targets()[k]]
-        speakers = study.units("speaker")[audit.rows]
-        np.testing.assert_array_equal(audit.units, speakers)
+        speakers = study.clusters("speaker")[audit.rows]
+        np.testing.assert_array_equal(audit.clusters, speakers)
         assert len(set(speakers)) == len(speakers) == 12
         np.testing.assert_array_equal(audit.member, np.isin(speakers, split.speakers))
         assert set(split.role[audit.rows]) == {HELD_OUT, UNSEEN}
@@ -177,7 +177,7 @@ def test_the_control_answers_for_people_whom_its_model_never_heard(study):
     for k, (audit, other) in enumerate(zip(audits, control, strict=True)):
         np.testing.assert_array_equal(audit.rows, other.rows)
         heard = study.splits[study.targets()[k] + study.base.shadows].speakers
-        assert not set(other.units) & set(heard) and (audit.scores != other.scores).all()
+        assert not set(other.clusters) & set(heard) and (audit.scores != other.scores).all()
 
 
 def test_records_cover_the_sizes_that_people_have_recordings_for(study):

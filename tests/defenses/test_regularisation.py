@@ -41,13 +41,13 @@ def job(seeds=(11, 12, 13), pick=slice(None), epochs=2, n=48, noise=1.0, model="
     classes = (4, 6, 5)[pick]
     speaker = np.arange(n) % 12
     pattern = rng.standard_normal((12, 1, 8)) + rng.standard_normal((12, 70, 8)) / 3
-    features, *variants = (pattern[speaker] + noise * rng.standard_normal((n, 70, 8)) for _ in range(3))
+    features, *augmented = (pattern[speaker] + noise * rng.standard_normal((n, 70, 8)) for _ in range(3))
     labels = np.stack([speaker % c for c in classes])
     train = [rng.permutation(n)[: n // 2] for _ in range(3)][pick]
     rest = [np.setdiff1d(np.arange(n), index) for index in train]
     config = TrainingConfig(model, epochs, 8, schedule="cosine")
-    variants = torch.from_numpy(np.stack(variants))
-    common = dict(test=rest, variants=variants, dtype=torch.float64)
+    augmented = torch.from_numpy(np.stack(augmented))
+    common = dict(test=rest, augmented=augmented, dtype=torch.float64)
     return Job(torch.from_numpy(features), labels, train, config, list(seeds)[pick], **common | options)
 
 
@@ -269,8 +269,8 @@ def test_altered_copies_differ_from_each_other_and_repeat():
 
 def test_augmentation_trains_on_the_copies_of_the_right_fragments():
     features = torch.zeros(10, 2, 3, dtype=torch.float64)
-    variants = (torch.arange(10.0)[:, None, None] + 100 * torch.tensor([1, 2, 3]).view(3, 1, 1, 1)).expand(3, 10, 2, 3)
-    one = replace(job(pick=slice(0, 1)), variants=variants)
+    augmented = (torch.arange(10.0)[:, None, None] + 100 * torch.tensor([1, 2, 3]).view(3, 1, 1, 1)).expand(3, 10, 2, 3)
+    one = replace(job(pick=slice(0, 1)), augmented=augmented)
     (alteration,) = make_defense("augmentation:0.5").changed(one).alterations
     indices = torch.arange(400)[None] % 10
     step = Batch(indices, torch.zeros(1), torch.zeros(1), 3, [5])
@@ -283,7 +283,7 @@ def test_augmentation_trains_on_the_copies_of_the_right_fragments():
 
 def test_augmentation_without_copies_is_refused():
     with pytest.raises(UsageError, match="altered copies"):
-        train_defended(make_defense("augmentation"), job(variants=None))
+        train_defended(make_defense("augmentation"), job(augmented=None))
 
 
 # What holds for all of them
@@ -396,8 +396,8 @@ def test_a_strength_per_model_must_be_one_per_model():
 
 
 def test_a_combination_asks_for_the_copies_that_one_of_its_parts_needs():
-    assert Combined([make_defense("augmentation")]).needs_variants
-    assert not Combined([make_defense("mixup")]).needs_variants
+    assert Combined([make_defense("augmentation")]).needs_augmented
+    assert not Combined([make_defense("mixup")]).needs_augmented
 
 
 # Alterations act together with any one other way to train
@@ -415,7 +415,7 @@ def test_an_alteration_and_another_defense_act_together_in_either_order(other):
 
 def test_two_alterations_act_one_after_the_other():
     both = train_defended(make_defense("augmentation:1+spec_augment:0.5"), job())
-    copies = job(variants=torch.full_like(job().variants, 3.0))
+    copies = job(augmented=torch.full_like(job().augmented, 3.0))
     blank = train_defended(make_defense("augmentation:1"), copies)
     masked = train_defended(make_defense("augmentation:1+spec_augment:0.5"), copies)
     assert (masked.network.hidden.weight - blank.network.hidden.weight).abs().max() > 1e-4

@@ -26,12 +26,12 @@ def randomised_response(rng: np.random.Generator, epsilon: float, recordings: in
     fragments, models, shared, heard = setting
     lie, audits = 1 / (1 + np.exp(epsilon)), []
     common = rng.random(recordings) < lie
-    units = np.repeat(np.arange(recordings), fragments).astype(str)
+    clusters = np.repeat(np.arange(recordings), fragments).astype(str)
     for _ in range(models):
         member = rng.random(recordings) < 0.5
         lies = np.where(rng.random(recordings) < shared, common, rng.random(recordings) < lie)
         answer = np.repeat(member ^ lies, fragments)
         guesses = np.where(rng.random(len(answer)) < heard, answer, rng.random(len(answer)) < 0.5)
         rows = np.arange(len(answer))
-        audits.append(Audit(guesses.astype(float), np.repeat(member, fragments), units, 0.5, rows))
+        audits.append(Audit(guesses.astype(float), np.repeat(member, fragments), clusters, 0.5, rows))
     return audits

@@ -5,7 +5,7 @@ import pytest
 from evaluation.randomised_response import SETTINGS, randomised_response
 
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.epsilon import epsilon_lower_bound, measured_epsilon, unit_scores
+from mia_lib.evaluation.epsilon import cluster_scores, epsilon_lower_bound, measured_epsilon
 from mia_lib.support.errors import UsageError
 
 
@@ -40,17 +40,17 @@ def test_the_lower_bound_holds_for_a_mechanism_whose_epsilon_is_known():
     assert np.mean(np.array(bounds) > 1) < 0.05 and np.mean(bounds) > 0.8
 
 
-def audit_of(scores, member, units=None):
-    units = np.arange(len(member)) if units is None else np.array(units)
-    return Audit(np.array(scores, float), np.array(member, bool), units.astype(str), 0.5, np.arange(len(member)))
+def audit_of(scores, member, clusters=None):
+    clusters = np.arange(len(member)) if clusters is None else np.array(clusters)
+    return Audit(np.array(scores, float), np.array(member, bool), clusters.astype(str), 0.5, np.arange(len(member)))
 
 
 def test_a_recording_has_one_score_the_mean_of_its_fragments():
     scores, member = [0.9, 0.0, 0.6, 0.2, 0.8, np.inf, np.inf, -np.inf], [1, 1, 1, 0, 0, 0, 0, 0]
-    mean, inside = unit_scores(audit_of(scores, member, list("aabccddd")))
+    mean, inside = cluster_scores(audit_of(scores, member, list("aabccddd")))
     assert inside.tolist() == [True, True, False, False]
     np.testing.assert_allclose(mean, [0.45, 0.6, 0.5, -np.inf])
-    mean, inside = unit_scores(audit_of([1, 0, 1], [1, 0, 0], list("aab")))  # a unit with both kinds
+    mean, inside = cluster_scores(audit_of([1, 0, 1], [1, 0, 0], list("aab")))  # a unit with both kinds
     assert mean.tolist() == [0, 1, 1] and inside.tolist() == [False, True, False]
 
 

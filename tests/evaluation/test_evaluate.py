@@ -12,10 +12,10 @@ from mia_lib.evaluation.rates import curve_rates, decision_rates, tpr_at_fpr
 from mia_lib.support.errors import MiaError
 
 
-def audit(scores, member, units=None, threshold=0.5):
+def audit(scores, member, clusters=None, threshold=0.5):
     n = len(scores)
-    units = np.arange(n).astype(str) if units is None else units
-    return Audit(np.asarray(scores, float), np.asarray(member, bool), units, threshold, np.arange(n))
+    clusters = np.arange(n).astype(str) if clusters is None else clusters
+    return Audit(np.asarray(scores, float), np.asarray(member, bool), clusters, threshold, np.arange(n))
 
 
 def test_weighted_curves_equal_scikit_learn_with_and_without_ties():

@@ -35,9 +35,9 @@ def test_an_older_table_without_the_number_is_judged_by_half_of_its_examples():
 
 
 def test_of_persons_the_smaller_side_counts():
-    rate, units = Measure(0.2, 0.1, 0.3, 60), Measure(9, 9, 9, 60)
-    assert coarse(("tpr_at_fpr_1e-1", rate, 5), ("audit_units", units, 5)) == [9, 0]
-    assert coarse(("tpr_at_fpr_1e-1", rate, 5), ("audit_units", units, 3)) == [0, 0]  # of another enrolment
+    rate, clusters = Measure(0.2, 0.1, 0.3, 60), Measure(9, 9, 9, 60)
+    assert coarse(("tpr_at_fpr_1e-1", rate, 5), ("audit_units", clusters, 5)) == [9, 0]
+    assert coarse(("tpr_at_fpr_1e-1", rate, 5), ("audit_units", clusters, 3)) == [0, 0]  # of another enrolment
 
 
 def test_the_number_of_non_members_of_the_smallest_target_is_recorded():

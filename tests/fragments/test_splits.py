@@ -159,6 +159,6 @@ def test_no_two_shadows_of_a_target_have_the_same_split():
 
 def test_intervals_draw_recordings_of_the_same_speakers_and_otherwise_speakers():
     manifest = pd.DataFrame({"speaker": ["a", "a", "b"], "source": ["a0", "a1", "b0"]})
-    assert protocols.audit_units(manifest, "utterance").tolist() == ["a0", "a1", "b0"]
+    assert protocols.clusters_of(manifest, "utterance").tolist() == ["a0", "a1", "b0"]
     for protocol in ("speaker", "paper"):
-        assert protocols.audit_units(manifest, protocol).tolist() == ["a", "a", "b"]
+        assert protocols.clusters_of(manifest, protocol).tolist() == ["a", "a", "b"]

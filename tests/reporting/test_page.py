@@ -10,7 +10,7 @@ from report_rows import row
 
 from mia_lib.evaluation.reading import typed
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
-from mia_lib.reporting.headline import few_units
+from mia_lib.reporting.headline import few_clusters
 from mia_lib.reporting.measures import kind, label
 from mia_lib.reporting.page import corpus_section, figures, write_report
 from mia_lib.reporting.words import written
@@ -188,8 +188,8 @@ def test_audit_sets_with_few_speakers_are_called_thin():
     rows = pd.DataFrame(
         {"measure": ["audit_units"] * 3, "protocol": ["paper", "utterance", "speaker"], "value": [4, 90, 10]}
     )
-    assert few_units(rows) == [
+    assert few_clusters(rows) == [
         "Too few to trust the intervals of protocol paper (4): "
         "they are drawn from fewer than 10 recordings or speakers on one side."
     ]
-    assert few_units(rows[rows["value"] > 4]) == []
+    assert few_clusters(rows[rows["value"] > 4]) == []

@@ -67,7 +67,7 @@ def test_what_attacks_prove_is_recorded_with_a_control_and_no_upper_end(experime
     assert bounds["value"].max() > 0.5 > controls["value"].max()
     assert (records["low"] == records["value"]).all() and np.isinf(records["high"]).all()
     audits = DefenseEvaluation(experiment, "none").references.audits("lira_online")
-    assert (records["n"] == sum(len(set(audit.units)) for audit in audits)).all()
+    assert (records["n"] == sum(len(set(audit.clusters)) for audit in audits)).all()
 
 
 def test_the_validation_model_is_none_of_the_attacked_ones_and_needs_no_more_shadows(experiment):

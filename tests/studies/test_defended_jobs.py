@@ -33,9 +33,9 @@ def test_only_a_defense_that_wants_altered_copies_gets_them_and_each_at_its_plac
     common = dict(fragments=fragments, manifest=manifest, cache=cache, device=device, seed=3, settings=Settings())
     experiment = SimpleNamespace(resident=compute_features("mfcc", fragments, 512, cache), **common)
     split = Split(("a", "b"), np.array([TRAIN, TRAIN, TRAIN, TRAIN, HELD_OUT, HELD_OUT], np.int8))
-    variants = ModelPool(experiment, [split], [1], [0], "augmentation").job().variants
-    assert variants.shape == (COPIES, *experiment.resident.shape)
+    augmented = ModelPool(experiment, [split], [1], [0], "augmentation").job().augmented
+    assert augmented.shape == (COPIES, *experiment.resident.shape)
     altered = AlteredAudio(audio, COPIES, 3, SAMPLE_RATE)
     expected = torch.cat([features for _, features in extract("mfcc", altered, 512)])
-    torch.testing.assert_close(variants.flatten(0, 1), expected)
-    assert ModelPool(experiment, [split], [1], [0], "mixup").job().variants is None
+    torch.testing.assert_close(augmented.flatten(0, 1), expected)
+    assert ModelPool(experiment, [split], [1], [0], "mixup").job().augmented is None

@@ -96,5 +96,5 @@ def test_the_controls_model_has_trained_on_nothing_that_is_audited(study):
     np.testing.assert_array_equal(exposed.rows, control.rows)
     np.testing.assert_array_equal(exposed.member, control.member)
     own = study.splits[study.count].train()
-    assert not set(study.manifest["source"].iloc[own].astype(str)) & set(control.units)
+    assert not set(study.manifest["source"].iloc[own].astype(str)) & set(control.clusters)
     assert (exposed.scores != control.scores).any()

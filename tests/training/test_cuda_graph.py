@@ -87,7 +87,7 @@ def weights(models):
     return torch.cat([p.flatten() for p in models.network.state_dict().values()])
 
 
-TRAINING = [name for name in DEFENSES.names() if make_defense(name).trains and not make_defense(name).needs_variants]
+TRAINING = [name for name in DEFENSES.names() if make_defense(name).trains and not make_defense(name).needs_augmented]
 
 
 @pytest.mark.parametrize("name", ["none", *TRAINING])

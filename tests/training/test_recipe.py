@@ -55,7 +55,7 @@ def test_any_description_is_carried_out():
 
 
 def test_a_combination_alters_in_the_order_of_its_name_and_then_changes_what_its_one_way_changes():
-    job = replace(toy(), variants=torch.zeros(1, *toy().features.shape))
+    job = replace(toy(), augmented=torch.zeros(1, *toy().features.shape))
     names = "early_stopping:0.5+augmentation:0.5+top_k:1+spec_augment:0.2"
     changed = make_defense(names).changed(job)
     assert [alteration.func.__name__ for alteration in changed.alterations] == ["replaced", "mask"]

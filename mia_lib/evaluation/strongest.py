@@ -1,0 +1,141 @@
+"""The strongest of several attacks, and how far a defense changes it, with intervals that know that attacks were picked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import hypot
+
+import numpy as np
+
+from mia_lib.evaluation.audit import Audit
+from mia_lib.evaluation.bootstrap import DrawnAudit, draw, found_at
+from mia_lib.evaluation.evaluate import evaluate, thinnest
+from mia_lib.evaluation.intervals import NORMAL, Measure, inflation, spread_of_mean
+from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
+from mia_lib.support.draws import generator
+from mia_lib.support.errors import UsageError
+
+Audits = Mapping[str, Sequence[Audit]]
+"""Of each attack, one audit per target."""
+MEASURES = ("auc", "balanced_accuracy", POOLED)
+NEAR = 3.0
+"""Standard deviations from one half within which luck decides which way round an attack is."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Several attacks on one kind of models: values, and how they vary."""
+
+    attacks: tuple[str, ...]
+    values: np.ndarray  # [attacks], turned round where below one half and that may be
+    drawn: list[np.ndarray]  # of each attack, [draws, targets]
+    clusters: list[int]  # of each attack
+    n: list[int]
+    may_turn: bool  # whether an attacker may turn the answers round
+
+    @property
+    def best(self) -> int:
+        """The attack with the largest value."""
+        return int(self.values.argmax())
+
+    def deviations(self) -> np.ndarray:
+        """How far the mean over targets of each attack lies from itself in each draw, [draws, attacks and more].
+
+        An attack near one half might as well have been turned round: it counts both ways.
+        """
+        means = np.stack([drawn.mean(1) for drawn in self.drawn], axis=1)
+        off = means - means.mean(0)
+        either_way = self.may_turn & (self.values - 0.5 < NEAR * off.std(0))
+        return np.concatenate([off, -off[:, either_way]], axis=1)
+
+
+@dataclass(frozen=True)
+class Strongest:
+    """The attack with the largest value, that value with its simultaneous interval, and out of how many it is the largest."""
+
+    attack: str
+    measure: Measure
+    out_of: int
+
+
+def contests(sides: Sequence[Audits], measure: str, draws: int, seed: int) -> list[Contest]:
+    """Attacks on several kinds of models (such as defended and not) in the same draws of the bootstrap.
+
+    Clusters of one name are the same everywhere. Of AUC and balanced accuracy an attacker may turn the answer round.
+    Raises UsageError for other measures than MEASURES, and where there is no attack.
+    """
+    if measure not in MEASURES:
+        raise UsageError(f"unknown measure {measure!r} of the strongest attack: choose one of {', '.join(MEASURES)}")
+    if not all(side and all(side.values()) for side in sides):
+        raise UsageError("the strongest of several attacks needs at least one audit of at least one attack")
+    lists = [audits for side in sides for audits in side.values()]
+    ends = np.cumsum([0, *map(len, lists)])
+    found: list[list[np.ndarray]] = [[] for _ in lists]
+    for every in draw([audit for audits in lists for audit in audits], draws, generator(seed, "strongest attack")):
+        for parts, start, end in zip(found, ends[:-1], ends[1:], strict=True):
+            parts.append(_of(every[start:end], measure))
+    drawn = [np.concatenate(parts) for parts in found]
+    values = np.array([evaluate(audits, 0)[measure].value for audits in lists])
+    may_turn = measure != POOLED
+    if may_turn:
+        for j in np.flatnonzero(values < 0.5):
+            drawn[j], values[j] = 1 - drawn[j], 1 - values[j]
+    made, first = [], 0
+    for side in sides:
+        own = slice(first, first + len(side))
+        clusters = [int(thinnest(audits).value) for audits in lists[own]]
+        n = [sum(len(audit.member) for audit in audits) for audits in lists[own]]
+        made.append(Contest(tuple(side), values[own], drawn[own], clusters, n, may_turn))
+        first += len(side)
+    return made
+
+
+def _of(audits: Sequence[DrawnAudit], measure: str) -> np.ndarray:
+    """A measure of one attack in some draws, [draws, targets]."""
+    if measure == POOLED:
+        return found_at(audits, POOLED_LEVEL)
+    if measure == "auc":
+        return np.stack([audit.auc() for audit in audits], axis=1)
+    decided = [audit.decisions(audit.audit.threshold)["balanced_accuracy"] for audit in audits]
+    return np.stack(decided, axis=1)
+
+
+def strongest_of(audits: Audits, draws: int = 1000, seed: int = 0, measure: str = "auc") -> Strongest:
+    """The attack with the largest value, with a 95 % interval of the largest true one.
+
+    How far the value of any attack rises above itself in a draw, at most, bounds all of them from below together, and so the
+    one that was picked; how far any falls, from above (Romano and Wolf, Econometrica 2005). Percentiles of the largest drawn
+    value would not do: they repeat the optimism of picking. How far targets lie apart widens it as `spread_of_mean` says. The
+    value itself stays the largest and is optimistic.
+    """
+    (contest,) = contests([audits], measure, draws, seed)
+    best, off = contest.best, contest.deviations()
+    wider = inflation(contest.drawn[best], contest.clusters[best])
+    value = float(contest.values[best])
+    low = value - wider * float(np.quantile(off.max(1), 0.975))
+    high = value + wider * float(np.quantile((-off).max(1), 0.975))
+    return Strongest(
+        contest.attacks[best], Measure(value, max(0.0, low), min(1.0, high), contest.n[best]), len(contest.attacks)
+    )
+
+
+def change_of_strongest(new: Audits, old: Audits, draws: int = 1000, seed: int = 0, measure: str = "auc") -> Measure:
+    """The largest value of `new` less the largest of `old`, with a 95 % interval, paired where targets are the same.
+
+    Recordings weigh the same on both sides of each draw, so what both share falls away. Attacks were picked on either side:
+    the interval is widened by the largest deviations of all, as in `strongest_of`. Where the picked ones have as many
+    targets, the difference is taken target by target (they must come in the same order); else both spreads add up.
+    """
+    after, before = contests([new, old], measure, draws, seed)
+    a, b = after.best, before.best
+    gap = float(after.values[a] - before.values[b])
+    up, down = after.deviations(), before.deviations()
+    thin = min(after.clusters[a], before.clusters[b])
+    one, other = after.drawn[a], before.drawn[b]
+    if one.shape == other.shape:
+        wider = inflation(one - other, thin)
+    else:
+        alone = [spread_of_mean(drawn.mean(0), drawn, thin) for drawn in (one, other)]
+        wider = hypot(*alone) / max(NORMAL * np.hypot(one.mean(1).std(), other.mean(1).std()), 1e-12)
+    low = gap - wider * float(np.quantile(up.max(1) + (-down).max(1), 0.975))
+    high = gap + wider * float(np.quantile((-up).max(1) + down.max(1), 0.975))
+    return Measure(gap, low, high, min(after.n[a], before.n[b]))
