@@ -22,7 +22,7 @@ def check_scores(scores: np.ndarray, member: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Audit:
-    """Scores of one target on its audit set. `threshold` was learnt from shadows; `clusters` are drawn as a whole."""
+    """Scores of one target on its audit set. `threshold` was learnt elsewhere; intervals draw `clusters` as a whole."""
 
     scores: np.ndarray  # float [n]
     member: np.ndarray  # bool [n]

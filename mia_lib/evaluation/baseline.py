@@ -2,12 +2,17 @@
 
 import pandas as pd
 
-from mia_lib.evaluation.differences import difference
-from mia_lib.evaluation.intervals import Measure
-from mia_lib.evaluation.reading import pick
+from mia_lib.evaluation.differences import compared, difference
+from mia_lib.evaluation.reading import measure_of, pick
 
 BASELINE = "reference_only"
 GIVEN = "reference_recordings"
+WORDS = {
+    "more": "more accurate than",
+    "less": "less accurate than",
+    "as much": "as accurate as",
+    "undecided": "not told from",
+}
 
 
 def beside_baseline(records: pd.DataFrame) -> list[str]:
@@ -23,14 +28,14 @@ def beside_baseline(records: pd.DataFrame) -> list[str]:
     for name in dict.fromkeys(given["defense"]):
         part = given[given["defense"] == name]
         best = part.iloc[int(part["value"].to_numpy().argmax())]
-        leak = Measure(best["value"], best["low"], best["high"], best["n"])
+        leak = measure_of(best)
         leaked = f"its reference recordings are found with AUC {leak.text()} by {best['attack']}"
         if name == BASELINE:
             sentences.append(f"`{name}`: accuracy {alone.text()} without any private recording; {leaked}.")
             continue
         own = pick(records[records["defense"] == name], "test_accuracy")
         gain = difference(own, alone)
-        word = "more accurate than" if gain.low > 0 else "less accurate than" if gain.high < 0 else "not told from"
+        word = WORDS[compared(gain, 0.0)]
         sentences.append(
             f"`{name}`: accuracy {own.text()}, {word} {alone.text()} of a model trained on its reference recordings alone "
             f"(difference {gain.text()}); {leaked}."

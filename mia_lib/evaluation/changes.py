@@ -4,14 +4,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mia_lib.evaluation.differences import compared, turned
+from mia_lib.evaluation.differences import compared, difference, turned
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import POOLED
-from mia_lib.evaluation.reading import beside_chance
+from mia_lib.evaluation.reading import beside_chance, measure_of
 from mia_lib.evaluation.resolution import LEVELS
+from mia_lib.evaluation.strongest import ENOUGH, STRONGEST
 
-ENOUGH = 2000
-"""Examples, members and non-members, below which a trial cannot tell one false alarm in a thousand from none."""
 SAME = 0.05
 """Difference of two rates or AUCs up to which a defense leaks as much as none, if the whole interval lies within it."""
 
@@ -78,33 +77,44 @@ class Change:
     word: str
     new: Leak | None = None
     old: Leak | None = None
+    gap: Measure | None = None
 
     def text(self, of: str = "") -> str:
-        """Both numbers, after what they are of, with the intervals that decide the word, and n where it differs."""
-        if self.new is None or self.old is None:
+        """Both numbers and the difference that decides the word, after what they are of, and n where it differs."""
+        if self.new is None or self.old is None or self.gap is None:
             return "no attack that knows it was tried on both"
         sizes = self.new.measure.n, self.old.measure.n
         beside = "" if sizes[0] == sizes[1] else f", n {sizes[1]:,} → {sizes[0]:,}"
-        return f"{of} {self.old.text()} → {self.new.text()}{beside}".strip()
+        return f"{of} {self.old.text()} → {self.new.text()}, change {self.gap.signed()}{beside}".strip()
 
 
 def change(records: pd.DataFrame, undefended: pd.DataFrame, metric: str = "auc", protocol: str = "utterance") -> Change:
     """`leaks more`, `leaks as much`, `leaks less` or `undecided`, by the strongest attack that knows the defense.
 
-    Told by the interval of the difference (`compared`, SAME). Where it leaks less and the intervals of all attacks hold
-    chance, it is `at chance` if they end within SAME above it (for rates whose chance is small, within FOLD times chance),
-    else `leaks less, not told from chance`.
+    Told by the interval of the difference (SAME): that of the same targets and recordings where both were measured together
+    (`change_of_strongest`), else of two measures that have nothing in common (`difference`). Where it leaks less and the
+    intervals of all attacks hold chance, it is `at chance` if they end within SAME above it (for rates whose chance is small,
+    within FOLD times chance), else `leaks less, not told from chance`.
     """
     new, old = leak(records, metric, protocol), leak(undefended, metric, protocol)
     if new is None or old is None:
         return Change("undecided", new, old)
-    word = compared(new.measure, old.measure, SAME)
+    together = measured_together(records, f"{STRONGEST}_{metric}_change", protocol)
+    gap = difference(new.measure, old.measure) if together is None else together
+    word = compared(gap, SAME)
     word = word if word == "undecided" else f"leaks {word}"
     chance = LEVELS.get(metric, 0.5)
     if word == "leaks less" and _all_at_chance(records, metric, protocol):
         near = new.measure.high - chance <= min(SAME, FOLD * chance) + 1e-9
         word = "at chance" if near else "leaks less, not told from chance"
-    return Change(word, new, old)
+    return Change(word, new, old, gap)
+
+
+def measured_together(records: pd.DataFrame, measure: str, protocol: str) -> Measure | None:
+    """A number of several attacks or models that were measured together, on the same targets and recordings; None where none
+    were."""
+    rows = records[(records["metric"] == measure) & (records["protocol"] == protocol)]
+    return None if rows.empty else measure_of(rows.iloc[0])
 
 
 def _all_at_chance(records: pd.DataFrame, metric: str, protocol: str) -> bool:

@@ -17,12 +17,11 @@ def difference(new: Measure, old: Measure) -> Measure:
     return Measure(gap, low, high, min(new.n, old.n))
 
 
-def compared(new: Measure, old: Measure, margin: float) -> str:
-    """`more` or `less` if the interval of the difference excludes zero, `as much` if it lies within `margin` of it.
+def compared(gap: Measure, margin: float) -> str:
+    """`more` or `less` if the interval of a difference excludes zero, `as much` if it lies within `margin` of it.
 
     Everything else is `undecided`.
     """
-    gap = difference(new, old)
     if gap.low > 0:
         return "more"
     if gap.high < 0:

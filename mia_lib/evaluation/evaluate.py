@@ -1,8 +1,8 @@
 """All rates of an attack over one or several targets, with 95 % intervals.
 
 Point values come from scikit-learn's curves with every achievable threshold: examples with equal scores are accepted or
-rejected together. Intervals are those of `intervals`: recordings (or speakers) are drawn as a whole, because fragments of one
-rise and fall together, and how far the targets lie apart tells how far another might be.
+rejected together. Intervals are those of `intervals`: speakers are drawn as a whole, because their recordings rise
+and fall together, and how far the targets lie apart tells how far another might be.
 """
 
 import math

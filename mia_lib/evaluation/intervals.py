@@ -34,6 +34,10 @@ class Measure:
         """Such as `0.912 [0.894, 0.930]`."""
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    def signed(self) -> str:
+        """A difference, such as `+0.020 [+0.004, +0.036]`."""
+        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
 
 def clopper_pearson(hits: int, n: int, tail: float = 0.025) -> tuple[float, float]:
     """Exact interval of a share `hits` of `n` independent examples, with `tail` left out on each side: 95 % by default.
@@ -78,6 +82,13 @@ def spread_of_mean(targets: np.ndarray, drawn: np.ndarray, clusters: int) -> flo
     return float(max(alone, student.ppf(0.975, freedom) * np.sqrt(shared + own)))
 
 
+def interval_of_difference(gap: float, drawn: np.ndarray, clusters: int) -> tuple[float, float]:
+    """The interval around a difference of means over targets, from draws of the difference on each target [draws, T]."""
+    means = drawn.mean(1)
+    low, high = gap + inflation(drawn, clusters) * (np.quantile(means, [0.025, 0.975]) - means.mean())
+    return float(low), float(high)
+
+
 def inflation(drawn: np.ndarray, clusters: int) -> float:
     """How many times as wide as by clusters alone the interval of a mean over targets is, from draws [draws, T]."""
     return spread_of_mean(drawn.mean(0), drawn, clusters) / max(NORMAL * float(drawn.mean(1).std()), 1e-12)
@@ -102,6 +113,30 @@ def mean_measure(values: list[np.ndarray], clusters: list[np.ndarray], draws: in
     Where values are right or wrong, half an example of each is added over all models, as Jeffreys' prior does: all right is
     not taken for certain.
     """
+    drawn = _drawn_means(values, clusters, draws, seed)
+    low, high = interval_of_share(drawn, min(len(set(own)) for own in clusters))
+    value = float(np.mean([v.mean() for v in values]))
+    return Measure(value, min(low, value), max(high, value), sum(map(len, values)))
+
+
+def mean_change(
+    new: list[np.ndarray], old: list[np.ndarray], clusters: list[np.ndarray], draws: int = 1000, seed: int = 0
+) -> Measure:
+    """How far the mean over models of `new` values lies above that of `old` ones of the same examples, with its interval."""
+    gaps = [one - other for one, other in zip(new, old, strict=True)]
+    drawn = [
+        weight @ gap / weight.sum(1)
+        for weight, gap in zip(
+            bootstrap_weights(clusters, draws, generator(seed, "change of a mean")), gaps, strict=True
+        )
+    ]
+    value = float(np.mean([gap.mean() for gap in gaps]))
+    thin = min(len(set(own)) for own in clusters)
+    return Measure(value, *interval_of_difference(value, np.stack(drawn, axis=1), thin), sum(map(len, gaps)))
+
+
+def _drawn_means(values: list[np.ndarray], clusters: list[np.ndarray], draws: int, seed: int) -> np.ndarray:
+    """The mean of each model's values in each draw, [draws, models]."""
     rng = generator(seed, "interval of a mean")
     weights = bootstrap_weights(clusters, draws, rng)
     shares = all(np.isin(value, (0, 1)).all() for value in values)
@@ -110,6 +145,4 @@ def mean_measure(values: list[np.ndarray], clusters: list[np.ndarray], draws: in
         (weight @ value + right) / (weight.sum(1) + right + wrong)
         for weight, value, (right, wrong) in zip(weights, values, extra, strict=True)
     ]
-    low, high = interval_of_share(np.stack(drawn, axis=1), min(len(set(own)) for own in clusters))
-    value = float(np.mean([v.mean() for v in values]))
-    return Measure(value, min(low, value), max(high, value), sum(map(len, values)))
+    return np.stack(drawn, axis=1)

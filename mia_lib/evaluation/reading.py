@@ -35,6 +35,11 @@ def read_results(path: Path) -> pd.DataFrame:
     return typed(pd.read_csv(path, dtype=str, keep_default_na=False))
 
 
+def measure_of(row: pd.Series | dict) -> Measure:
+    """The number of one record."""
+    return Measure(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
+
+
 def of_measure(records: pd.DataFrame, measure: str, controls: tuple[str, ...] = ("",)) -> pd.DataFrame:
     """The rows of a measure under no further circumstances but some controls (empty: the attack itself)."""
     table = with_circumstances(records)
@@ -58,7 +63,7 @@ def pick(
     for column, value in (("protocol", protocol), ("corpus", corpus)):
         rows = rows[rows[column] == value] if value else rows
     row = (rows if adaptive is None else rows[rows["adaptive"] == adaptive]).iloc[0]
-    return Measure(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
+    return measure_of(row)
 
 
 def beside_chance(measure: Measure | pd.Series, chance: float = 0.5) -> str:

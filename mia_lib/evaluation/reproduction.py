@@ -6,7 +6,7 @@ from mia_lib.defenses import DEFENSES
 from mia_lib.evaluation.differences import turned
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.published import claims
-from mia_lib.evaluation.reading import of_measure
+from mia_lib.evaluation.reading import measure_of, of_measure
 
 CLAIMED = 0.53
 """Largest balanced accuracy of the paper's attack that counts as taken to chance."""
@@ -75,5 +75,4 @@ def _paper_attack(records: pd.DataFrame, measure: str) -> Measure | None:
     rows = rows[(rows["protocol"] == protocol) & (rows["attack"] == attack) & (rows["adaptive"] == adaptive)]
     if rows.empty:
         return None
-    row = rows.iloc[0]
-    return Measure(float(row["value"]), float(row["low"]), float(row["high"]), int(row["n"]))
+    return measure_of(rows.iloc[0])

@@ -11,12 +11,17 @@ from mia_lib.evaluation.bootstrap import DrawnAudit, draw, found_at
 from mia_lib.evaluation.evaluate import evaluate, thinnest
 from mia_lib.evaluation.intervals import NORMAL, Measure, inflation, spread_of_mean
 from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
+from mia_lib.evaluation.resolution import measurable
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import UsageError
 
 Audits = Mapping[str, Sequence[Audit]]
 """Of each attack, one audit per target."""
+STRONGEST = "strongest"
+"""What records call whichever attack is the strongest."""
 MEASURES = ("auc", "balanced_accuracy", POOLED)
+ENOUGH = 2000
+"""Examples, members and non-members, below which a trial cannot tell one false alarm in a thousand from none."""
 NEAR = 3.0
 """Standard deviations from one half within which luck decides which way round an attack is."""
 
@@ -97,6 +102,19 @@ def _of(audits: Sequence[DrawnAudit], measure: str) -> np.ndarray:
         return np.stack([audit.auc() for audit in audits], axis=1)
     decided = [audit.decisions(audit.audit.threshold)["balanced_accuracy"] for audit in audits]
     return np.stack(decided, axis=1)
+
+
+def able(audits: Audits, measure: str) -> Audits:
+    """The attacks that were tried on enough examples for a measure: where one false alarm in a thousand is counted over all
+    targets, ENOUGH examples, or the most there are, and as many others as can show it."""
+    if measure != POOLED:
+        return audits
+    sizes = {name: sum(len(audit.member) for audit in own) for name, own in audits.items()}
+    others = {name: sum(int((~audit.member).sum()) for audit in own) for name, own in audits.items()}
+    enough = min(ENOUGH, max(sizes.values(), default=0))
+    return {
+        name: own for name, own in audits.items() if sizes[name] >= enough and measurable(POOLED_LEVEL, others[name])
+    }
 
 
 def strongest_of(audits: Audits, draws: int = 1000, seed: int = 0, measure: str = "auc") -> Strongest:

@@ -6,13 +6,14 @@ stands what became of the paper's claim. Each number is shown with the interval 
 
 import pandas as pd
 
-from mia_lib.evaluation.changes import ENOUGH, Change, change, known, strongest
+from mia_lib.evaluation.changes import ENOUGH, Change, change, known, measured_together, strongest
 from mia_lib.evaluation.differences import difference
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
-from mia_lib.evaluation.reading import of_measure, pick
+from mia_lib.evaluation.reading import measure_of, of_measure, pick
 from mia_lib.evaluation.reproduction import CLAIMED, claimed, reproduced, sentence
 from mia_lib.evaluation.resolution import measurable
+from mia_lib.evaluation.strongest import STRONGEST
 
 __all__ = ["BROKEN", "CLAIMED", "ENOUGH", "RULE", "TOLERANCE", "claimed", "points", "strongest", "summary", "verdict"]
 
@@ -78,8 +79,11 @@ def _accuracy(records: pd.DataFrame) -> Measure:
 
 
 def cost(records: pd.DataFrame, undefended: pd.DataFrame) -> Measure:
-    """How much test accuracy a defense takes, with its interval."""
-    return difference(_accuracy(undefended), _accuracy(records))
+    """How much test accuracy a defense takes, with its interval: on the same fragments where both were measured together."""
+    together = measured_together(records, "test_accuracy_change", "")
+    if together is None:
+        return difference(_accuracy(undefended), _accuracy(records))
+    return Measure(-together.value, -together.high, -together.low, together.n)
 
 
 def _price(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
@@ -165,7 +169,8 @@ def points(records: pd.DataFrame, family_of: dict[str, str], metric: str, protoc
     """One point per defense for `figures.plane`: test accuracy x, and y the strongest attack's `metric`, with intervals."""
     rows = {}
     for name, part in records.groupby("defense", sort=False):
-        x, y = _accuracy(part), strongest(part, metric, protocol)
-        spans = dict(x_low=x.low, x_high=x.high, y_low=y["low"], y_high=y["high"])
-        rows[name] = dict(family=family_of[name], x=x.value, y=y["value"], **spans)
+        x, y = _accuracy(part), measured_together(part, f"{STRONGEST}_{metric}", protocol)
+        y = measure_of(strongest(part, metric, protocol)) if y is None else y
+        spans = dict(x_low=x.low, x_high=x.high, y_low=y.low, y_high=y.high)
+        rows[name] = dict(family=family_of[name], x=x.value, y=y.value, **spans)
     return pd.DataFrame.from_dict(rows, orient="index")

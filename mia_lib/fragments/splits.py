@@ -251,12 +251,6 @@ def membership(split: Split, protocol: str, seed: int) -> np.ndarray:
     return member
 
 
-def clusters_of(manifest: pd.DataFrame, protocol: str) -> np.ndarray:
-    """What is drawn as a whole when intervals are computed: sources where both sides are the same people's, else speakers;
-    str [N]."""
-    return manifest["source" if protocol in ("utterance", CONSUMED) else "speaker"].astype(str).to_numpy()
-
-
 def whole_recordings(sources: np.ndarray, count: int, seed: int) -> np.ndarray:
     """About `count` fragments, int64 [n], ascending: all fragments of sources drawn at random until there are enough.
 

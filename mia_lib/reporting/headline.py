@@ -7,7 +7,8 @@ import pandas as pd
 from mia_lib.corpora.base import is_synthetic, short_name
 from mia_lib.evaluation.controls import together
 from mia_lib.evaluation.differences import turned
-from mia_lib.evaluation.intervals import FEW_CLUSTERS, Measure
+from mia_lib.evaluation.intervals import FEW_CLUSTERS
+from mia_lib.evaluation.reading import measure_of
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting.measures import cell, circumstances
 
@@ -42,7 +43,7 @@ def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
     best = aucs.loc[aucs["value"].where(~reversed_, 1 - aucs["value"]).idxmax()]
     same = rows[(rows[[*_AUDIT, "condition"]] == best[[*_AUDIT, "condition"]]).all(axis=1)]
     found = [cell(row) for row in same[same["measure"] == "tpr_at_fpr_1e-2"].to_dict("records")]
-    auc = Measure(best["value"], best["low"], best["high"], best["n"])
+    auc = measure_of(best)
     auc = turned(auc) if reversed_[best.name] else auc
     ends = {name: getattr(auc, name) for name in ("value", "low", "high")}
     turn = ["turned round"] if reversed_[best.name] else []
@@ -56,7 +57,7 @@ def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
 
 
 def few_clusters(attacks: pd.DataFrame) -> list[str]:
-    """A sentence if some audit set holds too few speakers or recordings for its intervals to be trusted."""
+    """A sentence if some audit set holds too few speakers for its intervals to be trusted."""
     counts = attacks[attacks["measure"] == "audit_units"].groupby("protocol")["value"].min()
     few = sorted(counts[counts < FEW_CLUSTERS].index, key=position)
     if not few:
@@ -64,7 +65,7 @@ def few_clusters(attacks: pd.DataFrame) -> list[str]:
     thin = ", ".join(f"{protocol} ({int(counts[protocol])})" for protocol in few)
     return [
         f"Too few to trust the intervals of protocol {thin}: "
-        f"they are drawn from fewer than {FEW_CLUSTERS} recordings or speakers on one side."
+        f"they are drawn from fewer than {FEW_CLUSTERS} speakers on one side."
     ]
 
 

@@ -16,7 +16,7 @@ MEASURES = {
     "balanced_accuracy_target_threshold": ("Balanced accuracy, threshold chosen on the target", "rate"),
     "precision_target_threshold": ("Precision, threshold chosen on the target", "rate"),
     "recall_target_threshold": ("Recall, threshold chosen on the target", "rate"),
-    "audit_units": ("Recordings or speakers on the smaller side", "plain"),
+    "audit_units": ("Speakers on the smaller side", "plain"),
     "audit_nonmembers": ("Non-members of the target with the fewest", "plain"),
     "test_accuracy": ("Test accuracy", "rate"),
     "train_accuracy": ("Training accuracy", "rate"),

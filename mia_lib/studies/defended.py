@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from mia_lib.defenses.base import make_defense
+from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.baseline import GIVEN
 from mia_lib.evaluation.calibration import calibration_gaps
 from mia_lib.evaluation.evaluate import evaluate
-from mia_lib.evaluation.intervals import Measure, mean_measure
+from mia_lib.evaluation.intervals import Measure, mean_change, mean_measure
 from mia_lib.evaluation.records import Result
+from mia_lib.evaluation.strongest import MEASURES, STRONGEST, able, change_of_strongest, strongest_of
 from mia_lib.fragments.splits import CONSUMED, PROTOCOLS
 from mia_lib.studies.pool import train_together
 from mia_lib.studies.reference import ReferenceStudy
@@ -43,6 +45,11 @@ class DefenseEvaluation:
             self.study, s.defense_references, s.defense_speakers, s.defense_references + 1, DEFENDER_SHARE
         )
 
+    @cached_property
+    def plain(self) -> "DefenseEvaluation":
+        """The undefended models, evaluated as these are."""
+        return self if self.defense == "none" else DefenseEvaluation(self.undefended, "none")
+
     def utility(self) -> pd.DataFrame:
         """Accuracies and expected calibration error."""
         study = self.study
@@ -52,13 +59,13 @@ class DefenseEvaluation:
             rows = study.splits[k].held_out()
             p = study.signals(k, "utterance").posteriors()[0, rows]
             gaps.append(calibration_gaps(p.max(-1), (p.argmax(-1) == study.labels[k][rows]).astype(float)))
-            clusters.append(study.clusters()[rows])
+            clusters.append(study.clusters[rows])
         measures["calibration_error"] = mean_measure(gaps, clusters, study.settings.bootstrap, study.seed)
         return study.table("", "none", measures)
 
     def training_cost(self) -> pd.DataFrame:
         """Training time, and that of each fragment and pass as a ratio to undefended reference models."""
-        pool, plain = self.study.pool, DefenseEvaluation(self.undefended, "none").references.pool
+        pool, plain = self.study.pool, self.plain.references.pool
         pace, usual = (p.models.seconds / p.passes() for p in (pool, plain))
         ratio = pace / usual if pool.defense.trains else 1.0
         values = {"train_seconds": pool.models.seconds, "train_seconds_ratio": ratio}
@@ -82,6 +89,37 @@ class DefenseEvaluation:
             tables.append(study.table("utterance", attack, results, adaptive=True))
         return pd.concat(tables)
 
+    def strongest(self) -> pd.DataFrame:
+        """The strongest of the attacks that know the defense, and how far that is from the strongest on undefended models,
+        with intervals that know that attacks were picked; and what the defense costs, on the same fragments.
+
+        Measures: `strongest_` and the rate, under each protocol, and the same with `_change`; `test_accuracy_change`.
+        """
+        plain, study = self.plain, self.study
+        draws, seed = study.settings.bootstrap, study.seed
+        (right, clusters), (usual, _) = (one.study.correct("held_out") for one in (self, plain))
+        gap = mean_change(right, usual, clusters, draws, seed)
+        tables = [] if self.defense == "none" else [study.table("", "none", {"test_accuracy_change": gap})]
+        for protocol in PROTOCOLS:
+            own, bare, results = self._knowing(protocol), plain._knowing(protocol), []
+            for rate in MEASURES:
+                mine, theirs = able(own, rate), able(bare, rate)
+                if not (mine and theirs):
+                    continue
+                results.append(Result(f"strongest_{rate}", strongest_of(mine, draws, seed, rate).measure))
+                if self.defense != "none":
+                    change = change_of_strongest(mine, theirs, draws, seed, rate)
+                    results.append(Result(f"strongest_{rate}_change", change))
+            tables.append(study.table(protocol, STRONGEST, results, adaptive=True))
+        return pd.concat(tables)
+
+    def _knowing(self, protocol: str) -> dict[str, list[Audit]]:
+        """Audits of all attacks that know the defense, under a protocol."""
+        audits = {attack: self.study.audits(attack, protocol) for attack in (*PAPER_ATTACKS, "label_only")}
+        if protocol == "utterance":
+            audits |= {attack: self.references.audits(attack) for attack in CALIBRATED}
+        return audits
+
     def screening(self) -> pd.DataFrame:
         """What a choice of strength needs, without intervals: utility, and the paper's attack, knowing the defense or not;
         where training and answers are both changed also the attack on labels, which no change of answers stops."""
@@ -96,7 +134,10 @@ class DefenseEvaluation:
         train_together([self.study.pool, self.references.pool])
         choices = [(a, p, adaptive) for a in PAPER_ATTACKS for p in PROTOCOLS for adaptive in (False, True)]
         choices += [("label_only", p, True) for p in PROTOCOLS]
-        return pd.concat([self._attacked("shadows", choices), self.training_cost(), self.calibrated()])
+        kinds = (*PAPER_ATTACKS, "label_only", *CALIBRATED)
+        others = [self.references, self.undefended, self.plain.references]
+        strongest = self.study.kept("strongest", lambda: [self.strongest()], kinds, others)
+        return pd.concat([self._attacked("shadows", choices), self.training_cost(), self.calibrated(), strongest])
 
     def calibrated(self) -> pd.DataFrame:
         """The strongest attacks, whose reference models are behind the same defense, under protocol `utterance`."""

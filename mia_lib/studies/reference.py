@@ -195,7 +195,8 @@ class ReferenceStudy(Study):
         """The epsilon that one attack proves (`measured_epsilon`), at a delta of 1 / (2 n) for n training fragments, and its
         negative control; tests: attacks of which the largest is looked at. It is a lower end: the upper end of the interval
         is infinite. n counts decisions, one a recording and model."""
-        audits, delta = self.audits(attack), 1 / (2 * len(self.splits[0].train()))
+        recordings, delta = self.manifest["source"].astype(str).to_numpy(), 1 / (2 * len(self.splits[0].train()))
+        audits = [replace(audit, clusters=recordings[audit.rows]) for audit in self.audits(attack)]  # a coin each
         decisions, results = sum(len(set(audit.clusters)) for audit in audits), []
         for control, audited in (("", audits), ("shuffled", shuffled(audits, self.seed))):
             proven = measured_epsilon(audited, delta, tests)

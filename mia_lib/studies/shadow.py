@@ -206,7 +206,7 @@ class ShadowStudy(Study):
             scores = self.score(question, fit, self.signals(target, protocol, needs=question.needs))[0]
             for code, role in ((TRAIN, "train"), (HELD_OUT, "held_out"), (UNSEEN, "unseen")):
                 rows = self.splits[target].role[fragments] == code
-                clusters = self.clusters("speaker")[fragments[rows]]
+                clusters = self.clusters[fragments[rows]]
                 shares[role].append(((scores[rows] >= threshold).astype(float), clusters))
         accepted = {}
         for role, pairs in shares.items():

@@ -20,7 +20,7 @@ from mia_lib.evaluation.audit import Audit, shuffled
 from mia_lib.evaluation.evaluate import with_controls
 from mia_lib.evaluation.intervals import Measure, mean_measure
 from mia_lib.evaluation.records import Result, results_table
-from mia_lib.fragments.splits import Split, clusters_of
+from mia_lib.fragments.splits import Split
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
@@ -144,9 +144,11 @@ class Study:
         """What is attacked in a target's audit; control: by a model that has trained on none of its audit set."""
         raise NotImplementedError
 
-    def clusters(self, protocol: str = "utterance") -> np.ndarray:
-        """What is drawn as a whole for intervals, of every fragment: source (`utterance`) or speaker; str [N]."""
-        return clusters_of(self.manifest, protocol)
+    @property
+    def clusters(self) -> np.ndarray:
+        """What is drawn as a whole for intervals, of every fragment: its speaker, str [N]. All recordings of a speaker
+        rise and fall together, under every protocol."""
+        return self.manifest["speaker"].astype(str).to_numpy()
 
     def fit(self, question: Question, target: int, known: Signals) -> Attack:
         """The attack of a question, fitted."""
@@ -183,7 +185,7 @@ class Study:
         attack learns from, where fewer than there are. learnt_on: the study on whose models the attack is fitted (None: this
         one); the undefended one makes an attack that does not know the defense.
         """
-        audits, clusters = [], self.clusters(question.protocol)
+        audits, clusters = [], self.clusters
         for target in self.targets():
             models = self.teachers(target, control, count)
             attack, threshold = (learnt_on or self).fitted(question, target, models)
@@ -199,15 +201,20 @@ class Study:
         controls = {"shuffled": shuffled(audits, self.seed), "unexposed": self.ask(question, control=True)}
         return with_controls(audits, controls, self.settings.bootstrap, self.seed)
 
-    def accuracy(self, side: str, models: Sequence[int] | None = None, mask: np.ndarray | None = None) -> Measure:
-        """Accuracy of models (default: the targets) on their `train` or `held_out` fragments, or those within `mask`."""
+    def correct(self, side: str, mask: np.ndarray | None = None) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Whether each target names the right speaker on its `train` or `held_out` fragments, or those within `mask` (float
+        [n] of each), and the clusters of these."""
         values, clusters = [], []
-        for k in self.targets() if models is None else models:
+        for k in self.targets():
             index = getattr(self.splits[k], side)()
             index = index if mask is None else index[mask[index]]
             values.append((self.logits[k][index].argmax(-1) == self.labels[k][index]).astype(float))
-            clusters.append(self.clusters()[index])
-        return mean_measure(values, clusters, self.settings.bootstrap, self.seed)
+            clusters.append(self.clusters[index])
+        return values, clusters
+
+    def accuracy(self, side: str, mask: np.ndarray | None = None) -> Measure:
+        """Accuracy of the targets on their `train` or `held_out` fragments, or those within `mask`."""
+        return mean_measure(*self.correct(side, mask), self.settings.bootstrap, self.seed)
 
     def table(
         self, protocol: str, attack: str, results: Iterable[Result] | dict[str, Measure], adaptive: bool = False

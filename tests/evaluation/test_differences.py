@@ -26,7 +26,8 @@ def test_the_interval_of_a_difference_covers_it():
     [(0.61, 0.65, "more"), (0.50, 0.54, "less"), (0.58, 0.60, "as much"), (0.50, 0.68, "undecided")],
 )
 def test_an_interval_says_more_less_as_much_or_nothing(low, high, word):
-    assert compared(Measure((low + high) / 2, low, high, 9), Measure(0.59, 0.585, 0.595, 9), 0.05) == word
+    gap = difference(Measure((low + high) / 2, low, high, 9), Measure(0.59, 0.585, 0.595, 9))
+    assert compared(gap, 0.05) == word
 
 
 def test_what_is_below_one_half_is_turned_with_its_interval():

@@ -19,7 +19,7 @@ class World:
 
     recording, speaker: their shares of the scores' variance. apart: standard deviation of the targets' gaps. common: all
     targets are asked about the same fragments, and coins decide who is a member. by_speaker: members and others are different
-    people, who are then what is drawn.
+    people.
     """
 
     targets: int = 3
@@ -49,9 +49,8 @@ class World:
             noise += (
                 np.sqrt(self.recording) * recordings[speaker, recording] + np.sqrt(self.speaker) * speakers[speaker]
             )
-            names = speaker if self.by_speaker else speaker * self.recordings + recording
             scores = gap * member + noise
-            found.append(Audit(scores, member, names.astype(str), self.gap / 2, np.arange(len(scores))))
+            found.append(Audit(scores, member, speaker.astype(str), self.gap / 2, np.arange(len(scores))))
         return found
 
     def _members(self, rng: np.random.Generator, who: np.ndarray) -> np.ndarray:

@@ -155,10 +155,3 @@ def test_no_two_shadows_of_a_target_have_the_same_split():
         assert len({split.role.tobytes() for split in shadows}) == 4
     strangers = {frozenset(manifest["speaker"][split.role == protocols.UNSEEN]) for split in shadows}
     assert len(strangers) == 4  # each divides the pool of speakers anew
-
-
-def test_intervals_draw_recordings_of_the_same_speakers_and_otherwise_speakers():
-    manifest = pd.DataFrame({"speaker": ["a", "a", "b"], "source": ["a0", "a1", "b0"]})
-    assert protocols.clusters_of(manifest, "utterance").tolist() == ["a0", "a1", "b0"]
-    for protocol in ("speaker", "paper"):
-        assert protocols.clusters_of(manifest, protocol).tolist() == ["a", "a", "b"]

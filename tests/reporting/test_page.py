@@ -189,7 +189,6 @@ def test_audit_sets_with_few_speakers_are_called_thin():
         {"measure": ["audit_units"] * 3, "protocol": ["paper", "utterance", "speaker"], "value": [4, 90, 10]}
     )
     assert few_clusters(rows) == [
-        "Too few to trust the intervals of protocol paper (4): "
-        "they are drawn from fewer than 10 recordings or speakers on one side."
+        "Too few to trust the intervals of protocol paper (4): they are drawn from fewer than 10 speakers on one side."
     ]
     assert few_clusters(rows[rows["value"] > 4]) == []

@@ -57,6 +57,16 @@ def test_full_records_hold_every_kind_of_attacker_and_controls(experiment):
     found = set(map(tuple, records[["attack", "adaptive"]].drop_duplicates().to_numpy()))
     assert {("top3_network", False), ("top3_network", True), ("label_only", True), ("lira_online", True)} <= found
     assert value(records, "auc", "largest_posterior", "utterance") == 0.5
+    changes = records[records["attack"] == "strongest"].set_index(["protocol", "metric"])
+    assert changes["adaptive"].all() and len(changes) >= 12
+    auc, change = (changes.loc[("utterance", f"strongest_auc{end}")] for end in ("", "_change"))
+    known = records[records["adaptive"] & (records["metric"] == "auc") & (records["protocol"] == "utterance")]["value"]
+    assert (
+        auc["value"] == pytest.approx(np.maximum(known, 1 - known).max()) and auc["low"] <= auc["value"] <= auc["high"]
+    )
+    assert change["low"] <= change["value"] <= change["high"] and change["value"] < 0.02
+    kept = records.loc[records["metric"] == "test_accuracy_change", ["value", "low", "high"]]
+    assert kept.to_numpy().tolist() == [[0, 0, 0]]  # the named speaker stays
     assert {"calibration_error", "train_seconds_ratio", "auc_control_unexposed"} <= set(records["metric"])
 
 
@@ -67,7 +77,7 @@ def test_what_attacks_prove_is_recorded_with_a_control_and_no_upper_end(experime
     assert bounds["value"].max() > 0.5 > controls["value"].max()
     assert (records["low"] == records["value"]).all() and np.isinf(records["high"]).all()
     audits = DefenseEvaluation(experiment, "none").references.audits("lira_online")
-    assert (records["n"] == sum(len(set(audit.clusters)) for audit in audits)).all()
+    assert (records["n"] == sum(experiment.manifest["source"].iloc[audit.rows].nunique() for audit in audits)).all()
 
 
 def test_the_validation_model_is_none_of_the_attacked_ones_and_needs_no_more_shadows(experiment):

@@ -118,7 +118,7 @@ def test_attacks_that_ask_several_times_are_audited_on_some_whole_recordings(ref
     few, everything = references.audits("label_only")[0], references.audits("gap")[0]
     rows = references.detailed_rows
     assert 100 <= len(rows) <= 124 and set(few.rows) == set(everything.rows) & set(rows)
-    assert set(few.clusters) == set(references.clusters()[few.rows]) and len(few.rows) > 80
+    assert set(few.clusters) == set(references.clusters[few.rows]) and len(few.rows) > 80
     expected = references.signals.member[0, few.rows] == 1
     np.testing.assert_array_equal(few.member, expected)
 
