@@ -1,8 +1,20 @@
 """What all tests share."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run beside each other: one core each, also for what they start
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import signal
 
 import pytest
+
+LONGEST = "test_end_to_end.py"
+"""What takes longest starts first, so that the others go on beside it."""
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
 @pytest.fixture(autouse=True, scope="session")
