@@ -23,8 +23,9 @@ BROKEN = 0.5
 """Share of the undefended test accuracy below which a model is broken: what it does not know it cannot leak."""
 RULE = (
     "The strength of each defense is chosen on the validation model: "
-    f"of those that cost at most {100 * TOLERANCE:.0f} points of its test accuracy, the one behind which the paper's attack "
-    "(without knowledge of the defense where it is to hide, with it where it is to protect) is nearest to chance; "
+    f"of those that cost at most {100 * TOLERANCE:.0f} points of its test accuracy, the one behind which the attack is "
+    "nearest to chance (where it is to hide, the paper's attack as the paper ran it; where it is to protect, the strongest "
+    "of three that know it: the paper's, the one on labels, and LiRA on a few reference models); "
     "of all that are as near within a standard error, the most accurate; "
     "where all cost more, the one that costs least. A defense may hide better at a strength that costs more."
 )

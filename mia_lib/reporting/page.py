@@ -8,14 +8,16 @@ import pandas as pd
 
 from mia_lib.corpora.base import is_synthetic, short_name
 from mia_lib.evaluation import verdicts
+from mia_lib.evaluation.claims import tally
 from mia_lib.evaluation.controls import chance_of, place
+from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import POOLED_LEVEL
 from mia_lib.evaluation.reading import read_results
 from mia_lib.evaluation.resolution import measurable, too_coarse
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting.headline import attack_name, few_clusters, luck_of, position, strongest_attack, summary
 from mia_lib.reporting.measures import cell, kind, label, rank
-from mia_lib.reporting.words import unmeasurable, written
+from mia_lib.reporting.words import number, unmeasurable, written
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.progress import duration
 
@@ -30,13 +32,16 @@ DEFENSE_COLUMNS = {
     "strongest AUC, speaker": "score",
 }
 """Columns of the table of defenses -> the kind of their numbers."""
+UTILITY = ("train_accuracy", "test_accuracy", "calibration_error", "train_seconds")
+"""Measures of how well a model does its work."""
 CONTROL_VERDICTS = {"at": "chance", "above": "not chance", "below": "not chance", "unknown": "no interval"}
 
 
-def write_report(run_folder: Path, results: pd.DataFrame | None = None) -> None:
+def write_report(run_folder: Path, results: pd.DataFrame | None = None, claims: pd.DataFrame | None = None) -> None:
     """Write `index.html` from the typed results, and the figures and times of the notebooks that `run.json` names.
 
-    results: as `merge_results` returns them (None: what can be told from `results.csv`, which has no circumstances).
+    results, claims: as `merge_results` and `merge_claims` return them. Without results, what can be told from `results.csv`,
+    which has no circumstances.
     """
     results = read_results(run_folder / "results.csv") if results is None else results
     run = read_json(run_folder / "run.json", {})
@@ -49,6 +54,8 @@ def write_report(run_folder: Path, results: pd.DataFrame | None = None) -> None:
         run_id=run_folder.name,
         parameters=parameters,
         device=run.get("device", ""),
+        claims=claim_table(claims) if claims is not None else [],
+        tally=tally(claims["outcome"]) if claims is not None else "",
         corpora=[corpus_section(name, rows) for name, rows in results.groupby("corpus", sort=False)],
         figures=figures(run_folder / "figures", list(run.get("notebooks", {}))),
         notebooks=[_times(name, entry) for name, entry in run.get("notebooks", {}).items()],
@@ -67,7 +74,10 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     behind = rows[~plain & (rows["control"] != "")]
     rows = rows[plain]
     control = rows["control"] != ""
-    utility, attacks = rows[(rows["attack"] == "none") & ~control], rows[(rows["attack"] != "none") & ~control]
+    utility, attacks = (
+        rows[rows["measure"].isin(UTILITY) & (rows["attack"] == "none") & ~control],
+        rows[(rows["attack"] != "none") & ~control],
+    )
     controls = [_control(row) for row in rows[control].to_dict("records")]
     named = {protocol: group for protocol, group in attacks.groupby("protocol")}
     protocols = sorted(named, key=position)
@@ -101,6 +111,19 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
             about[CORNER] = unmeasurable(row["non-members"])
         lines.append(about | {key: row[key] for key in ("verdict", "evidence")})
     return lines
+
+
+def claim_table(claims: pd.DataFrame) -> list[dict]:
+    """One row per claim: its sentence, its outcome, the numbers compared and their difference, as text."""
+    rows = []
+    for row in claims.to_dict("records"):
+        one, other = (Measure(row[side], row[f"{side}_low"], row[f"{side}_high"], 0) for side in ("one", "other"))
+        gap = Measure(row["difference"], row["low"], row["high"], 0)
+        measured, fixed = row["one"] == row["one"], row["other_low"] == row["other_high"]  # NaN differs from itself
+        about = {"question": row["question"], "outcome": row["outcome"], "origin": str(row["claim"]).partition(".")[0]}
+        about |= {"one": number(one) if measured else "–", "difference": gap.signed() if measured else "–"}
+        rows.append(about | {"other": "–" if not measured else f"{other.value:g}" if fixed else number(other)})
+    return rows
 
 
 def protocol_table(protocol: str, rows: pd.DataFrame) -> dict:

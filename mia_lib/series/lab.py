@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
+from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, decide
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.reporting import embed, figures
+from mia_lib.series.claims import claim_of
 from mia_lib.series.request import Request, check_values
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.shadow import ShadowStudy
@@ -44,6 +46,8 @@ class Lab:
         for old in (self.folder / "figures").glob(f"{name}-*"):
             old.unlink()
         self._records = pd.DataFrame(columns=[*COLUMNS, *CIRCUMSTANCES])
+        self._claims: dict[tuple[str, str], dict] = {}
+        (self._part / "claims.csv").unlink(missing_ok=True)
 
     def another(self, corpus: str) -> ShadowStudy:
         """A second experiment with the same parameters on another corpus."""
@@ -75,6 +79,24 @@ class Lab:
         """Show a sentence or a table, written in Markdown, whose numbers come from the records."""
         display(Markdown(text))
         self._note()
+
+    def believe(self, claim: str) -> None:
+        """State a claim before it is measured: what one might well believe."""
+        display(Markdown(f"*Belief:* {claim_of(claim).question}"))
+
+    def claim(self, claim: str | Claim, records: pd.DataFrame | None = None, **corpora: str) -> None:
+        """Show what becomes of a claim (by its name) on records, or on all recorded so far, and keep it for the report.
+
+        corpora: which corpora `near` and `far` are, where the claim compares two.
+        """
+        known = claim_of(claim, **corpora) if isinstance(claim, str) else claim
+        outcome = decide(known, self._records if records is None else records)
+        r = self.request
+        corpus = known.one.corpus or r.corpus
+        self._claims[known.id, corpus] = outcome.row(dict(corpus=corpus, profile=r.profile, seed=r.seed))
+        table = pd.DataFrame(list(self._claims.values()), columns=CLAIM_COLUMNS)
+        write_atomically(self._part / "claims.csv", table.to_csv(index=False))
+        self.say(outcome.sentence())
 
     def listen(self, clips: dict[str, int | np.ndarray], experiment: ShadowStudy | None = None) -> None:
         """Players: caption -> row of a fragment, or samples [n] of its own (full scale 1)."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mia_lib.evaluation.claims import CLAIM_COLUMNS
 from mia_lib.evaluation.reading import typed
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY
 from mia_lib.series.notebooks import NOTEBOOKS
@@ -29,6 +30,15 @@ def merge_results(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
     table = table.sort_values([*IDENTITY, "metric"], kind="stable")
     write_atomically(run_folder / "results.csv", table[COLUMNS].to_csv(index=False, lineterminator="\n"))
     return typed(table)
+
+
+def merge_claims(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
+    """Write `claims.csv`, what became of the claims of some notebooks, in their order; returns the table."""
+    parts = [run_folder / "parts" / name / "claims.csv" for name in sorted(notebooks)]
+    tables = [pd.read_csv(path) for path in parts if path.exists()]
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=CLAIM_COLUMNS)
+    write_atomically(run_folder / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
+    return table
 
 
 def write_run(run_folder: Path, notebooks: list[str], header: dict) -> None:

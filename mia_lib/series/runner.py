@@ -8,7 +8,7 @@ from pathlib import Path
 from mia_lib.series.kernel import CellFailure, execute
 from mia_lib.series.notebooks import NOTEBOOKS, Notebook, check_parameters, find_notebooks, needed, select
 from mia_lib.series.parts import Parts
-from mia_lib.series.provenance import merge_results, write_run
+from mia_lib.series.provenance import merge_claims, merge_results, write_run
 from mia_lib.series.request import Request, check
 from mia_lib.series.workplace import environment, locked, refuse_other_parameters
 from mia_lib.support.cache import Cache
@@ -164,6 +164,6 @@ def _record(parts: Parts, header: dict) -> None:
     from mia_lib.reporting.page import write_report
 
     present = parts.present()
-    results = merge_results(parts.folder, present)
+    results, claims = merge_results(parts.folder, present), merge_claims(parts.folder, present)
     write_run(parts.folder, present, header)
-    write_report(parts.folder, results)
+    write_report(parts.folder, results, claims)

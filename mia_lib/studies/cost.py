@@ -79,7 +79,8 @@ def pools(study: ShadowStudy, work: str) -> Iterator[ModelPool]:
         training = [e for e in evaluated if make_defense(e.defense).trains]
         validation = study.validation()
         for evaluation in evaluated[:1] + training:
-            yield validation.defended(evaluation.defense).pool
+            screened = DefenseEvaluation(validation, evaluation.defense)
+            yield from (screened.study.pool, screened.few.pool)
         by_cost = sorted(training, key=lambda evaluation: evaluation.study.pool.defense.cost)
         for evaluation in by_cost[len(training) // 2 :][:CHOSEN]:  # which ones, nobody knows yet: of middling cost
             if work != "privacy":  # what it promises is tested on reference models only

@@ -23,6 +23,7 @@ from mia_lib.support.progress import progress
 
 CALIBRATED = ("lira_online", "rmia_online", "label_only_calibrated")
 PROVING = ("largest_posterior", "lira_online", "rmia_online")
+FEW_REFERENCES, FEW_SPEAKERS = 4, 12  # where strengths are chosen
 CONSUMING = ("loss", "top3_network")
 Choice = tuple[str, str, bool]
 """An attack, a protocol, and whether the attack knows the defense."""
@@ -49,6 +50,13 @@ class DefenseEvaluation:
     def plain(self) -> "DefenseEvaluation":
         """The undefended models, evaluated as these are."""
         return self if self.defense == "none" else DefenseEvaluation(self.undefended, "none")
+
+    @cached_property
+    def few(self) -> ReferenceStudy:
+        """A few small reference models behind the same defense, none of those under attack: enough to see what calibrated
+        attacks find where strengths are chosen."""
+        models = min(FEW_REFERENCES, self.study.settings.defense_references)
+        return ReferenceStudy(self.study, models, FEW_SPEAKERS, models + 1, DEFENDER_SHARE, purpose="for a choice")
 
     def utility(self) -> pd.DataFrame:
         """Accuracies and expected calibration error."""
@@ -121,12 +129,17 @@ class DefenseEvaluation:
         return audits
 
     def screening(self) -> pd.DataFrame:
-        """What a choice of strength needs, without intervals: utility, and the paper's attack, knowing the defense or not;
-        where training and answers are both changed also the attack on labels, which no change of answers stops."""
+        """What a choice of strength needs, without intervals: utility; the paper's attack, knowing the defense or not; and
+        what no change of answers stops and no threshold hides, the attack on labels and LiRA on a few reference models."""
         choices = [("top3_network", p, adaptive) for p in ("paper", "utterance") for adaptive in (False, True)]
-        if self.study.pool.defense.trains and self.study.pool.defense.alters:
-            choices.append(("label_only", "utterance", True))
-        return self._attacked("screening", choices, intervals=False)
+        choices.append(("label_only", "utterance", True))
+
+        def tables() -> list[pd.DataFrame]:
+            rates = evaluate(self.few.audits("lira_online"), 0, self.few.seed)
+            return [self.few.table("utterance", "lira_online", {"auc": rates["auc"]}, adaptive=True)]
+
+        calibrated = self.few.kept("screening of references", tables, ("lira_online",))
+        return pd.concat([self._attacked("screening", choices, intervals=False), calibrated])
 
     def records(self) -> pd.DataFrame:
         """Utility and all attacks: the paper's two, knowing the defense or not, and those on the label alone, under every

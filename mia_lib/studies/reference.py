@@ -48,7 +48,8 @@ class ReferenceStudy(Study):
     base: the study whose dataset, settings and defense these models have. count: reference models behind each target (None:
     `n_references`). speakers: how many of them the models know, drawn by the seed (0: all); other people's fragments play no
     part. attacked: how many of the models play the target (None: `repeats`). reserved: share of each speaker's recordings
-    that is the defender's, the same for all models (None: DEFENDER_SHARE where the defense needs some, else none).
+    that is the defender's, the same for all models (None: DEFENDER_SHARE where the defense needs some, else none). purpose:
+    studies of another purpose have other speakers, coins and models.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class ReferenceStudy(Study):
         speakers: int = 0,
         attacked: int | None = None,
         reserved: float | None = None,
+        purpose: str = "",
     ):
         super().__init__(base.dataset, base.settings, base.defense)
+        self.drawn_by = draws.seeds(self.seed, f"reference models {purpose}", 1)[0] if purpose else self.seed
         needed = DEFENDER_SHARE if make_defense(self.defense).needs_reference else 0.0
         self.speakers, self.reserved = speakers, needed if reserved is None else reserved
         self.count = (self.settings.n_references if count is None else count) + 1
@@ -69,11 +72,11 @@ class ReferenceStudy(Study):
     @cached_property
     def _draw(self) -> tuple[list[Split], int]:
         manifest = self.manifest
-        everybody = draws.generator(self.seed, "speakers of reference models").permutation(
+        everybody = draws.generator(self.drawn_by, "speakers of reference models").permutation(
             manifest["speaker"].astype(str).unique()
         )
         speakers = sorted(everybody[: self.speakers or None].tolist())
-        return coin_splits(manifest, speakers, self.count, self.seed, POPULATION_SHARE, self.reserved)
+        return coin_splits(manifest, speakers, self.count, self.drawn_by, POPULATION_SHARE, self.reserved)
 
     @property
     def redrawn(self) -> int:
@@ -95,7 +98,8 @@ class ReferenceStudy(Study):
     @cached_property
     def pool(self) -> ModelPool:
         """All models. A model's seed does not depend on how many there are."""
-        seeds = draws.seeds(self.seed, "reference models", self.count) + draws.seeds(self.seed, "unexposed model", 1)
+        seeds = [*draws.seeds(self.drawn_by, "weights of reference models", self.count)]
+        seeds += draws.seeds(self.drawn_by, "weights of the unexposed model", 1)
         return ModelPool(self.dataset, self.splits, [self.settings.epochs] * len(self.splits), seeds, self.defense)
 
     def targets(self) -> list[int]:

@@ -1,13 +1,16 @@
 """The paper's families of defenses with the strengths that are tried, and how one is selected: on a validation model."""
 
 from functools import cache
+from typing import Any
 
 import pandas as pd
 
 from mia_lib.defenses.base import DEFENSES, InputDefense, make_defense
 from mia_lib.defenses.base import FAMILIES as SINGLE
 from mia_lib.evaluation.baseline import BASELINE
-from mia_lib.evaluation.verdicts import TOLERANCE
+from mia_lib.evaluation.correlation import rank_correlation
+from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.verdicts import BROKEN, TOLERANCE
 from mia_lib.studies.defended import DefenseEvaluation
 from mia_lib.studies.pool import train_together
 from mia_lib.studies.shadow import ShadowStudy
@@ -34,7 +37,7 @@ def candidates_of(study: ShadowStudy, family: str) -> tuple[str, ...]:
 
     Each combination changes the training in one way and the answers in the way that protects best of those that change
     answers. The ways to train: what protects best in each family that changes the training; and the distillation that leaks
-    least, at whatever cost, with students that hear altered fragments, which may win accuracy back.
+    least of those that do not break the model, with students that hear altered fragments, which may win accuracy back.
     """
     if family not in FAMILIES:
         raise UsageError(f"unknown family {family!r}: choose one of {', '.join(FAMILIES)}")
@@ -45,7 +48,7 @@ def candidates_of(study: ShadowStudy, family: str) -> tuple[str, ...]:
     table = screen(study, "regularisation")
     altering_inputs = [name for name in table.index if isinstance(make_defense(name), InputDefense)]
     kind = best_of(table.loc[["none", *altering_inputs]], "auc_adaptive").partition(":")[0]
-    taught = _nearest_to_chance(screen(study, "distillation").drop(index="none"), "auc_adaptive")
+    taught = _nearest_to_chance(_whole(screen(study, "distillation")), "auc_adaptive")
     gentle = [name for name in altering_inputs if name.partition(":")[0] == kind][:GENTLE]
     under += [f"{taught}+{name}" for name in gentle]
     return tuple(f"{name}+{over}" for name in under)
@@ -57,15 +60,15 @@ def screen(study: ShadowStudy, family: str) -> pd.DataFrame:
 
     Measured once for each study; what is returned is shared, so change a copy.
 
-    Columns: test_accuracy; paper and utterance, the balanced accuracy of the paper's attack without knowledge of the
-    defense under those protocols; paper_adaptive and utterance_adaptive, with it; auc_adaptive, under `utterance`, of that
-    attack or, where training and answers are both changed, of the one on labels if it is further from chance; n, the
+    Columns: test_accuracy, train_accuracy; paper and utterance, the balanced accuracy of the paper's attack without knowledge
+    of the defense under those protocols; paper_adaptive and utterance_adaptive, with it; auc_adaptive, under `utterance`, of
+    the strongest of three that know it: that attack, the one on labels, and LiRA on a few reference models; by, which; n, the
     smallest number of fragments that one of these attacks was tried on.
     """
     names = ("none", *candidates_of(study, family))
     validation, rows = study.validation(), []
     evaluations = [DefenseEvaluation(validation, name) for name in names]
-    train_together([evaluation.study.pool for evaluation in evaluations])
+    train_together([pool for one in evaluations for pool in (one.study.pool, one.few.pool)])
     with progress(f"{family} on the validation model", len(names), "defense") as bar:
         for evaluation in evaluations:
             rows.append(_row(evaluation.screening()))
@@ -73,17 +76,37 @@ def screen(study: ShadowStudy, family: str) -> pd.DataFrame:
     return pd.DataFrame(rows, index=pd.Index(names, name="defense"))
 
 
-def _row(records: pd.DataFrame) -> dict[str, float]:
-    row = {"test_accuracy": records.loc[records["metric"] == "test_accuracy", "value"].iloc[0]}
+def _row(records: pd.DataFrame) -> dict[str, Any]:
+    row = {
+        name: records.loc[records["metric"] == name, "value"].iloc[0] for name in ("test_accuracy", "train_accuracy")
+    }
     for protocol in ("paper", "utterance"):
         for adaptive in (False, True):
             part = records[(records["protocol"] == protocol) & (records["adaptive"] == adaptive)]
             part = part[part["attack"] == "top3_network"].set_index("metric")
             row[protocol + "_adaptive" * adaptive] = part["value"]["balanced_accuracy"]
-    known = records[(records["protocol"] == "utterance") & records["adaptive"] & (records["metric"] == "auc")]["value"]
-    row["auc_adaptive"] = max(known, key=lambda auc: abs(auc - 0.5))
+    known = records[(records["protocol"] == "utterance") & records["adaptive"] & (records["metric"] == "auc")]
+    known = known.set_index("attack")["value"]
+    row["by"] = (known - 0.5).abs().idxmax()
+    row["auc_adaptive"] = known[row["by"]]
     row["n"] = records.loc[records["attack"] != "none", "n"].min()
     return row
+
+
+def gap_correlation(table: pd.DataFrame) -> Measure:
+    """Whether defenses that narrow the gap between training and test accuracy more also leave less to find: the rank
+    correlation, over the defenses of a table of `screen`, of how far either falls below that of no defense (leaks by how far
+    `auc_adaptive` lies from chance)."""
+    gap, leak = table["train_accuracy"] - table["test_accuracy"], (table["auc_adaptive"] - 0.5).abs()
+    tried = table.index != "none"
+    return rank_correlation((gap["none"] - gap[tried]).to_numpy(), (leak["none"] - leak[tried]).to_numpy())
+
+
+def _whole(table: pd.DataFrame) -> pd.DataFrame:
+    """The defenses of a table of `screen` that leave a model which still does its work; all, where none does."""
+    offered = table.drop(index="none")
+    whole = offered[offered["test_accuracy"] >= BROKEN * table.loc["none", "test_accuracy"]]
+    return offered if whole.empty else whole
 
 
 def _nearest_to_chance(table: pd.DataFrame, column: str) -> str:
@@ -105,6 +128,22 @@ def best_of(table: pd.DataFrame, column: str) -> str:
     table = affordable.assign(distance=(affordable[column] - 0.5).abs())
     as_near = table[table["distance"] <= table["distance"].min() + (3 * table["n"]) ** -0.5]
     return str(as_near.sort_values(["test_accuracy", "distance"], ascending=[False, True]).index[0])
+
+
+def recommended(study: ShadowStudy) -> str:
+    """Which of all families' defenses protects best, by the rule of `best_of` on the validation model alone: nothing of the
+    models under attack has a say in it.
+
+    A defense that is given extra recordings has to be more accurate there than a model that was trained on those alone.
+    """
+    tables = [screen(study, family) for family in FAMILIES if family != "privacy"]
+    table = pd.concat([tables[0].loc[["none"]], *(each.loc[[best_of(each, "auc_adaptive")]] for each in tables)])
+    table = table[~table.index.duplicated()]
+    alone = _row(DefenseEvaluation(study.validation(), BASELINE).screening())["test_accuracy"]
+    given = [name for name in table.index if make_defense(name).needs_reference]
+    return best_of(
+        table.drop(index=[name for name in given if table.loc[name, "test_accuracy"] <= alone]), "auc_adaptive"
+    )
 
 
 def evaluated(study: ShadowStudy, family: str) -> pd.DataFrame:

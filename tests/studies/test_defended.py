@@ -166,11 +166,46 @@ def test_a_combination_is_what_protects_best_above_what_protects_best(experiment
 def test_a_combination_is_chosen_by_what_it_does_against_labels_too(experiment):
     validation = experiment.validation()
     both = DefenseEvaluation(validation, "label_smoothing:0.2+label_only").screening()
-    assert set(both["attack"]) == {"none", "top3_network", "label_only"}
-    labels = both[(both["attack"] == "label_only") & (both["metric"] == "auc")]["value"].item()
-    assert selection._row(both)["auc_adaptive"] == labels  # the other attack sees constant posteriors
-    for name in ("label_only", "label_smoothing:0.2"):
-        assert "label_only" not in set(DefenseEvaluation(validation, name).screening()["attack"])
+    assert set(both["attack"]) == {"none", "top3_network", "label_only", "lira_online"}
+    known = both[(both["metric"] == "auc") & both["adaptive"] & (both["protocol"] == "utterance")].set_index("attack")[
+        "value"
+    ]
+    row = selection._row(both)
+    assert row["by"] == (known - 0.5).abs().idxmax() and row["auc_adaptive"] == known[row["by"]]
+    assert known["top3_network"] == 0.5  # it sees constant posteriors
+
+
+def test_a_strength_is_chosen_by_an_attack_that_no_threshold_hides_on_models_that_are_never_attacked(experiment):
+    evaluation = DefenseEvaluation(experiment.validation(), "none")
+    few, attacked = evaluation.few, DefenseEvaluation(experiment, "none").references
+    assert few.count == 5 and not set(few.pool.seeds) & set(attacked.pool.seeds)
+    coins = [np.stack([split.role for split in study.splits]) for study in (few, attacked)]
+    both = (coins[0][:5] == TRAIN) | (coins[0][:5] == HELD_OUT)
+    assert both.any() and 0.3 < (coins[0][:5] == coins[1][:5])[both].mean() < 0.7  # other coins
+    row = selection._row(evaluation.screening())
+    assert row["by"] == "lira_online" and row["train_accuracy"] > row["test_accuracy"]
+
+
+def test_what_is_recommended_is_chosen_on_the_validation_model_and_beats_its_extra_recordings_alone(
+    experiment, monkeypatch
+):
+    accuracy = {"none": 0.95, "dmp:2": 0.93, "mixup": 0.94, "label_only": 0.95}
+    leak = {"none": 0.9, "dmp:2": 0.5, "mixup": 0.6, "label_only": 0.8}
+    families = dict(obfuscation="label_only", regularisation="mixup", distillation="dmp:2")
+    monkeypatch.setattr(selection, "FAMILIES", tuple(families))
+
+    def screen(_, family):
+        names = ["none", families[family]]
+        return pd.DataFrame(
+            dict(test_accuracy=[accuracy[n] for n in names], auc_adaptive=[leak[n] for n in names], n=10_000),
+            index=names,
+        )
+
+    monkeypatch.setattr(selection, "screen", screen)
+    monkeypatch.setattr(DefenseEvaluation, "screening", lambda self: self.defense)
+    for alone, best in ((0.90, "dmp:2"), (0.93, "mixup")):
+        monkeypatch.setattr(selection, "_row", lambda _, alone=alone: {"test_accuracy": alone})
+        assert selection.recommended(experiment) == best
 
 
 def test_a_defense_of_answers_has_the_undefended_models_and_is_never_trained_for(experiment):

@@ -1,0 +1,223 @@
+"""What the notebooks claim, stated before anything is measured. `Lab.claim` decides each on the records of its notebook.
+
+Beliefs are among them: what one might well expect, and what then holds or does not.
+"""
+
+from dataclasses import replace
+
+from mia_lib.evaluation.claims import Claim, Pick
+from mia_lib.evaluation.reproduction import CLAIMED
+from mia_lib.evaluation.strongest import STRONGEST
+from mia_lib.evaluation.verdicts import TOLERANCE
+from mia_lib.support.errors import UsageError
+
+PAPER, SMALL = "top3_network", 0.03
+
+
+def _top3(measure: str, protocol: str, **about) -> Pick:
+    """A rate of the paper's attack on the undefended targets."""
+    return Pick(measure, PAPER, protocol, **about)
+
+
+def _reference(measure: str, attack: str, **about) -> Pick:
+    """A rate of an attack that was fitted on reference models."""
+    return Pick(measure, attack, "utterance", **about)
+
+
+CLAIMS = [
+    Claim("00.paper", "The paper's attack is right more often than a coin.", _top3("balanced_accuracy", "paper"), 0.5),
+    Claim("00.recordings", "Recordings are told from others of the same people.", _top3("auc", "utterance"), 0.5),
+    Claim("00.persons", "Persons are told from strangers without a training recording.", _top3("auc", "speaker"), 0.5),
+    Claim(
+        "01.pieces",
+        "It does not matter whether pieces of speech or whole recordings are shuffled.",
+        Pick("nearest_neighbour_accuracy", condition="by_piece"),
+        Pick("nearest_neighbour_accuracy", condition="by_recording"),
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "02.learnt",
+        "A network that is trained on shuffled labels cannot name what it was trained on.",
+        Pick("train_accuracy", condition="shuffled_labels"),
+        0.5,
+        "below",
+    ),
+    Claim(
+        "02.gap",
+        "Models name what they were trained on more often than other recordings of the same people.",
+        Pick("train_accuracy", protocol=""),
+        Pick("test_accuracy", protocol=""),
+    ),
+    Claim(
+        "03.threshold",
+        "Without the owner's data nobody can tell where to set the threshold.",
+        Pick("balanced_accuracy_target_threshold", "largest_posterior", "paper"),
+        Pick("balanced_accuracy", "largest_posterior", "paper"),
+        "above",
+        SMALL,
+    ),
+    Claim(
+        "04.floor",
+        "Recordings are found better than by asking whether the answer is right.",
+        _top3("auc", "utterance"),
+        Pick("auc", "gap", "utterance"),
+    ),
+    Claim(
+        "04.recordings",
+        "Other recordings of the same people are called members no more often than strangers: recordings are recognised.",
+        _top3("accept_rate_held_out", "paper"),
+        _top3("accept_rate_unseen", "paper"),
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "04.persons",
+        "Other recordings of the same people are called members as often as training recordings: persons are recognised.",
+        _top3("accept_rate_held_out", "paper"),
+        _top3("accept_rate_train", "paper"),
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "04.average",
+        "On average recordings are found better than persons.",
+        _top3("auc", "utterance"),
+        _top3("auc", "speaker"),
+    ),
+    Claim(
+        "04.corner",
+        "At 1 % false alarms recordings are found better than persons.",
+        _top3("tpr_at_fpr_1e-2", "utterance"),
+        _top3("tpr_at_fpr_1e-2", "speaker"),
+    ),
+    Claim(
+        "05.accuracy",
+        "Far-field speech is named right less often than near speech.",
+        Pick("test_accuracy", protocol="", corpus="far"),
+        Pick("test_accuracy", protocol="", corpus="near"),
+        "below",
+    ),
+    Claim(
+        "05.recordings",
+        "A model that generalises worse leaks its recordings more.",
+        _top3("auc", "utterance", corpus="far"),
+        _top3("auc", "utterance", corpus="near"),
+    ),
+    Claim(
+        "05.persons",
+        "It leaks its persons more, too.",
+        _top3("auc", "speaker", corpus="far"),
+        _top3("auc", "speaker", corpus="near"),
+    ),
+    Claim(
+        "05.sources",
+        "Where speech is recorded several times, a split by recording flatters.",
+        Pick("nearest_neighbour_accuracy", condition="by_utterance"),
+        Pick("nearest_neighbour_accuracy", condition="by_source"),
+    ),
+    Claim(
+        "06.average",
+        "An attack is as good as its AUC: LiRA and the paper's attack differ little on average.",
+        _reference("auc", "lira_online"),
+        _reference("auc", "top3_network_references"),
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "06.corner",
+        "At 1 % false alarms LiRA finds more members than the paper's attack.",
+        _reference("tpr_at_fpr_1e-2", "lira_online"),
+        _reference("tpr_at_fpr_1e-2", "top3_network_references"),
+    ),
+    Claim(
+        "06.temperature",
+        "RMIA finds more at the temperature that it chose than with posteriors as they are.",
+        _reference("auc", "rmia_online"),
+        _reference("auc", "rmia_online", condition="temperature_1"),
+    ),
+    Claim(
+        "06.names",
+        "A model that answers with a name only leaks no more than whether it is right.",
+        _reference("auc", "label_only", queries=13),
+        _reference("auc", "gap_references"),
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "06.enrolment",
+        "More recordings of a person help to tell whether the model knows them.",
+        Pick("auc", "speaker_level", "speaker", enrolment=10),
+        Pick("auc", "speaker_level", "speaker", enrolment=1),
+    ),
+    Claim(
+        "06.exposure",
+        "What other models doubt is exposed more, beyond what the two numbers have in common.",
+        Pick("exposure_correlation", "none", "utterance"),
+        0.0,
+        "below",
+    ),
+    Claim(
+        "08.gap",
+        "Whatever narrows the gap between training and test accuracy protects: the more it does, the less is found.",
+        Pick("gap_correlation", condition="regularisation"),
+        0.0,
+    ),
+    Claim(
+        "11.bound",
+        "Behind a promise of 8 for single fragments, attacks prove less than 8 times the fragments of a recording.",
+        Pick("largest_epsilon_lower_bound", defense="dp_sgd:8"),
+        Pick("epsilon_promised_for_recordings", defense="dp_sgd:8"),
+        "below",
+    ),
+    Claim(
+        "12.gap",
+        "Over all families, the more a defense narrows the gap between training and test accuracy, the less is found.",
+        Pick("gap_correlation", condition="all"),
+        0.0,
+    ),
+]
+"""All claims that are stated by name, in the order of the notebooks."""
+
+
+def claim_of(id_: str, **corpora: str) -> Claim:
+    """A claim by its name. corpora: which corpora `near` and `far` are. Raises UsageError for an unknown name."""
+    for claim in CLAIMS:
+        if claim.id == id_:
+            return _on(claim, corpora) if corpora else claim
+    raise UsageError(f"unknown claim {id_!r}: mia_lib/series/claims.py lists them")
+
+
+def _on(claim: Claim, corpora: dict[str, str]) -> Claim:
+    def on(side: Pick) -> Pick:
+        return replace(side, corpus=corpora.get(side.corpus, side.corpus))
+
+    other = on(claim.other) if isinstance(claim.other, Pick) else claim.other
+    return replace(claim, one=on(claim.one), other=other)
+
+
+def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim]:
+    """What is claimed of a judged defense: that it protects against who knows it, that it costs little, and, where the paper
+    tried it, that its attack is at chance at the paper's own conditions."""
+    change = Pick(f"{STRONGEST}_auc_change", STRONGEST, "utterance", defense, True)
+    cost = Pick("test_accuracy_change", protocol="", defense=defense)
+    claims = [
+        Claim(
+            f"{notebook}.{defense}.protects",
+            f"`{defense}` leaks less to who knows it than no defense.",
+            change,
+            0.0,
+            "below",
+        ),
+        Claim(
+            f"{notebook}.{defense}.cheap",
+            f"`{defense}` costs at most {100 * TOLERANCE:.0f} points of test accuracy.",
+            cost,
+            -TOLERANCE,
+        ),
+    ]
+    if of_paper:
+        hides = Pick("balanced_accuracy", PAPER, "paper", defense, False)
+        question = f"`{defense}` takes the paper's attack, as the paper ran it, to chance."
+        claims.insert(0, Claim(f"{notebook}.{defense}.hides", question, hides, CLAIMED, "below"))
+    return claims
