@@ -232,6 +232,10 @@ def enrolment(records: pd.DataFrame) -> Figure:
     return _curves(table, "enrolment", "attack", "recordings of each person", "AUC", "control")
 
 
+EQUAL = 200
+"""Times that fragments are dealt to speakers anew."""
+
+
 def span(records: pd.DataFrame) -> np.ndarray:
     """How far intervals reach below and above their values, as error bars want it: [2, n]."""
     return np.abs(records[["low", "high"]].to_numpy().T - records["value"].to_numpy())
@@ -256,15 +260,27 @@ def _curves(
     return figure
 
 
-def exposure(table: pd.DataFrame) -> Figure:
-    """How far fragments give themselves away against how sure models that never saw them are (References.exposure)."""
+def exposure(table: pd.DataFrame, seed: int = 0) -> Figure:
+    """How far fragments give themselves away against how sure models that never saw them are (ReferenceStudy.exposure), and
+    the medians of speakers, in their order, beside those of speakers to whom fragments were dealt at random."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
     sns.scatterplot(table, x="outside", y="exposure", ax=left, alpha=0.3, s=12, linewidth=0)
     left.set(xlabel="φ of models that did not train on it (nats)", ylabel="exposure (standard deviations)")
-    order = table.groupby("speaker", observed=True)["exposure"].median().sort_values().index.astype(str)
-    ranked = table.assign(rank=table["speaker"].astype(str).map({s: i for i, s in enumerate(order)}))
-    sns.lineplot(ranked, x="rank", y="exposure", estimator="median", errorbar=("pi", 80), ax=right)
-    right.set(xlabel="speakers, least to most exposed")
+    values, speakers = table["exposure"].to_numpy(), table["speaker"].astype(str).to_numpy()
+    rng = generator(seed, "equal speakers")
+    equal = np.stack([medians(rng.permutation(values), speakers) for _ in range(EQUAL)])
+    place = np.arange(equal.shape[1])
+    right.fill_between(
+        place, *np.quantile(equal, [0.025, 0.975], axis=0), color="grey", alpha=0.4, label="equal speakers"
+    )
+    right.plot(place, medians(values, speakers), "o-", color=MEMBER, markersize=4, label="measured")
+    right.set(xlabel="speakers, least to most exposed (median of each)")
+    right.legend(fontsize=9, loc="upper left")
     for axis in (left, right):
         axis.axhline(0, color="grey", linestyle=":")
     return figure
+
+
+def medians(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The median of each group's values, in ascending order."""
+    return np.sort(pd.Series(values).groupby(groups).median().to_numpy())

@@ -36,13 +36,15 @@ def between(low: float, high: float, kind: str) -> str:
 
 
 def percent(measure: Measure | pd.Series) -> str:
-    """A rate with its 95 % interval, such as `85.9 % [83.0, 88.1]`."""
-    return f"{written(measure.value, 'rate')} {between(measure.low, measure.high, 'rate')}"
+    """A rate with its 95 % interval, where it has one, such as `85.9 % [83.0, 88.1]`."""
+    interval = "" if math.isnan(measure.low) else f" {between(measure.low, measure.high, 'rate')}"
+    return written(measure.value, "rate") + interval
 
 
 def number(measure: Measure | pd.Series) -> str:
-    """A value with its 95 % interval and three decimals, such as `0.912 [0.894, 0.930]`."""
-    return f"{written(measure.value, 'score')} {between(measure.low, measure.high, 'score')}"
+    """A value with its 95 % interval, where it has one, and three decimals, such as `0.912 [0.894, 0.930]`."""
+    interval = "" if math.isnan(measure.low) else f" {between(measure.low, measure.high, 'score')}"
+    return written(measure.value, "score") + interval
 
 
 def unmeasurable(nonmembers: int) -> str:

@@ -5,6 +5,7 @@ Beliefs are among them: what one might well expect, and what then holds or does 
 
 from dataclasses import replace
 
+from mia_lib.evaluation.changes import SAME
 from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
 from mia_lib.evaluation.strongest import STRONGEST
@@ -197,8 +198,9 @@ def _on(claim: Claim, corpora: dict[str, str]) -> Claim:
 
 
 def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim]:
-    """What is claimed of a judged defense: that it protects against who knows it, that it costs little, and, where the paper
-    tried it, that its attack is at chance at the paper's own conditions."""
+    """What is claimed of a judged defense: that it protects against who knows it, and wholly; that it costs little; and, where
+    the paper tried it, that its attack is at chance at the paper's own conditions."""
+    after = Pick(f"{STRONGEST}_auc", STRONGEST, "utterance", defense, True)
     change = Pick(f"{STRONGEST}_auc_change", STRONGEST, "utterance", defense, True)
     cost = Pick("test_accuracy_change", protocol="", defense=defense)
     claims = [
@@ -208,6 +210,14 @@ def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim
             change,
             0.0,
             "below",
+        ),
+        Claim(
+            f"{notebook}.{defense}.hidden",
+            f"Behind `{defense}` who knows it is at chance.",
+            after,
+            0.5,
+            "near",
+            SAME,
         ),
         Claim(
             f"{notebook}.{defense}.cheap",

@@ -251,7 +251,8 @@ class ReferenceStudy(Study):
 
     def exposure(self) -> pd.DataFrame:
         """How far each audited fragment gives itself away: speaker, row, confidence outside, exposure, and the seconds of its
-        recording up to the end of its last fragment.
+        recording up to the end of its last fragment. `doubt` and `rise` are the confidence outside and the exposure by two
+        halves of the models outside, so that neither is made of the other; NaN where there is only one.
 
         Exposure is the mean logit-scaled confidence of the models that trained on the fragment minus that of the others,
         in standard deviations of the latter, pooled over fragments.
@@ -262,7 +263,11 @@ class ReferenceStudy(Study):
         out = masked_mean(phi, outside)
         spread = deviation(phi, outside, out, shared=True)
         manifest = self.manifest
+        turn = outside.cumsum(0) % 2 == 1  # every other one of the models that did not train on a fragment
+        doubt, others = (masked_mean(phi, outside & half) for half in (turn, ~turn))
+        rise = (masked_mean(phi, inside) - others) / spread
         last = manifest.groupby("utterance", observed=True)["start"].transform("max")
         table = manifest.assign(seconds=last + self.settings.fragment_seconds).iloc[rows].assign(row=rows)
         table = table[["speaker", "utterance", "gender", "start", "seconds", "row"]]
-        return table.assign(outside=out[rows], exposure=((masked_mean(phi, inside) - out) / spread)[rows])
+        exposure = (masked_mean(phi, inside) - out) / spread
+        return table.assign(outside=out[rows], exposure=exposure[rows], doubt=doubt[rows], rise=rise[rows])

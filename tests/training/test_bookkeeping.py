@@ -168,14 +168,14 @@ def test_statistics_of_features_are_each_models_own_by_hand():
 
 
 def test_batches_at_a_seed_stay_as_they_were():
-    assert batch_schedule(np.arange(10, 16), 3, 4, 1).tolist() == [[14, 10, 12, 11], [15, 13, 11, 14], [10, 13, 12, 15]]
+    assert batch_schedule(np.arange(10, 16), 3, 4, 1).tolist() == [[12, 11, 13, 15], [10, 14, 15, 13], [10, 12, 11, 14]]
     batch = Batch(torch.zeros(2, 1), None, None, 7, [1, 2])
     drawn = batch.random("one", 3, 2)
-    assert drawn.shape == (2, 3, 2) and drawn[:, 0, 0].tolist() == pytest.approx([0.545177, 0.6494], abs=1e-6)
+    assert drawn.shape == (2, 3, 2) and drawn[:, 0, 0].tolist() == pytest.approx([0.735230, 0.843182], abs=1e-6)
     assert torch.equal(drawn[1], replace(batch, seeds=[2]).random("one", 3, 2)[0])
     assert not torch.equal(drawn, batch.random("two", 3, 2))
     assert not torch.equal(drawn, replace(batch, step=8).random("one", 3, 2))
-    assert teacher_seeds([0, 1], 2) == [2228439693, 1543631925, 3861980557, 1045870615]
+    assert teacher_seeds([0, 1], 2) == [3580934124, 3367256371, 3515774434, 2338634021]
 
 
 def test_soft_labels_by_hand_and_absent_classes_do_not_count():
