@@ -198,8 +198,8 @@ def _on(claim: Claim, corpora: dict[str, str]) -> Claim:
 
 
 def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim]:
-    """What is claimed of a judged defense: that it protects against who knows it, and wholly; that it costs little; and, where
-    the paper tried it, that its attack is at chance at the paper's own conditions."""
+    """What is claimed of a judged defense: that it protects against who knows it, and wholly; that it costs little; and,
+    where the paper tried it, that its attack is at chance at the paper's own conditions."""
     after = Pick(f"{STRONGEST}_auc", STRONGEST, "utterance", defense, True)
     change = Pick(f"{STRONGEST}_auc_change", STRONGEST, "utterance", defense, True)
     cost = Pick("test_accuracy_change", protocol="", defense=defense)

@@ -33,7 +33,7 @@ def test_what_notebooks_decide_or_believe_exists():
     for number in range(13):
         for called in re.findall(r'lab\.(?:claim|believe)\("([^"]+)"', code_of(number)):
             assert claim_of(called).question
-    with pytest.raises(UsageError, match="unknown claim '99.none'"):
+    with pytest.raises(UsageError, match=r"unknown claim '99\.none'"):
         claim_of("99.none")
 
 
