@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from mia_lib.fragments.splits import HELD_OUT, UNSEEN, Split
+from mia_lib.fragments.splits import KNOWLEDGE, Split
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
+
+ASKED = KNOWLEDGE["speaker"]
 
 
 def person_codes(manifest: pd.DataFrame) -> np.ndarray:
@@ -18,8 +20,8 @@ def auditable_sources(manifest: pd.DataFrame, split: Split) -> pd.DataFrame:
 
     Those of members are held out from training; non-members are the unseen speakers.
     """
-    rows = np.isin(split.role, (HELD_OUT, UNSEEN))
-    table = manifest.loc[rows, ["speaker", "source"]].astype(str).assign(member=split.role[rows] == HELD_OUT)
+    rows = np.isin(split.role, (ASKED.members, ASKED.non_members))
+    table = manifest.loc[rows, ["speaker", "source"]].astype(str).assign(member=split.role[rows] == ASKED.members)
     table = table.drop_duplicates().sort_values(["speaker", "source"], ignore_index=True)
     return table.assign(count=table.groupby("speaker")["source"].transform("size"))
 
@@ -43,4 +45,4 @@ def enrol(manifest: pd.DataFrame, split: Split, enrolment: int, seed: int) -> np
     sources = sources.iloc[generator(seed, "recordings that stand for a person").permutation(len(sources))]
     chosen = sources[(sources["count"] >= enrolment) & (sources.groupby("speaker").cumcount() < enrolment)]
     rows = manifest["source"].astype(str).isin(chosen["source"]).to_numpy()  # a source plays one part only
-    return np.where(rows, split.role == HELD_OUT, -1).astype(np.int8)
+    return np.where(rows, split.role == ASKED.members, -1).astype(np.int8)

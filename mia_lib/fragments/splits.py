@@ -22,10 +22,30 @@ PROTOCOLS = {
     "speaker": "members: other utterances of training speakers; non-members: utterances of speakers never seen",
     "paper": "members: training utterances; non-members: utterances of speakers never seen (arXiv 1911.01888)",
 }
-_SIDES = {"utterance": (TRAIN, HELD_OUT), "speaker": (HELD_OUT, UNSEEN), "paper": (TRAIN, UNSEEN)}
 CONSUMED = "consumed"
 """Beside the protocols: members are the recordings that a defense was given, private speech of the same people as well."""
-_SIDES[CONSUMED] = (REFERENCE, HELD_OUT)
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is asked under a protocol, and the mask under which an attack sees signals: what is known beside answers.
+
+    Under every protocol an attacker knows both sides of the models that are its own, shadows or references, and neither of
+    the target; the population, where there is one; and whose voice a fragment is, where persons are audited.
+    """
+
+    members: int  # their role
+    non_members: int
+    classes: bool  # whether a speaker's class is known, and with it what is read at that class (`Signals.internals`)
+
+
+KNOWLEDGE = {
+    "utterance": Knowledge(TRAIN, HELD_OUT, classes=True),
+    "speaker": Knowledge(HELD_OUT, UNSEEN, classes=False),
+    "paper": Knowledge(TRAIN, UNSEEN, classes=False),
+    CONSUMED: Knowledge(REFERENCE, HELD_OUT, classes=True),
+}
+"""Strangers have no class: where they are the non-members, to know who has one would be to know who is a member."""
 
 TARGET_SHARE, UNSEEN_SHARE = 0.375, 0.125
 """Share of all speakers that the target trains on, and that are its unseen speakers; the shadows get the other half."""
@@ -228,20 +248,16 @@ def _coins(rng: np.random.Generator, count: int) -> np.ndarray:
     return rng.random(count) < 0.5
 
 
-def labels_are_public(protocol: str) -> bool:
-    """Whether an attacker may know which class a speaker is: not where non-members are strangers, who are none."""
-    return UNSEEN not in _SIDES[protocol]
-
-
 def membership(split: Split, protocol: str, seed: int) -> np.ndarray:
     """Membership of every fragment under `protocol`, int8 [N]: 1 member, 0 non-member, -1 not in the audit set.
 
     The larger side is thinned at random, so that the audit set is balanced. Raises UsageError for an unknown protocol
     and MiaError when a side is empty.
     """
-    if protocol not in _SIDES:
+    if protocol not in KNOWLEDGE:
         raise UsageError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
-    sides = [np.flatnonzero(split.role == role) for role in _SIDES[protocol]]
+    asked = KNOWLEDGE[protocol]
+    sides = [np.flatnonzero(split.role == role) for role in (asked.members, asked.non_members)]
     if not min(map(len, sides)):
         raise MiaError(f"protocol {protocol!r} has no {'members' if not len(sides[0]) else 'non-members'} to audit")
     rng = generator(seed, "balanced audit sets")

@@ -21,6 +21,7 @@ from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import Result
 from mia_lib.fragments.splits import (
     HELD_OUT,
+    KNOWLEDGE,
     NONE,
     POPULATION,
     TRAIN,
@@ -33,7 +34,7 @@ from mia_lib.signals.signals import Signals
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.released import CHEAP
 from mia_lib.studies.shadow import VALIDATION_SHARE
-from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim
+from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim, as_known
 from mia_lib.support import draws
 from mia_lib.support.progress import progress
 
@@ -109,8 +110,10 @@ class ReferenceStudy(Study):
     def signals(self) -> Signals:
         """Signals of the reference models, with their own membership (the negative control's model is left out)."""
         roles = np.stack([split.role for split in self.splits[: self.count]])
-        member = np.select([roles == TRAIN, roles == HELD_OUT], [1, 0], -1).astype(np.int8)
-        return Signals(self.logits[: self.count], self.labels[: self.count], member, True, self._population())
+        asked = KNOWLEDGE[PROTOCOL]
+        member = np.select([roles == asked.members, roles == asked.non_members], [1, 0], -1).astype(np.int8)
+        answers = Signals(self.logits[: self.count], self.labels[: self.count], member, True, self._population())
+        return as_known(answers, PROTOCOL)
 
     def _population(self) -> np.ndarray:
         """Fragments, bool [N], that are set aside from all models for the attacker to compare with."""
@@ -138,7 +141,7 @@ class ReferenceStudy(Study):
             rows = np.arange(self.signals.member.shape[1]) if CHEAP.issuperset(needs) else self.detailed_rows
             member = np.concatenate([self.signals.member, self._unexposed.member])[:, rows]
             options = dict(aligned=True, population=self._population()[rows])
-            everything = self.released.signals(rows, needs, member, **options)
+            everything = as_known(self.released.signals(rows, needs, member, **options), PROTOCOL)
             references = everything.pick(list(range(self.count)))
             self._details[needs] = references, everything.pick([self.count]), rows
         return self._details[needs]

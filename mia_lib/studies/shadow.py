@@ -19,7 +19,6 @@ from mia_lib.fragments.splits import (
     UNSEEN,
     Split,
     lab41_splits,
-    labels_are_public,
     membership,
     set_reference_aside,
     shadow_attack_splits,
@@ -28,7 +27,7 @@ from mia_lib.fragments.splits import (
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
-from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim
+from mia_lib.studies.study import DEFENDER_SHARE, Question, Study, Victim, as_known
 from mia_lib.support import draws
 from mia_lib.support.errors import MiaError
 
@@ -138,8 +137,7 @@ class ShadowStudy(Study):
 
     def _answers_to(self, protocol: str, needs: tuple[str, ...]) -> Signals:
         """`_answers_with`, as an attacker under `protocol` sees them."""
-        answers = self._answers_with(needs)
-        answers = answers if labels_are_public(protocol) else answers.without_labels
+        answers = as_known(self._answers_with(needs), protocol)
         _ = answers.statistics  # computed once, for all that are picked from it
         return answers
 

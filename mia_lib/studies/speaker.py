@@ -12,7 +12,7 @@ from mia_lib.evaluation.records import Result
 from mia_lib.fragments.enrolment import enrol, largest_enrolment, person_codes
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.shadow import ShadowStudy
-from mia_lib.studies.study import Question, Study, Victim
+from mia_lib.studies.study import Question, Study, Victim, as_known
 from mia_lib.support.errors import MiaError
 
 PERSON_ATTACKS = ("speaker_level", "mean_posterior")
@@ -27,6 +27,7 @@ class SpeakerStudy(Study):
     def __init__(self, base: ShadowStudy):
         super().__init__(base.dataset, base.settings, base.defense)
         self.base, self.splits, self.pool, self.released = base, base.splits, base.pool, base.released
+        self._members: dict[tuple, np.ndarray] = {}
 
     def targets(self) -> list[int]:
         return self.base.targets()
@@ -36,12 +37,15 @@ class SpeakerStudy(Study):
 
     def _member(self, question: Question, model: int) -> np.ndarray:
         """Who represents members and non-members of a model, int8 [N]."""
-        return enrol(self.manifest, self.splits[model], question.enrolment, self.seed * 1000 + model)
+        key = question.enrolment, model
+        if key not in self._members:
+            self._members[key] = enrol(self.manifest, self.splits[model], key[0], self.seed * 1000 + model)
+        return self._members[key]
 
     def _signals(self, models: list[int], member: np.ndarray) -> Signals:
         """Signals of some models for an audit of persons with the membership int8 [models, N]."""
         person = np.where((member >= 0).any(0), person_codes(self.manifest), -1)
-        return replace(self.base.answers.pick(models).with_members(member), person=person)
+        return replace(as_known(self.base.answers, PROTOCOL).pick(models).with_members(member), person=person)
 
     def known(self, question: Question, target: int, models: tuple[int, ...]) -> Signals:
         return self._signals(list(models), np.stack([self._member(question, k) for k in models]))

@@ -20,7 +20,7 @@ from mia_lib.evaluation.audit import Audit, shuffled
 from mia_lib.evaluation.evaluate import with_controls
 from mia_lib.evaluation.intervals import Measure, mean_measure
 from mia_lib.evaluation.records import Result, results_table
-from mia_lib.fragments.splits import Split
+from mia_lib.fragments.splits import KNOWLEDGE, Split
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
@@ -65,6 +65,11 @@ class Victim:
     columns: np.ndarray  # int64 [n], of the signals
     member: np.ndarray  # bool [n]
     rows: np.ndarray  # int64 [n], which fragments of the dataset
+
+
+def as_known(answers: Signals, protocol: str) -> Signals:
+    """Answers as the attacker sees them under a protocol (`KNOWLEDGE`); who is a member is up to the study."""
+    return answers if KNOWLEDGE[protocol].classes else answers.without_labels
 
 
 class Study:

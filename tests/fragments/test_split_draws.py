@@ -114,11 +114,9 @@ def test_an_audit_at_seed_0_and_a_side_without_anybody():
 
 
 def test_an_attacker_may_know_the_speakers_where_non_members_are_none_of_them_strangers():
-    assert [splits.labels_are_public(protocol) for protocol in ("utterance", "speaker", "paper")] == [
-        True,
-        False,
-        False,
-    ]
+    assert {*splits.PROTOCOLS, splits.CONSUMED} == set(splits.KNOWLEDGE)
+    for knowledge in splits.KNOWLEDGE.values():
+        assert knowledge.classes == (UNSEEN not in (knowledge.members, knowledge.non_members))
 
 
 def test_labels_number_the_speakers_of_the_model_and_strangers_have_none():
