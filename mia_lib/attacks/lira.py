@@ -79,8 +79,8 @@ def predictive(phi: np.ndarray, inside: np.ndarray, outside: np.ndarray, of_insi
     """Of one side of each fragment, from phi [K, N] of the models inside and outside.
 
     Of n models: 2a = d0 + n - 1 degrees of freedom around their mean, with squared scale (b / a)(1 + 1/n), where 2b = d0 s0^2
-    + SS. Of none: around the other side's mean moved by the mean difference, with that difference's spread besides; offline
-    around the mean of all fragments, with their spread.
+    + SS. Of none: around the other side's mean moved by the mean difference, with that difference's spread besides; where no
+    side has any, around the mean of all fragments, with their spread.
     """
     mask, other = (inside, outside) if of_inside else (outside, inside)
     n, centre = mask.sum(0), side_means(phi, inside, outside)[0 if of_inside else 1]
@@ -89,10 +89,9 @@ def predictive(phi: np.ndarray, inside: np.ndarray, outside: np.ndarray, of_insi
     freedom = prior.freedom + np.maximum(n - 1, 0)
     variance = (prior.freedom * prior.scale + squares) / freedom * (1 + 1 / np.maximum(n, 1))
     both = (n > 0) & other.any(0)
-    if both.any():
-        spread = (masked_mean(phi, inside) - masked_mean(phi, outside))[both].var()
-    else:  # offline: a fragment of which nothing is known is as the others are
-        spread, centre = np.nanvar(centre), np.where(n > 0, centre, np.nanmean(centre))
+    spread = (masked_mean(phi, inside) - masked_mean(phi, outside))[both].var() if both.any() else 0.0
+    nothing = np.isnan(centre)  # is known: the fragment is as the others are
+    spread, centre = np.where(nothing, np.nanvar(centre), spread), np.where(nothing, np.nanmean(centre), centre)
     variance = np.where(n > 0, variance, prior.scale + spread)
     return Predictive(freedom, centre, np.sqrt(np.maximum(variance, SMALLEST_VARIANCE)))
 

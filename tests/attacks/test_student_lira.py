@@ -59,6 +59,15 @@ def test_a_missing_side_is_what_the_other_says_moved_by_the_usual_difference():
     assert found.centre[2] == pytest.approx(7 - 4) and found.deviation[2] > 0
 
 
+@pytest.mark.parametrize("of_inside", [True, False])
+def test_a_fragment_of_which_nothing_is_known_is_as_the_others_are(of_inside):
+    phi = np.array([[5.0, 6.0, 99.0], [1.0, 2.0, 99.0]])  # both set the last one aside for early stopping
+    inside = np.array([[True, True, False], [False, False, False]])
+    outside = np.array([[False, False, False], [True, True, False]])
+    found = predictive(phi, inside, outside, of_inside)
+    assert found.centre[2] == pytest.approx(5.5 if of_inside else 1.5) and np.isfinite(found.deviation).all()
+
+
 def test_with_many_models_it_is_the_attack_with_a_variance_per_fragment():
     rng = np.random.default_rng(2)
     sigma, n = rng.uniform(0.5, 3, 50), 4000
