@@ -7,6 +7,7 @@ them that is two degrees of freedom, which Student's t knows. A single target ca
 interval holds for that very model. `tests/benchmarks/coverage.py` measures the coverage.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +32,12 @@ class Measure:
     n: int
 
     def text(self) -> str:
-        """Such as `0.912 [0.894, 0.930]`."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        """Such as `0.912 [0.894, 0.930]`; without brackets where there is no interval."""
+        return f"{self.value:.3f}" + ("" if math.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
 
     def signed(self) -> str:
         """A difference, such as `+0.020 [+0.004, +0.036]`."""
-        return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        return f"{self.value:+.3f}" + ("" if math.isnan(self.low) else f" [{self.low:+.3f}, {self.high:+.3f}]")
 
 
 def clopper_pearson(hits: int, n: int, tail: float = 0.025) -> tuple[float, float]:

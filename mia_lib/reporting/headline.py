@@ -56,6 +56,14 @@ def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
     }
 
 
+def one_target(targets: int) -> list[str]:
+    """A sentence if a single model was attacked: it cannot tell how far another would be from it."""
+    alone = (
+        "One target was attacked: every interval holds for that very model, and another, trained anew, may lie outside."
+    )
+    return [alone] if targets == 1 else []
+
+
 def few_clusters(attacks: pd.DataFrame) -> list[str]:
     """A sentence if some audit set holds too few speakers for its intervals to be trusted."""
     counts = attacks[attacks["measure"] == "audit_units"].groupby("protocol")["value"].min()
@@ -72,7 +80,8 @@ def few_clusters(attacks: pd.DataFrame) -> list[str]:
 def summary(
     name: str, utility: pd.DataFrame, strongest: list[dict], controls: Iterable[str], few: Sequence[str] = ()
 ) -> str:
-    """The findings on one corpus in a few sentences; controls: where each negative control lies beside its chance."""
+    """The findings on one corpus in a few sentences; controls: where each negative control lies beside its chance; few: what
+    limits the intervals."""
     sentences = [*_accuracy(name, utility), *_strongest(strongest), *luck_of(controls), *few]
     if is_synthetic(name):
         sentences.append("The voices are synthetic.")

@@ -1,6 +1,7 @@
 """`index.html`: the report of a run, rendered from its records alone, in one file that needs nothing else."""
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -15,7 +16,15 @@ from mia_lib.evaluation.rates import POOLED_LEVEL
 from mia_lib.evaluation.reading import read_results
 from mia_lib.evaluation.resolution import measurable, too_coarse
 from mia_lib.fragments.splits import PROTOCOLS
-from mia_lib.reporting.headline import attack_name, few_clusters, luck_of, position, strongest_attack, summary
+from mia_lib.reporting.headline import (
+    attack_name,
+    few_clusters,
+    luck_of,
+    one_target,
+    position,
+    strongest_attack,
+    summary,
+)
 from mia_lib.reporting.measures import cell, kind, label, rank
 from mia_lib.reporting.words import number, unmeasurable, written
 from mia_lib.support.files import read_json, write_atomically
@@ -56,7 +65,10 @@ def write_report(run_folder: Path, results: pd.DataFrame | None = None, claims: 
         device=run.get("device", ""),
         claims=claim_table(claims) if claims is not None else [],
         tally=tally(claims["outcome"]) if claims is not None else "",
-        corpora=[corpus_section(name, rows) for name, rows in results.groupby("corpus", sort=False)],
+        corpora=[
+            corpus_section(name, rows, one_target(run.get("settings", {}).get("repeats", 0)))
+            for name, rows in results.groupby("corpus", sort=False)
+        ],
         figures=figures(run_folder / "figures", list(run.get("notebooks", {}))),
         notebooks=[_times(name, entry) for name, entry in run.get("notebooks", {}).items()],
         failed=sorted(path.name.removesuffix(".failed.ipynb") for path in run_folder.glob("*.failed.ipynb")),
@@ -67,8 +79,11 @@ def write_report(run_folder: Path, results: pd.DataFrame | None = None, claims: 
     write_atomically(run_folder / "index.html", page)
 
 
-def corpus_section(name: str, rows: pd.DataFrame) -> dict:
-    """Everything that the report shows of one corpus, as text: summary, utility, a table per protocol, controls."""
+def corpus_section(name: str, rows: pd.DataFrame, limits: Sequence[str] = ()) -> dict:
+    """Everything that the report shows of one corpus, as text: summary, utility, a table per protocol, controls.
+
+    limits: sentences on what its intervals do not hold.
+    """
     rows = rows.assign(too_coarse=too_coarse(rows))
     judged, plain = rows, rows["defense"].isin(("none", "")) & ~rows["adaptive"]
     behind = rows[~plain & (rows["control"] != "")]
@@ -85,7 +100,9 @@ def corpus_section(name: str, rows: pd.DataFrame) -> dict:
     return {
         "name": short_name(name),
         "synthetic": is_synthetic(name),
-        "summary": summary(name, utility, strongest, [one["place"] for one in controls], few_clusters(attacks)),
+        "summary": summary(
+            name, utility, strongest, [one["place"] for one in controls], [*few_clusters(attacks), *limits]
+        ),
         "strongest": strongest,
         "utility": [_models(row) for row in sorted(utility.to_dict("records"), key=rank)],
         "protocols": [protocol_table(protocol, named[protocol]) for protocol in protocols],

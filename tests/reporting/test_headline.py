@@ -6,7 +6,7 @@ from report_rows import row
 
 from mia_lib.evaluation import verdicts
 from mia_lib.evaluation.reading import typed
-from mia_lib.reporting.headline import luck_of, strongest_attack
+from mia_lib.reporting.headline import luck_of, one_target, strongest_attack
 from mia_lib.reporting.page import corpus_section
 from mia_lib.reporting.words import rates_table
 
@@ -124,3 +124,7 @@ def test_the_table_of_defenses_shows_the_verdict_its_evidence_and_no_rate_that_i
     enough = section(*(one | {"n": 2400} for one in rows))["defenses"][1]
     assert enough["strongest TPR at 0.1 % FPR"] == "10.0 %"
     assert verdicts.RULE.startswith("The strength of each defense is chosen on the validation model")
+
+
+def test_a_single_target_is_said_to_stand_for_itself_alone():
+    assert one_target(3) == [] and "holds for that very model" in one_target(1)[0]
