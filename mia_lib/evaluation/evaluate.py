@@ -13,10 +13,21 @@ import numpy as np
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.bootstrap import DrawnAudit, draw, found_at
 from mia_lib.evaluation.intervals import Measure, interval_of_share
-from mia_lib.evaluation.rates import FPR_LEVELS, POOLED, POOLED_LEVEL, curve_rates, decision_rates, tpr_at_fpr
+from mia_lib.evaluation.rates import (
+    FPR_LEVELS,
+    POOLED,
+    POOLED_LEVEL,
+    curve_rates,
+    decision_rates,
+    threshold_at,
+    tpr_at_fpr,
+)
 from mia_lib.evaluation.records import Result
 from mia_lib.evaluation.resolution import measurable
 from mia_lib.support.draws import generator
+
+PERSON_LEVEL, PERSON_LEAST = 0.01, 10
+"""The false-positive rate at which persons are looked at by themselves, and how many non-members each must have."""
 
 
 def _points(audit: Audit, control: bool) -> dict[str, float]:
@@ -74,7 +85,30 @@ def evaluate(audits: Sequence[Audit], draws: int = 1000, seed: int = 0, control:
             ends = interval_of_share(np.concatenate(found[name]), thin)
             ends = min(ends[0], value), max(ends[1], value)
         measures[name] = Measure(value, *ends, len(member))
-    return measures if control else measures | {"audit_nonmembers": fewest_nonmembers(audits)}
+    if control:
+        return measures
+    return measures | false_alarms_by_person(audits) | {"audit_nonmembers": fewest_nonmembers(audits)}
+
+
+def false_alarms_by_person(audits: Sequence[Audit], level: float = PERSON_LEVEL) -> dict[str, Measure]:
+    """The median and the worst false-positive rate of single persons, where each target's threshold lets `level` of all its
+    non-members pass: whoever is accused wrongly is one of them, and not an average.
+
+    Over all targets, and over the persons (clusters) who have at least PERSON_LEAST non-member examples; n counts those.
+    Empty where there are none. The worst of several is no estimate and has no interval, nor has the median.
+    """
+    names, alarms = [], []
+    for audit in audits:
+        accepted = audit.scores >= threshold_at(audit.scores, audit.member, level)
+        names.append(audit.clusters[~audit.member])
+        alarms.append(accepted[~audit.member])
+    _, person = np.unique(np.concatenate(names), return_inverse=True)
+    count = np.bincount(person)
+    rates = (np.bincount(person, np.concatenate(alarms)) / count)[count >= PERSON_LEAST]
+    if not len(rates):
+        return {}
+    found = {"person_fpr_median": np.median(rates), "person_fpr_worst": rates.max()}
+    return {name: Measure(float(value), math.nan, math.nan, len(rates)) for name, value in found.items()}
 
 
 def shown(levels: dict[str, float], nonmembers: int) -> dict[str, float]:

@@ -17,6 +17,12 @@ def tpr_at_fpr(scores: np.ndarray, member: np.ndarray, level: float) -> float:
     return float(tpr[fpr <= level + 1e-12].max())
 
 
+def threshold_at(scores: np.ndarray, member: np.ndarray, level: float) -> float:
+    """The lowest threshold (accept score >= t) whose false positives are at most `level` of all; infinite where none is."""
+    fpr, _, thresholds = roc_curve(member, scores, drop_intermediate=False)
+    return float(thresholds[fpr <= level + 1e-12][-1])
+
+
 def decision_rates(
     accepted: np.ndarray, member: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:

@@ -27,7 +27,8 @@ RULE = (
     "nearest to chance (where it is to hide, the paper's attack as the paper ran it; where it is to protect, the strongest "
     "of three that know it: the paper's, the one on labels, and LiRA on a few reference models); "
     "of all that are as near within a standard error, the most accurate; "
-    "where all cost more, the one that costs least. A defense may hide better at a strength that costs more."
+    "where all cost more, the one that costs least. Of the paper's own defenses also the strength at which the paper's claim "
+    "holds there, whatever it costs, the most accurate of several."
 )
 """By which strengths are selected, in words for people (`studies.selection.best_of` does it)."""
 

@@ -16,6 +16,8 @@ MEASURES = {
     "balanced_accuracy_target_threshold": ("Balanced accuracy, threshold chosen on the target", "rate"),
     "precision_target_threshold": ("Precision, threshold chosen on the target", "rate"),
     "recall_target_threshold": ("Recall, threshold chosen on the target", "rate"),
+    "person_fpr_median": ("False positives of a person at 1 % of all: median", "rate"),
+    "person_fpr_worst": ("False positives of a person at 1 % of all: worst", "rate"),
     "audit_units": ("Speakers on the smaller side", "plain"),
     "audit_nonmembers": ("Non-members of the target with the fewest", "plain"),
     "test_accuracy": ("Test accuracy", "rate"),

@@ -10,7 +10,7 @@ from mia_lib.defenses.base import FAMILIES as SINGLE
 from mia_lib.evaluation.baseline import BASELINE
 from mia_lib.evaluation.correlation import rank_correlation
 from mia_lib.evaluation.intervals import Measure
-from mia_lib.evaluation.verdicts import BROKEN, TOLERANCE
+from mia_lib.evaluation.verdicts import BROKEN, CLAIMED, TOLERANCE
 from mia_lib.studies.defended import DefenseEvaluation
 from mia_lib.studies.pool import train_together
 from mia_lib.studies.shadow import ShadowStudy
@@ -156,13 +156,23 @@ def evaluated(study: ShadowStudy, family: str) -> pd.DataFrame:
 
 
 def selected(study: ShadowStudy, family: str) -> dict[str, str]:
-    """What a family offers: `hides`, the best against the paper's attack as the paper ran it, of the paper's own defenses
-    where the family has one; `protects`, the best against the same attack that knows the defense, protocol `utterance`."""
+    """What a family offers, by name.
+
+    `hides`: the best against the paper's attack as the paper ran it, of the paper's own defenses where the family has one.
+    `protects`: the best against the strongest attack that knows it, protocol `utterance`. `reproduces`, where the paper has a
+    defense: the most accurate strength at which the paper's claim holds, whatever it costs; the nearest, if it holds at none.
+    """
     table = screen(study, family)
     own = [
         name for name in table.index.drop("none") if "+" not in name and DEFENSES.get(name.partition(":")[0]).of_paper
     ]
-    return {
+    offer = {
         "hides": best_of(table.loc[["none", *own]] if own else table, "paper"),
         "protects": best_of(table, "auc_adaptive"),
     }
+    if own:
+        distance = (table.loc[own, "paper"] - 0.5).abs()
+        claimed = distance[distance <= CLAIMED - 0.5]
+        most_accurate = table.loc[claimed.index, "test_accuracy"].idxmax() if len(claimed) else distance.idxmin()
+        offer["reproduces"] = str(most_accurate)
+    return offer

@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 
 from mia_lib.attacks.threshold import best_threshold
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.evaluate import evaluate
+from mia_lib.evaluation.evaluate import evaluate, false_alarms_by_person
 from mia_lib.evaluation.intervals import bootstrap_weights
 from mia_lib.evaluation.rates import curve_rates, decision_rates, tpr_at_fpr
 from mia_lib.support.errors import MiaError
@@ -122,3 +122,20 @@ def test_intervals_are_wider_when_fragments_stick_together():
 def test_unusable_scores_are_refused_in_one_sentence(scores, member):
     with pytest.raises(MiaError):
         Audit(np.array(scores), np.array(member, bool), np.array(["a"] * len(member)), 0.5, np.arange(len(member)))
+
+
+def test_false_alarms_of_single_persons_are_beside_those_of_all():
+    """Four persons with 25 non-members each; all two alarms at 2 % are of one of them."""
+    scores = np.concatenate([np.full(100, 5.0), np.arange(100) / 100])
+    scores[[125, 130]] = 9.0
+    member, persons = np.arange(200) < 100, np.concatenate([np.repeat(list("abcd"), 25)] * 2)
+    one = Audit(scores, member, persons, 0.5, np.arange(200))
+    found = false_alarms_by_person([one], 0.02)
+    assert found["person_fpr_worst"].value == pytest.approx(2 / 25) and found["person_fpr_median"].value == 0
+    assert found["person_fpr_worst"].n == 4 and np.isnan(found["person_fpr_worst"].low)
+    other = Audit(
+        np.where(scores == 9, 0, scores), member, persons, 0.5, np.arange(200)
+    )  # its alarms are of another person
+    assert false_alarms_by_person([one, other], 0.02)["person_fpr_worst"].value == pytest.approx(2 / 50)
+    few = Audit(np.arange(18.0), np.arange(18) < 9, np.repeat(list("abc"), 6), 0.5, np.arange(18))
+    assert false_alarms_by_person([few]) == {} and "person_fpr_worst" not in evaluate([few], 0)

@@ -109,6 +109,21 @@ def test_the_choice_is_the_nearest_to_chance_among_what_costs_little():
     assert selection.best_of(table.drop(index=["weak", "good"]), "paper") == "ruinous"
 
 
+def test_the_papers_claim_is_looked_for_at_any_cost_and_at_the_most_accurate_strength(experiment, monkeypatch):
+    names = ["none", "distillation:5", "distillation:20", "distillation:50", "dmp:1"]
+    table = pd.DataFrame(
+        dict(test_accuracy=[0.95, 0.94, 0.7, 0.6, 0.5], paper=[0.99, 0.8, 0.52, 0.5, 0.5], auc_adaptive=0.9, n=900),
+        index=names,
+    )
+    monkeypatch.setattr(selection, "screen", lambda *_: table)
+    offer = selection.selected(experiment, "distillation")
+    assert offer == {"hides": "distillation:5", "protects": "distillation:5", "reproduces": "distillation:20"}
+    table["paper"] = [0.99, 0.8, 0.6, 0.62, 0.5]  # the claim holds nowhere
+    assert selection.selected(experiment, "distillation")["reproduces"] == "distillation:20"
+    table.index = ["none", "pgd:1", "pgd:2", "pgd:3", "dmp:1"]
+    assert "reproduces" not in selection.selected(experiment, "distillation")
+
+
 def test_of_what_is_as_near_to_chance_the_most_accurate_is_chosen():
     """With 300 fragments a standard error is 1/30: .53 is as near as .50, .54 is not."""
     table = pd.DataFrame(
