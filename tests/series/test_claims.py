@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 
-from mia_lib.evaluation.claims import CLAIM_COLUMNS, decide
+from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, Pick, decide
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import Result, results_table
 from mia_lib.reporting.page import claim_table
@@ -15,6 +15,8 @@ from mia_lib.series.claims import CLAIMS, claim_of, claims_of_defense
 from mia_lib.series.lab import Lab
 from mia_lib.series.notebooks import NOTEBOOKS, find_notebooks
 from mia_lib.series.provenance import merge_claims
+from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.errors import UsageError
 
 
@@ -79,3 +81,27 @@ def test_a_claim_is_shown_kept_and_merged_for_the_report(tmp_path, monkeypatch):
     assert json.dumps(rows)
     Lab("00_some", corpus="demo:24x10", profile="smoke", seed=3, outputs=str(tmp_path), run_id="run")
     assert merge_claims(tmp_path / "run", ["00_some"]).empty  # begun again: nothing is decided yet
+
+
+@pytest.fixture(scope="module", params=["demo:24x10", "demo-farfield:24x10"])
+def three_seeds(request, tmp_path_factory):
+    """Records of small targets, of one corpus and three seeds."""
+    small = dict(max_speakers=0, max_utterances=0, epochs=15, shadow_epochs=15, n_shadows=2, bootstrap=200, repeats=2)
+    outputs = tmp_path_factory.mktemp("outputs")
+    studies = [ShadowStudy(Dataset(request.param, "smoke", seed, "cpu", outputs, settings=small)) for seed in range(3)]
+    return [study.records() for study in studies]
+
+
+def test_claims_on_two_corpora_and_three_seeds_contradict_neither_the_numbers_nor_the_controls(three_seeds):
+    words = [
+        [decide(claim_of(name), records).word for records in three_seeds] for name in ("00.paper", "02.gap", "04.floor")
+    ]
+    assert all("does not hold" not in of_claim for of_claim in words) and words[0].count("holds") >= 1
+    for records in three_seeds:
+        control = Claim("99.control", "A model that saw nobody tells members.",
+                        Pick("auc", "top3_network", "utterance", control="unexposed"), 0.5)  # fmt: skip
+        assert decide(control, records).word != "holds"
+        for claim in CLAIMS:
+            outcome = decide(claim, records)
+            if outcome.gap is not None and outcome.word == "holds" and claim.direction == "above":
+                assert outcome.gap.value > claim.margin, claim.id
