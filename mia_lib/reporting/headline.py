@@ -40,13 +40,14 @@ def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
     if aucs.empty:
         return None
     reversed_ = aucs["high"] < 0.5
-    best = aucs.loc[aucs["value"].where(~reversed_, 1 - aucs["value"]).idxmax()]
+    place = int(aucs["value"].where(~reversed_, 1 - aucs["value"]).to_numpy().argmax())
+    best, turn_round = aucs.iloc[place], bool(reversed_.iloc[place])
     same = rows[(rows[[*_AUDIT, "condition"]] == best[[*_AUDIT, "condition"]]).all(axis=1)]
     found = [cell(row) for row in same[same["measure"] == "tpr_at_fpr_1e-2"].to_dict("records")]
     auc = measure_of(best)
-    auc = turned(auc) if reversed_[best.name] else auc
+    auc = turned(auc) if turn_round else auc
     ends = {name: getattr(auc, name) for name in ("value", "low", "high")}
-    turn = ["turned round"] if reversed_[best.name] else []
+    turn = ["turned round"] if turn_round else []
     return {
         "protocol": protocol,
         "attack": ", ".join([attack_name(best), *circumstances(best), *turn]),

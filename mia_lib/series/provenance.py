@@ -27,7 +27,7 @@ def merge_results(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
     tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in parts if path.exists()]
     every = [*COLUMNS, *CIRCUMSTANCES]
     table = pd.concat([pd.DataFrame(columns=every), *tables])[every].fillna("").drop_duplicates(COLUMNS)
-    table = table.sort_values([*IDENTITY, "metric"], kind="stable")
+    table = table.sort_values([*IDENTITY, "metric"], kind="stable", ignore_index=True)
     write_atomically(run_folder / "results.csv", table[COLUMNS].to_csv(index=False, lineterminator="\n"))
     return typed(table)
 

@@ -128,3 +128,12 @@ def test_the_table_of_defenses_shows_the_verdict_its_evidence_and_no_rate_that_i
 
 def test_a_single_target_is_said_to_stand_for_itself_alone():
     assert one_target(3) == [] and "holds for that very model" in one_target(1)[0]
+
+
+def test_rows_of_several_notebooks_with_equal_numbers_in_their_index_are_kept_apart():
+    rows = pd.DataFrame(
+        [row("auc", v, v - 0.1, v + 0.1, attack, "utterance") for v, attack in ((0.7, "a"), (0.9, "b"))]
+    )
+    rows = rows.assign(too_coarse=0)
+    rows.index = [5, 5]
+    assert strongest_attack("utterance", rows)["attack"] == "b"
