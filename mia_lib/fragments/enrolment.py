@@ -28,7 +28,11 @@ def auditable_sources(manifest: pd.DataFrame, split: Split) -> pd.DataFrame:
 
 def largest_enrolment(manifest: pd.DataFrame, split: Split) -> int:
     """The largest number of recordings that at least one member and one non-member have."""
-    counts = auditable_sources(manifest, split).groupby("member")["count"].max()
+    return _largest(auditable_sources(manifest, split))
+
+
+def _largest(sources: pd.DataFrame) -> int:
+    counts = sources.groupby("member")["count"].max()
     return int(counts.min()) if len(counts) == 2 else 0
 
 
@@ -38,10 +42,10 @@ def enrol(manifest: pd.DataFrame, split: Split, enrolment: int, seed: int) -> np
     1 for a training speaker's, 0 for an unseen speaker's, -1 for fragments that represent nobody. Persons with fewer
     recordings are left out on both sides. Raises MiaError when a side is then empty.
     """
-    largest = largest_enrolment(manifest, split)
+    sources = auditable_sources(manifest, split)
+    largest = _largest(sources)
     if not 1 <= enrolment <= largest:
         raise MiaError(f"an enrolment must be 1 to {largest} recordings, which both sides have, not {enrolment}")
-    sources = auditable_sources(manifest, split)
     sources = sources.iloc[generator(seed, "recordings that stand for a person").permutation(len(sources))]
     chosen = sources[(sources["count"] >= enrolment) & (sources.groupby("speaker").cumcount() < enrolment)]
     rows = manifest["source"].astype(str).isin(chosen["source"]).to_numpy()  # a source plays one part only
