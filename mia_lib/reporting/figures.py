@@ -193,7 +193,8 @@ def main_result(records: pd.DataFrame) -> Figure:
     kinds = np.where(part["control"] == "", "model under attack", "model that never saw these voices")
     part = part.assign(kind=kinds, metric="auc")
     figure = intervals(part, "auc", "protocol", "kind")
-    figure.axes[0].set(xlim=(0.4, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
+    left = min(0.4, float(part["low"].min()) - 0.02)  # no interval ends on the frame
+    figure.axes[0].set(xlim=(left, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
     figure.axes[0].set_title("Can somebody tell what a voice model was trained on?")
     figure.axes[0].legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.4, -0.3), ncols=3)  # covers no interval
     return figure

@@ -58,3 +58,13 @@ def test_the_main_picture_shows_plain_numbers_beside_their_control_only():
     assert heights == expected
     old = figures.main_result(pd.concat([table[COLUMNS]]))
     assert [c.get_label() for c in old.axes[0].containers] == ["model under attack"]
+
+
+def test_no_interval_of_the_main_picture_ends_on_its_frame():
+    wide = [
+        Result("auc", Measure(v, v - 0.4, v + 0.1, 9), control=control)
+        for v, control in ((0.6, "unexposed"), (0.9, ""))
+    ]
+    axis = figures.main_result(records(*wide)).axes[0]
+    assert axis.get_xlim()[0] < 0.2
+    figures.plt.close(axis.figure)
