@@ -3,11 +3,10 @@
 import ctypes
 import sys
 from functools import cache
-from pathlib import Path
 
-import psutil
 import torch
 
+from mia_lib.support import limits
 from mia_lib.support.errors import MiaError, UsageError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
@@ -31,24 +30,20 @@ def tune() -> None:
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-CGROUP = Path("/sys/fs/cgroup")
-
-
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be had on a device; on the CPU no more than a container is allowed."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    free = psutil.virtual_memory().available
-    try:
-        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        free = min(free, int(limit) - int(used)) if limit.isdigit() else free
-    except OSError:
-        pass  # no limit is set in this way
-    return free
+    """Bytes that can still be had on a device; on the CPU no more than the job is allowed."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else limits.memory()
+
+
+def _use_own_cores() -> None:
+    """No more threads than cores that are allowed: torch does not know of quotas, and its threads would take turns."""
+    if torch.get_num_threads() > limits.cores():
+        torch.set_num_threads(limits.cores())
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """`auto` takes CUDA where there is one; raises MiaError when CUDA is asked for and missing, UsageError for nonsense."""
+    _use_own_cores()
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

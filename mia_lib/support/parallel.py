@@ -11,15 +11,16 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from mia_lib.support.errors import MiaError
+from mia_lib.support.limits import cores
 
 
 def ordered_map(function: Callable, tasks: Iterable, workers: int | None = None) -> Generator:
-    """`function(task)` for each of `tasks`, in their order, computed by `workers` processes (None: one per core).
+    """`function(task)` for each of `tasks`, in their order, computed by `workers` processes (None: one per allowed core).
 
     At most three tasks per worker are under way, so memory does not grow with their number. With one worker everything
     happens in this process. Raises MiaError if a worker process dies.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or cores()
     if workers == 1:
         yield from map(function, tasks)
         return

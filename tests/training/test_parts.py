@@ -10,8 +10,6 @@ import torch
 from defenses.noisy_voices import alone, largest_difference, toy
 
 from mia_lib.defenses.base import Defense, make_defense
-from mia_lib.support import device
-from mia_lib.support.device import free_memory
 from mia_lib.training import parts
 from mia_lib.training.parts import bytes_per_model, train_in_parts
 from mia_lib.training.recipe import train_defended
@@ -81,16 +79,6 @@ def test_what_fits_is_trained_at_once_and_a_single_model_always(monkeypatch):
 def test_a_defense_that_trains_more_models_counts_them():
     assert make_defense("selena:6").memory == 6 and make_defense("selena:4+top_k:1").memory == 4
     assert make_defense("none").memory == 1
-
-
-def test_a_containers_limit_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(device, "CGROUP", tmp_path)
-    everything = free_memory(torch.device("cpu"))
-    (tmp_path / "memory.current").write_text("1000\n")
-    for limit, free in (("6000\n", 5000), ("max\n", None)):
-        (tmp_path / "memory.max").write_text(limit)
-        found = free_memory(torch.device("cpu"))
-        assert found == free if free else found == pytest.approx(everything, rel=0.2)
 
 
 def test_larger_batches_need_more():
