@@ -4,15 +4,22 @@ import contextlib
 import logging
 import re
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import papermill
+import zmq
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 
 from mia_lib.series.notebooks import Notebook
 from mia_lib.support.console import INDENT, Console
+from mia_lib.support.death import cause, remedy
+from mia_lib.support.errors import MiaError
+from mia_lib.support.limits import killed_for_memory
 
 
 class CellFailure(Exception):
@@ -23,6 +30,12 @@ class OwnKernelManager(AsyncKernelManager):
     """Starts kernels of the running interpreter, whatever kernels are registered, and talks to them encrypted."""
 
     transport_encryption = "auto"
+    words: IO | int | None = None  # where a kernel's own standard error goes
+    process: subprocess.Popen | None = None  # of the latest kernel
+
+    async def start_kernel(self, **options) -> None:  # type: ignore[override]
+        await super().start_kernel(stderr=self.words, **options)
+        OwnKernelManager.process = getattr(self.provisioner, "process", None)
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -35,10 +48,11 @@ def execute(notebook: Notebook, run_folder: Path, parameters: dict, console: Con
     Earlier results of the same notebook are removed first, so that old and new numbers are never mixed.
     """
     _forget(notebook.name, run_folder)
-    running = run_folder / f".{notebook.name}.running.ipynb"
+    running, words = (run_folder / f".{notebook.name}.running.{ending}" for ending in ("ipynb", "txt"))
+    killed = killed_for_memory()
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its errors are raised as well
     try:
-        with console.follow():
+        with console.follow(), _words_kept(words):
             papermill.execute_notebook(
                 _literal(notebook.path),
                 _literal(running),
@@ -55,9 +69,35 @@ def execute(notebook: Notebook, run_folder: Path, parameters: dict, console: Con
         kept = run_folder / f"{notebook.name}.failed.ipynb"
         with contextlib.suppress(FileNotFoundError):
             running.replace(kept)
-        raise CellFailure(_explain(error, kept)) from error
+        if isinstance(error, papermill.PapermillExecutionError):
+            raise CellFailure(_explain(error, kept)) from error
+        raise CellFailure(f"{INDENT}the kernel died: {_why(error, words, killed)}") from error
+    except (OSError, zmq.ZMQError) as error:
+        place = getattr(error, "filename", None) or running
+        raise MiaError(f"{notebook.name} cannot be run to {place}: {remedy(error)}") from error
     finally:
         running.unlink(missing_ok=True)
+        words.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _words_kept(path: Path) -> Iterator[None]:
+    """What kernels say outside of cells goes into a file, for when it is their last."""
+    with open(path, "wb") as file:
+        OwnKernelManager.words, OwnKernelManager.process = file, None
+        try:
+            yield
+        finally:
+            OwnKernelManager.words = None
+
+
+def _why(error: RuntimeError, words: Path, killed: int | None) -> str:
+    """Why the kernel is dead: its status, or its last words if it did not come to its work."""
+    process, message = OwnKernelManager.process, str(error).splitlines()[0]
+    if process is None or process.poll() is None:  # it lives, but does not answer
+        return message
+    said = words.read_text(encoding="utf-8", errors="replace")
+    return cause(process.returncode, started="before replying" not in message, killed_before=killed, said=said)
 
 
 def _forget(name: str, run_folder: Path) -> None:
@@ -72,10 +112,8 @@ def _literal(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def _explain(error: Exception, kept: Path) -> str:
+def _explain(error: papermill.PapermillExecutionError, kept: Path) -> str:
     """The failing cell, its first lines and its error."""
-    if not isinstance(error, papermill.PapermillExecutionError):
-        return f"{INDENT}the kernel died: {str(error).splitlines()[0]} (is there enough memory?)"
     source = [line for line in error.source.splitlines() if line.strip()][:4]
     message = re.sub(r"\x1b\[[0-9;]*m", "", f"{error.ename}: {error.evalue}").splitlines()[:4]
     lines = [f"failed in cell [{error.exec_count}] of {kept.name}:", *(f"    {line[:110]}" for line in source)]

@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Semaphore
 
+from mia_lib.support.death import cause, main_file, remedy
 from mia_lib.support.errors import MiaError
-from mia_lib.support.limits import cores
+from mia_lib.support.limits import cores, killed_for_memory
 
 
 def ordered_map(function: Callable, tasks: Iterable, workers: int | None = None) -> Generator:
@@ -21,24 +23,58 @@ def ordered_map(function: Callable, tasks: Iterable, workers: int | None = None)
     happens in this process. Raises MiaError if a worker process dies.
     """
     workers = workers or cores()
-    if workers == 1:
+    script = main_file()
+    if workers == 1 or (
+        script is not None and not script.exists()
+    ):  # typed into standard input: no other can import it
         yield from map(function, tasks)
         return
-    context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    pool = _Pool(workers)
     waiting: deque[Future] = deque()
     try:
         for task in tasks:
             if len(waiting) == 3 * workers:
                 yield waiting.popleft().result()
-            with _interrupts_ignored():  # workers start here and inherit it: Ctrl-C is the parent's business
-                waiting.append(pool.submit(function, task))
+            waiting.append(pool.submit(function, task))
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool:
-        raise MiaError("a worker process ended unexpectedly: is there enough memory?") from None
+        raise MiaError(f"a worker process ended unexpectedly: {pool.why()}") from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.close()
+
+
+class _Pool:
+    """Worker processes, and what is known of their end."""
+
+    def __init__(self, workers: int):
+        context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
+        self._killed, self._others = killed_for_memory(), {*multiprocessing.active_children()}
+        self._processes: set[multiprocessing.process.BaseProcess] = set()
+        try:
+            self._started = context.Semaphore(0)
+            self._pool = ProcessPoolExecutor(workers, context, initializer=_follow_parent, initargs=(self._started,))
+        except OSError as error:
+            raise MiaError(f"cannot start worker processes: {remedy(error)}") from error
+
+    def submit(self, function: Callable, task: object) -> Future:
+        with _interrupts_ignored():  # workers start here and inherit it: Ctrl-C is the parent's business
+            try:
+                return self._pool.submit(function, task)
+            except OSError as error:
+                raise MiaError(f"cannot start worker processes: {remedy(error)}") from error
+            finally:
+                self._processes |= {*multiprocessing.active_children()} - self._others
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def why(self) -> str:
+        """Why a worker ended: those that were left are ended by the pool itself, with SIGTERM."""
+        self.close()
+        ends = [process.exitcode for process in self._processes if process.exitcode]
+        first = next((end for end in ends if end != -signal.SIGTERM), next(iter(ends), None))
+        return cause(first, started=self._started.acquire(block=False), killed_before=self._killed, script=True)
 
 
 @contextlib.contextmanager
@@ -53,8 +89,9 @@ def _interrupts_ignored():
         signal.signal(signal.SIGINT, handler)
 
 
-def _follow_parent() -> None:
-    """In a worker: ignore Ctrl-C, and end when the parent is gone, even if it was killed."""
+def _follow_parent(started: Semaphore) -> None:
+    """In a worker: say that it is at work, ignore Ctrl-C, and end when the parent is gone, even if it was killed."""
+    started.release()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None  # this is a worker

@@ -76,13 +76,6 @@ def test_failure_shows_its_cell_stops_dependants_and_lets_the_others_run(series)
     assert not list(folder.glob("*.failed.ipynb"))
 
 
-def test_dead_kernel_is_a_failure_like_any_other(series):
-    series.add("01_dies", "os._exit(9)")
-    with pytest.raises(MiaError, match="01_dies"):
-        series.run()
-    assert "the kernel died" in series.said
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
