@@ -1,15 +1,11 @@
 """What output defenses share: altered posteriors as answers that name the same speaker, and draws that can be repeated."""
 
-import math
-
 import numpy as np
 
 from mia_lib.defenses.base import Answers, Defense
-from mia_lib.signals.statistics import log_posteriors
+from mia_lib.signals.statistics import FLOOR, log_posteriors
 from mia_lib.support.draws import generator
 
-FLOOR = math.log(1e-12)
-"""Given out in place of the logarithm of a zero posterior, so that answers stay finite numbers."""
 COARSE = 8  # logits are told apart in steps of 1/8 when a fragment is recognised: far above what rounding can move
 
 

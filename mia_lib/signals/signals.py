@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from mia_lib.signals.statistics import Statistics, confidence, posteriors, statistics
+from mia_lib.signals.statistics import Statistics, confidence, log_of_posteriors, posteriors, statistics
 from mia_lib.support.errors import MiaError
 
 
@@ -80,14 +80,14 @@ class Signals:
 
     @classmethod
     def from_posteriors(cls, posteriors: np.ndarray, labels: np.ndarray, member: np.ndarray, **options) -> "Signals":
-        """Signals of a model that gives posteriors [K, N, C]; raises MiaError unless they are >= 0 and sum to one."""
-        posteriors = np.asarray(posteriors, dtype=np.float64)
-        if np.isnan(posteriors).any():
-            raise MiaError("posteriors hold values that are not numbers (NaN)")
-        if (posteriors < 0).any() or np.abs(posteriors.sum(-1) - 1).max(initial=0) > 1e-3:
-            raise MiaError("posteriors must be at least 0 and sum to one over the classes")
-        with np.errstate(divide="ignore"):
-            return cls(np.log(posteriors), labels, member, **options)
+        """Signals of a model that gives posteriors [K, N, C], `copies` among them as posteriors [Q, K, N, C] too.
+
+        Zeros and ones may be exact, as of rounded, half precision or one-hot answers: what was rounded away counts as e^FLOOR.
+        Raises MiaError unless posteriors are >= 0 and sum to one, to the precision with which they are given.
+        """
+        if options.get("copies") is not None:
+            options["copies"] = log_of_posteriors(options["copies"])
+        return cls(log_of_posteriors(posteriors), labels, member, **options)
 
     @property
     def statistics(self) -> Statistics:

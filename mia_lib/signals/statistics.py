@@ -1,9 +1,15 @@
 """What attacks read off a model's answer: confidences and uncertainties, exact also where a posterior rounds to 1."""
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+
+from mia_lib.support.errors import MiaError
+
+FLOOR = math.log(1e-12)
+"""Stands for the logarithm of a posterior of zero, whether a defense gives it out or a rounded answer comes in."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,25 @@ def log_posteriors(logits: np.ndarray) -> np.ndarray:
     """Log softmax over the last axis, float64; -inf stays for classes that a model does not have."""
     z = _below_largest(logits)
     return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+
+def log_of_posteriors(given: np.ndarray) -> np.ndarray:
+    """Logarithms of posteriors [..., C] that somebody else wrote down, none below FLOOR, float64.
+
+    Raises MiaError unless they are numbers of at least 0 that sum to one, within what rounding to their decimals can move.
+    """
+    p = np.asarray(given, dtype=np.float64)
+    if np.isnan(p).any():
+        raise MiaError("posteriors hold values that are not numbers (NaN)")
+    if (p < 0).any() or np.abs(p.sum(-1) - 1).max(initial=0) > max(1e-3, _rounding(p)):
+        raise MiaError("posteriors must be at least 0 and sum to one over the classes")
+    return np.log(np.maximum(p, math.exp(FLOOR)))
+
+
+def _rounding(p: np.ndarray) -> float:
+    """How far the sum of posteriors [..., C] can be off for being rounded to two decimals or more; 0 for those that are not."""
+    decimals = next((d for d in (2, 3, 4) if np.allclose(p, np.round(p, d), rtol=0, atol=1e-7)), None)
+    return 0.0 if decimals is None else min(0.5, 0.51 * p.shape[-1] * 10.0**-decimals)
 
 
 def _of_one_model(z: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, ...]:
