@@ -83,7 +83,7 @@ def test_a_broken_recording_is_skipped_while_few_and_stops_the_run_when_many(fai
 def test_8_khz_and_stereo_are_welcome(failed, tmp_path):
     tree = folder_tree(tmp_path / "c")
     write(tree / "speaker 0" / "slow.wav", tone(3, rate=8000), 8000)
-    write(tree / "speaker 1" / "wide.wav", np.stack([tone(3), tone(3)], axis=1))
+    write(tree / "speaker 1" / "wide.wav", np.stack([tone(3, 300), tone(3, 300)], axis=1))
     assert failed("--corpus", f"folder:{tree}")[0] == 0
 
 

@@ -1,13 +1,14 @@
 """What every corpus offers: a cheap table of its utterances, and the sound of one of them."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
 from mia_lib.corpora.audio import read_audio
+from mia_lib.corpora.found import PassedOver, real
 from mia_lib.support.registry import Registry
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ class Utterance(NamedTuple):
 COLUMNS = Utterance._fields
 
 
+class Survey(NamedTuple):
+    """All that was found of a corpus: what can be read, and what was passed over before anything was decoded."""
+
+    table: "pd.DataFrame"
+    passed: Sequence[PassedOver] = ()
+    notes: Sequence[str] = ()  # sentences about tables beside the audio
+
+
 class Corpus:
     """A set of utterances with speaker labels. Small enough to be sent to worker processes: tables are not kept.
 
@@ -55,6 +64,10 @@ class Corpus:
         """One row per utterance, columns `COLUMNS`; opens no audio. Raises MiaError if the corpus is missing."""
         raise NotImplementedError
 
+    def survey(self) -> Survey:
+        """The table, and whatever else lies there; corpora that look through folders answer this one."""
+        return Survey(self.table())
+
     def read(self, row: Utterance) -> tuple[np.ndarray, int]:
         """Samples (float32, [n] or [n, channels]) and sampling rate; raises MiaError naming a broken recording."""
         raise NotImplementedError
@@ -65,12 +78,15 @@ class Corpus:
 
 
 class FileCorpus(Corpus):
-    """A corpus of audio files below `self.root`."""
+    """A corpus of audio files below `self.root`: has `table`, or a `survey` that also says what was passed over."""
 
     root: Path
 
+    def table(self) -> "pd.DataFrame":
+        return self.survey().table
+
     def read(self, row: Utterance) -> tuple[np.ndarray, int]:
-        return read_audio(self.root / row.path)
+        return read_audio(self.root / real(row.path))
 
     def fingerprint(self, table: "pd.DataFrame") -> str:
         """Digest of the paths, sizes and modification times of the files of these rows."""
@@ -79,7 +95,7 @@ class FileCorpus(Corpus):
         state, root = hashlib.sha256(), os.fspath(self.root)
         for first in range(0, len(table), 10_000):  # in pieces: a million paths need not be Python strings at once
             for path in table["path"].iloc[first : first + 10_000]:
-                state.update(f"{path} {_file_state(os.path.join(root, path))}\n".encode())
+                state.update(f"{path} {_file_state(os.path.join(root, real(path)))}\n".encode())
         return state.hexdigest()[:16]
 
 
@@ -123,7 +139,7 @@ def open_corpus(name: str, data_root: str | Path | None = None, seed: int = 0, d
     Raises UsageError for an unknown name or argument; that a corpus is missing shows when its table is read.
     """
     kind, _, argument = name.partition(":")
-    root = Path(data_root or os.environ.get("MIA_DATA_ROOT") or "data")
+    root = Path(data_root or os.environ.get("MIA_DATA_ROOT") or "data").expanduser()
     corpus = CORPORA.get(kind)(argument, root, seed, download)
     corpus.name = name
     return corpus

@@ -2,27 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mia_lib.corpora import CORPORA
-from mia_lib.corpora.base import FileCorpus, Utterance, make_table
+from mia_lib.corpora.base import FileCorpus, Survey, Utterance, make_table
+from mia_lib.corpora.found import HIDDEN, LINKED, OTHER, ROOT, PassedOver, Walk, kept, kind, losses, shown
+from mia_lib.corpora.people import genders
 from mia_lib.support.errors import MiaError, UsageError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64")
-
-
-def audio_files(folder: Path) -> list[Path]:
-    """All files below `folder` whose name says that they hold audio, sorted; hidden ones are left out."""
-    found = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and name.lower().endswith(EXTENSIONS):
-                found.append(Path(parent, name))
-    return sorted(found)
+PEOPLE = "speakers.csv"
 
 
 @CORPORA.register("folder")
@@ -41,31 +28,50 @@ class FolderCorpus(FileCorpus):
             )
         self.root = Path(argument).expanduser()
 
-    def table(self) -> "pd.DataFrame":
+    def survey(self) -> Survey:
         if not self.root.is_dir():
             raise MiaError(f"there is no folder {self.root}: give the path of one that holds a folder per speaker")
-        genders = self._genders()
-        speakers = sorted(path for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
-        rows = [
-            Utterance(name := file.relative_to(self.root).as_posix(), folder.name, name, name, genders.get(folder.name))
-            for folder in speakers
-            for file in audio_files(folder)
-        ]
+        walk = Walk(self.root)
+        folders, passed = self._top(walk)
+        people = genders(self.root / PEOPLE) if (self.root / PEOPLE).exists() else {}
+        rows = []
+        for folder, (path, why) in walk.files(folders):
+            speaker = shown(os.path.basename(folder))
+            if why:
+                passed.append(walk.passed(path, why, "" if why == LINKED and path == folder else speaker))
+                continue
+            relative = Path(os.path.relpath(path, self.root)).as_posix()
+            rows.append(Utterance(shown(relative), speaker, shown(relative), kept(relative), people.get(speaker)))
         if not rows:
-            raise MiaError(f"there is no audio in {self.root}: it should hold one folder of recordings per speaker")
-        return make_table(rows)
+            lost = losses(passed)
+            raise MiaError(
+                f"there is no audio in {self.root}: it should hold one folder of recordings per speaker"
+                + (f"; passed over: {lost}" if lost else "")
+            )
+        return Survey(make_table(rows), passed, self._notes(people, {row.speaker for row in rows}))
 
-    def _genders(self) -> dict[str, str]:
-        """Speaker -> gender from speakers.csv, if there is one."""
-        import pandas as pd
-
-        path = self.root / "speakers.csv"
-        if not path.exists():
-            return {}
+    def _top(self, walk: Walk) -> tuple[list[str], list[PassedOver]]:
+        """The speakers' folders, and what lies beside them."""
+        folders, passed = [], []
         try:
-            people = pd.read_csv(path, dtype="str", encoding="utf-8-sig", keep_default_na=False)
-        except (ValueError, OSError) as error:
-            raise MiaError(f"{path}: cannot be read as a table with a header line ({error})") from None
-        if "speaker" not in people:
-            raise MiaError(f"{path}: needs a column 'speaker' holding the names of the speakers' folders")
-        return dict(zip(people["speaker"], people["gender"], strict=True)) if "gender" in people else {}
+            entries = sorted(os.scandir(self.root), key=lambda entry: entry.name)
+        except OSError as error:
+            raise MiaError(f"{self.root}: cannot be listed ({error.strerror})") from None
+        for entry in entries:
+            if entry.name.startswith("."):
+                passed.append(walk.passed(entry.path, HIDDEN))
+            elif os.path.isdir(entry.path):
+                folders.append(entry.path)
+            else:
+                passed.append(walk.passed(entry.path, OTHER if kind(entry.name) == OTHER else ROOT))
+        return folders, passed
+
+    def _notes(self, people: dict[str, str], speakers: set[str]) -> list[str]:
+        """Who of the table was found; nothing where there is none."""
+        if not (self.root / PEOPLE).exists():
+            return []
+        found, strangers = speakers & set(people), sorted(set(people) - speakers)
+        known = sum(bool(people[speaker]) for speaker in found)
+        note = f"{PEOPLE} names {len(people)} speakers: {len(found)} of the {len(speakers)} who have recordings"
+        note += f", with a gender for {known}"
+        return [note + (f"; without recordings: {', '.join(strangers[:5])}" if strangers else "")]

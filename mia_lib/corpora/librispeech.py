@@ -1,14 +1,13 @@
 """`librispeech`: read English audiobooks in the tree that openslr.org/12 publishes."""
 
+import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from mia_lib.corpora import CORPORA
-from mia_lib.corpora.base import FileCorpus, Utterance, make_table
+from mia_lib.corpora.base import FileCorpus, Survey, Utterance, make_table
+from mia_lib.corpora.found import ELSEWHERE, Walk, ending, kept, shown
 from mia_lib.support.errors import MiaError, UsageError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SUBSETS = (
     *("dev-clean", "dev-other", "test-clean", "test-other"),
@@ -32,20 +31,25 @@ class LibriSpeech(FileCorpus):
         is_tree = any((self.data_root / subset).is_dir() for subset in SUBSETS)
         self.root = self.data_root if is_tree else self.data_root / "LibriSpeech"
 
-    def table(self) -> "pd.DataFrame":
+    def survey(self) -> Survey:
         for subset in self.subsets:
             if not (self.root / subset).is_dir():
                 self._fetch(subset)
-        genders = self._genders()
-        rows = [
-            Utterance(file.stem, file.stem.partition("-")[0], file.stem, path, genders.get(file.parts[-3]), subset)
-            for subset in self.subsets
-            for file in (self.root / subset).glob("*/*/*.flac")
-            for path in [file.relative_to(self.root).as_posix()]
-        ]
+        genders, walk = self._genders(), Walk(self.root)
+        rows, passed = [], []
+        for folder, (path, why) in walk.files(os.path.join(self.root, subset) for subset in self.subsets):
+            parts = Path(os.path.relpath(path, folder)).parts
+            if not why and (len(parts) != 3 or ending(path) != ".flac"):
+                why = ELSEWHERE
+            if why:
+                passed.append(walk.passed(path, why, shown(parts[0]) if len(parts) > 1 else ""))
+                continue
+            stem, relative = shown(Path(path).stem), Path(os.path.relpath(path, self.root)).as_posix()
+            gender, subset = genders.get(parts[0]), os.path.basename(folder)
+            rows.append(Utterance(stem, stem.partition("-")[0], stem, kept(relative), gender, subset))
         if not rows:
             raise MiaError(f"there is no <speaker>/<chapter>/*.flac in {self.root / self.subsets[0]}")
-        return make_table(rows)
+        return Survey(make_table(rows), passed)
 
     def _genders(self) -> dict[str, str]:
         """Speaker -> gender from SPEAKERS.TXT, whose lines read `id | sex | subset | minutes | name`."""

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mia_lib.corpora import CORPORA
-from mia_lib.corpora.base import FileCorpus, tidy
+from mia_lib.corpora.base import FileCorpus, Survey, tidy
+from mia_lib.corpora.found import LISTED_TWICE, PassedOver
 from mia_lib.support.errors import MiaError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Voices(FileCorpus):
         is_tree = (self.data_root / "references").is_dir()
         self.root = self.data_root if is_tree else self.data_root / f"VOiCES_{self.edition}"
 
-    def table(self) -> "pd.DataFrame":
+    def survey(self) -> Survey:
         import pandas as pd
 
         indexes = {subset: self.root / "references" / f"{subset}_index.csv" for subset in ("train", "test")}
@@ -40,7 +41,11 @@ class Voices(FileCorpus):
                 "s3://lab41openaudiocorpus and unpack it there, or give the folder that holds "
                 f"VOiCES_{self.edition} by --data-root DIR or MIA_DATA_ROOT"
             )
-        return tidy(pd.concat([_read_index(path, subset) for subset, path in indexes.items()], ignore_index=True))
+        table = pd.concat([_read_index(path, subset) for subset, path in indexes.items()], ignore_index=True)
+        again = table["path"].duplicated()
+        twice = table.loc[again, ["path", "speaker"]].astype("str").itertuples(index=False, name=None)
+        passed = [PassedOver(path, LISTED_TWICE, speaker) for path, speaker in twice]
+        return Survey(tidy(table[~again].reset_index(drop=True)), passed)
 
 
 def _read_index(path: Path, subset: str) -> "pd.DataFrame":

@@ -1,19 +1,21 @@
 """Fixed-length fragments of a corpus: one memory-mapped int16 array on disk with a table beside it."""
 
 import json
-from array import array
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mia_lib.corpora.audio import MAX_SECONDS, SAMPLE_RATE, resample, to_int16, to_mono
+from mia_lib.corpora.audio import MAX_SECONDS, SAMPLE_RATE, check, resample, to_int16, to_mono
 from mia_lib.corpora.base import Corpus, Utterance, utterances
+from mia_lib.corpora.found import real, shown
+from mia_lib.fragments.accounts import FEW, KEPT, SHORT, SILENT, USED, account, judge, refuse_lost
+from mia_lib.fragments.duplicates import mark
+from mia_lib.fragments.tally import Cut, Tally
 from mia_lib.support.cache import Cache, content
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
 MIN_SOURCES = 4  # a speaker with fewer usable source utterances cannot be split into members and non-members
 MIN_SPEAKERS = 8  # fewer cannot be split between target, shadows and outsiders
 CHUNK = 16  # utterances per task of a worker
-KEPT = 50  # names and reasons listed in a report; all are counted
-AUDIO, MANIFEST, REPORT = "audio.i16", "manifest.parquet", "report.json"
+AUDIO, MANIFEST, REPORT, FATES = "audio.i16", "manifest.parquet", "report.json", "fates.json"
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,6 @@ class Fragments:
     sample_rate: int = SAMPLE_RATE
 
 
-class Cut(NamedTuple):
-    """One decoded utterance: its fragments, or the reason why it cannot be used."""
-
-    pieces: np.ndarray  # [k, samples] int16
-    rate: int = 0  # Hz, before resampling
-    notes: tuple[str, ...] = ()  # what was done to it; the names of counts in the report
-    bad: str = ""
-
-
 def make_fragments(
     corpus: Corpus,
     cache: Cache,
@@ -70,12 +62,15 @@ def make_fragments(
 
     The report counts `utterances` (chosen), `read`, `bad` (with `bad_examples`, a sentence each), `resampled`,
     `mixed_down`, `clipped`, `capped` (longer than MAX_SECONDS, the rest not read), `padded`, `dropped_short`,
-    `speakers`, `speakers_dropped` (too few usable utterances; some are named in `speakers_dropped_names`),
-    `fragments` and `seconds`. workers: processes that decode; None means one per processor core.
-    Raises MiaError if more than the share `max_bad` of the utterances is bad, or fewer than MIN_SPEAKERS speakers
-    remain.
+    `silent_fragments`, `duplicates` (with `duplicate_examples`), `speakers`, `speakers_dropped` (too few usable utterances;
+    some are named in `speakers_dropped_names`), `fragments` and `seconds`; and, by `accounts.account`, everything that was
+    found in the corpus. workers: processes that decode; None means one per processor core.
+    Raises MiaError if more than the share `max_bad` of the recordings is lost, one recording is under two speakers, or
+    fewer than MIN_SPEAKERS speakers remain.
     """
-    chosen, dropped = choose(corpus.table(), settings, seed)
+    survey = corpus.survey()
+    refuse_lost(survey, max_bad)
+    chosen, dropped = choose(survey.table, settings, seed)
     length, hop = (round(s * SAMPLE_RATE) for s in (settings.fragment_seconds, settings.fragment_hop_seconds))
     params = {"data": corpus.fingerprint(chosen), "rows": _table_digest(chosen), "length": length}
     params |= {"hop": hop, "short": settings.short_utterances, "dropped": dropped}
@@ -90,14 +85,22 @@ def make_fragments(
             closing(ordered_map(task, _chunks(chosen), workers)) as chunks,
         ):
             tally = _write_audio(folder / AUDIO, chunks, bar)
+        if not corpus.synthetic:
+            tally.find_copies(corpus, chosen, workers)
         manifest = _write_manifest(folder, chosen, tally, length, hop)
         gone = {*dropped, *chosen["speaker"].unique()} - {*manifest["speaker"].unique()}
+        tally.fates = [
+            FEW if f == USED and s in gone else f for f, s in zip(tally.fates, chosen["speaker"], strict=True)
+        ]
         report = _report(tally, manifest, sorted(gone), length)
         (folder / REPORT).write_text(json.dumps(report, indent=1))
+        (folder / FATES).write_text(json.dumps(tally.fates))
 
     folder = cache.stage("fragments", params, build, [type(corpus)])
     report = json.loads((folder / REPORT).read_text())
-    _judge(report, max_bad)
+    report |= account(survey, chosen, json.loads((folder / FATES).read_text()), dropped)
+    judge(report, survey, max_bad)
+    _need_speakers(report["speakers"], report["speakers_dropped_names"])
     return _load(folder, length, report)
 
 
@@ -130,12 +133,15 @@ def cut_chunk(corpus: Corpus, length: int, hop: int, short: str, rows: list[Utte
         except MiaError as error:
             cuts.append(Cut(np.empty((0, length), np.int16), bad=str(error)))
         else:
-            cuts.append(_cut(samples, rate, length, hop, short))
+            cuts.append(_cut(samples, rate, length, hop, short, row.path))
     return cuts
 
 
-def _cut(samples: np.ndarray, rate: int, length: int, hop: int, short: str) -> Cut:
-    """Cut a decoded utterance into fragments of `length` samples, one every `hop`; the remainder is dropped."""
+def _cut(samples: np.ndarray, rate: int, length: int, hop: int, short: str, name: str) -> Cut:
+    """Cut a decoded utterance into fragments of `length` samples, one every `hop`; the remainder is dropped.
+
+    What is silent is looked for here, in what models would hear: channels can cancel, and a pause can fill a fragment.
+    """
     mono = resample(to_mono(samples), rate)
     happened = {
         "resampled": rate != SAMPLE_RATE,
@@ -145,26 +151,21 @@ def _cut(samples: np.ndarray, rate: int, length: int, hop: int, short: str) -> C
     }
     notes = [name for name, true in happened.items() if true]
     signal = to_int16(mono)
+    try:
+        check(signal / np.float32(32768), shown(real(name)))
+    except MiaError as error:
+        return Cut(np.empty((0, length), np.int16), bad=f"{error}, at 16 kHz with its channels mixed")
     if len(signal) >= length:
         pieces = np.lib.stride_tricks.sliding_window_view(signal, length)[::hop]
     elif 2 * len(signal) >= length and short == "pad":
         pieces = np.resize(signal, (1, length))  # repeats the signal
         notes.append("padded")
     else:
-        pieces = np.empty((0, length), np.int16)
         notes.append("dropped_short")
-    return Cut(pieces, rate, tuple(notes))
-
-
-@dataclass
-class Tally:
-    """What decoding left behind, beside the audio: arrays with one entry per fragment, and counts per utterance."""
-
-    rows: array = field(default_factory=lambda: array("q"))  # number of its utterance
-    places: array = field(default_factory=lambda: array("q"))  # its number within the utterance
-    rates: array = field(default_factory=lambda: array("i"))  # Hz, of the recording
-    counts: Counter = field(default_factory=Counter)
-    bad_examples: list[str] = field(default_factory=list)
+        return Cut(np.empty((0, length), np.int16), (), rate, SHORT, notes=tuple(notes))
+    sound = np.flatnonzero([max(int(piece.max()), -int(piece.min())) > 1 for piece in pieces])
+    fate, silent = USED if len(sound) else SILENT, len(pieces) - len(sound)
+    return Cut(pieces[sound], sound.tolist(), rate, fate, mark(signal), silent, tuple(notes))
 
 
 def _write_audio(path: Path, chunks: Iterable[list[Cut]], bar: Bar) -> Tally:
@@ -174,23 +175,19 @@ def _write_audio(path: Path, chunks: Iterable[list[Cut]], bar: Bar) -> Tally:
         for cuts in chunks:
             for cut in cuts:
                 audio.write(cut.pieces.tobytes())
-                tally.rows.extend([tally.counts["utterances"]] * len(cut.pieces))
-                tally.places.extend(range(len(cut.pieces)))
-                tally.rates.extend([cut.rate] * len(cut.pieces))
-                tally.counts.update(["utterances", "bad" if cut.bad else "read", *cut.notes])
-                if cut.bad and len(tally.bad_examples) < KEPT:
-                    tally.bad_examples.append(cut.bad)
+                tally.add(cut)
             bar.update(len(cuts))
     return tally
 
 
 def _write_manifest(folder: Path, chosen: "pd.DataFrame", tally: Tally, length: int, hop: int) -> "pd.DataFrame":
-    """Write the table of the fragments; those of speakers with too few usable sources leave it and the audio file."""
+    """Write the table of the fragments; copies, and speakers with too few usable sources, leave it and the audio file."""
     manifest = chosen.drop(columns="path").iloc[np.asarray(tally.rows)].reset_index(drop=True)
     manifest.insert(3, "start", np.asarray(tally.places) * hop / SAMPLE_RATE)
     manifest["original_rate"] = np.asarray(tally.rates, np.int32)
-    sources = manifest.groupby("speaker", observed=True)["source"].nunique()
-    keep = manifest["speaker"].isin(sources.index[sources >= MIN_SOURCES]).to_numpy()
+    first = np.array([fate == USED for fate in tally.fates], bool)[np.asarray(tally.rows, np.int64)]
+    sources = manifest[first].groupby("speaker", observed=True)["source"].nunique()
+    keep = first & manifest["speaker"].isin(sources.index[sources >= MIN_SOURCES]).to_numpy()
     if not keep.all():
         _keep_fragments(folder / AUDIO, keep, length)
         manifest = manifest[keep].reset_index(drop=True)
@@ -213,12 +210,14 @@ def _keep_fragments(path: Path, keep: np.ndarray, length: int) -> None:
 def _report(tally: Tally, manifest: "pd.DataFrame", gone: list[str], length: int) -> dict:
     """The counts that `make_fragments` promises; `gone` names the speakers that had to be dropped."""
     counted = ("utterances", "read", "bad", "resampled", "mixed_down", "clipped", "capped", "padded", "dropped_short")
-    return {name: tally.counts[name] for name in counted} | {
+    return {name: tally.counts[name] for name in (*counted, "silent_fragments")} | {
         "speakers": manifest["speaker"].nunique(),
         "speakers_dropped": len(gone),
         "fragments": len(manifest),
         "seconds": len(manifest) * length / SAMPLE_RATE,
         "bad_examples": tally.bad_examples,
+        "duplicate_examples": tally.duplicate_examples,
+        "shared": tally.shared,
         "speakers_dropped_names": gone[:KEPT],
     }
 
@@ -226,17 +225,6 @@ def _report(tally: Tally, manifest: "pd.DataFrame", gone: list[str], length: int
 def _chunks(table: "pd.DataFrame"):
     for first in range(0, len(table), CHUNK):
         yield list(utterances(table.iloc[first : first + CHUNK]))
-
-
-def _judge(report: dict, max_bad: float) -> None:
-    """Raise MiaError if too many recordings are bad or too few speakers are left."""
-    bad, total = report["bad"], report["utterances"]
-    if bad > max_bad * total:
-        raise MiaError(
-            f"{bad} of {total} recordings cannot be used, more than the {max_bad:.0%} that --max-bad allows; "
-            f"the first is {report['bad_examples'][0]}"
-        )
-    _need_speakers(report["speakers"], report["speakers_dropped_names"])
 
 
 def _need_speakers(count: int, dropped: list[str]) -> None:

@@ -82,7 +82,7 @@ class Signals:
     def from_posteriors(cls, posteriors: np.ndarray, labels: np.ndarray, member: np.ndarray, **options) -> "Signals":
         """Signals of a model that gives posteriors [K, N, C], `copies` among them as posteriors [Q, K, N, C] too.
 
-        Zeros and ones may be exact, as of rounded, half precision or one-hot answers: what was rounded away counts as e^FLOOR.
+        Zeros and ones may be exact, as of rounded, half precision or one-hot answers: a zero counts as e^FLOOR.
         Raises MiaError unless posteriors are >= 0 and sum to one, to the precision with which they are given.
         """
         if options.get("copies") is not None:

@@ -93,7 +93,7 @@ def log_of_posteriors(given: np.ndarray) -> np.ndarray:
 
 
 def _rounding(p: np.ndarray) -> float:
-    """How far the sum of posteriors [..., C] can be off for being rounded to two decimals or more; 0 for those that are not."""
+    """How far rounding to two decimals or more moves the sum of posteriors [..., C]; 0 for those that are not rounded."""
     decimals = next((d for d in (2, 3, 4) if np.allclose(p, np.round(p, d), rtol=0, atol=1e-7)), None)
     return 0.0 if decimals is None else min(0.5, 0.51 * p.shape[-1] * 10.0**-decimals)
 

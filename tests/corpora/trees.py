@@ -43,7 +43,7 @@ def librispeech_tree(root: Path, subset: str = "dev-clean", speakers: int = 8, e
         lines.append(f"{speaker:<5}| {'FM'[speaker % 2]} | {subset:<17}| 8.02  | A Name | with a pipe")
         for i in range(each):
             name = f"{speaker}-{chapter}-{i:04d}"
-            write(tree / subset / str(speaker) / str(chapter) / f"{name}.flac", tone(hertz=speaker + i))
+            write(tree / subset / str(speaker) / str(chapter) / f"{name}.flac", tone(hertz=10 * speaker + i))
         (tree / subset / str(speaker) / str(chapter) / f"{speaker}-{chapter}.trans.txt").write_text("X Y\n")
     (tree / "SPEAKERS.TXT").write_text("\n".join(lines) + "\n")
     return root

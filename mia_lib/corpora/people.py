@@ -1,0 +1,68 @@
+"""`speakers.csv`: what is known of the speakers of a folder, in whatever way spreadsheets write a table."""
+
+import codecs
+import csv
+import io
+import unicodedata
+from pathlib import Path
+
+from mia_lib.support.errors import MiaError
+
+SEPARATORS = ",;\t|"
+
+
+def read_people(path: Path) -> list[dict[str, str]]:
+    """The rows of a table with a column `speaker`, by its column names in small letters.
+
+    Separators are recognised, spaces around values dropped, and accents brought to one form (NFC). Raises MiaError, one
+    sentence that names the file, for a table that cannot be understood.
+    """
+    text = _text(path)
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep="):
+        separator, text = first.strip()[4:5] or "\t", rest
+    else:
+        separator = _separator(first)
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True) if any(row)]
+    except csv.Error as error:
+        raise MiaError(f"{path}: cannot be read as a table with a header line ({error})") from None
+    rows = [[unicodedata.normalize("NFC", value.strip()) for value in row] for row in rows]
+    header = [name.lower() for name in rows[0]] if rows else []
+    if "speaker" not in header:
+        raise MiaError(
+            f"{path}: needs a column 'speaker' holding the names of the speakers' folders; its first line, split at "
+            f"{separator!r}, holds {', '.join(map(repr, rows[0][:8])) if rows else 'nothing'}"
+        )
+    return [dict(zip(header, [*row, *[""] * len(header)], strict=False)) for row in rows[1:]]
+
+
+def genders(path: Path) -> dict[str, str]:
+    """Speaker -> gender ("" where the table does not say); raises MiaError where two rows contradict each other."""
+    found: dict[str, str] = {}
+    for row in read_people(path):
+        speaker, gender = row["speaker"], row.get("gender", "")
+        if found.setdefault(speaker, gender) != gender:
+            raise MiaError(f"{path}: two rows contradict each other on {speaker!r} ({found[speaker]!r} and {gender!r})")
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError:
+        raise MiaError(f"{path}: is not in UTF-8: save the table as UTF-8 (in Excel: 'CSV UTF-8')") from None
+    except OSError as error:
+        raise MiaError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _separator(header: str) -> str:
+    """What separates the names of a header line; a comma where nothing does."""
+    if not any(mark in header for mark in SEPARATORS):
+        return ","
+    try:
+        return csv.Sniffer().sniff(header, SEPARATORS).delimiter
+    except csv.Error:
+        return max(SEPARATORS, key=header.count)
