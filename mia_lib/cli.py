@@ -1,12 +1,14 @@
 """The command line: `python -m mia_lib`. Exit status 0: done, 1: failed, 2: bad usage, 130: interrupted."""
 
 import argparse
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
 
 from mia_lib.series.request import PARAMETERS, Request
+from mia_lib.support.console import Console, write
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.settings import PROFILES
 
@@ -87,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit status. Errors are one line on standard error."""
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        _interrupt_on_sigterm()
+        _interrupt_when_asked_to_end()
         arguments = build_parser().parse_args(argv)
         if not arguments.command:
             raise UsageError("say what to do: run or list (`python -m mia_lib --help` explains)")
@@ -96,25 +98,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("interrupted; the same command continues where this stopped", 130)
     except Exception as error:
         if "--debug" in argv:
-            traceback.print_exc()
+            write(traceback.format_exc(), sys.stderr)
+        if isinstance(error, OSError) and error.filename is not None:
+            error = MiaError(f"{error.strerror}: {os.fsdecode(error.filename)}")
         if isinstance(error, MiaError):
             return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
         return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
+    finally:
+        write("", sys.stdout)  # help may still wait to be printed
     return 0
 
 
 def _fail(message: str, status: int) -> int:
-    print("mia_lib:", " ".join(message.split()), file=sys.stderr)
+    write(f"mia_lib: {' '.join(message.split())}\n", sys.stderr)
     return status
 
 
-def _interrupt_on_sigterm() -> None:
-    """Being asked to end is handled as Ctrl-C is: kernels are shut down and the run can be continued."""
+def _interrupt_when_asked_to_end() -> None:
+    """Being asked to end, also by a terminal that closes, is handled as Ctrl-C is: kernels are shut down and the run can be
+    continued. Under nohup a terminal may close."""
+    hang_up = getattr(signal, "SIGHUP", None)  # not on Windows
 
     def interrupt(*_):
+        if hang_up:
+            signal.signal(hang_up, signal.SIG_IGN)  # it often comes twice
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    if hang_up and signal.getsignal(hang_up) is not signal.SIG_IGN:
+        signal.signal(hang_up, interrupt)
 
 
 def run_command(arguments: argparse.Namespace) -> None:
@@ -137,10 +149,12 @@ def list_command(arguments: argparse.Namespace) -> None:
     """`list`: print the sections that hold something, or one of them."""
     from mia_lib.series.listing import sections
 
-    known = sections()
+    known, console = sections(), Console()
     if arguments.section not in (None, *known):
         raise UsageError(f"unknown section {arguments.section!r}: choose one of {', '.join(known)}")
     for title, entries in known.items():
         if arguments.section in (None, title):
             width = max(map(len, entries)) + 2
-            print(title, *(f"  {name:<{width}}{text}".rstrip() for name, text in entries.items()), sep="\n", end="\n\n")
+            console.say(
+                "\n".join([title, *(f"  {name:<{width}}{text}".rstrip() for name, text in entries.items()), ""])
+            )

@@ -1,5 +1,6 @@
 """The command line: exit statuses, one clear line on standard error, and help that is quick and complete."""
 
+import signal
 import subprocess
 import sys
 
@@ -97,6 +98,37 @@ def test_failures_are_one_line_with_their_status(error, status, line, monkeypatc
     monkeypatch.setattr(runner, "run_series", fail)
     assert cli.main(["run"]) == status
     assert capsys.readouterr().err == line
+
+
+def test_an_error_of_the_system_names_the_path(monkeypatch, capsys):
+    def fail(*_, **options):
+        raise OSError(28, "No space left on device", "/there/run.json")
+
+    monkeypatch.setattr(runner, "run_series", fail)
+    assert cli.main(["run"]) == 1
+    assert capsys.readouterr().err == "mia_lib: No space left on device: /there/run.json\n"
+
+
+@pytest.mark.parametrize(("before", "after"), [(signal.SIG_DFL, "interrupt"), (signal.SIG_IGN, "SIG_IGN")])
+def test_a_terminal_may_close_under_nohup_and_else_interrupts(before, after):
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, before)
+        cli.main(["list", "nonsense"])
+        handler = signal.getsignal(signal.SIGHUP)
+        assert getattr(handler, "__name__", None) == after or getattr(handler, "name", None) == after
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("output", ["| head -1", "> /dev/full", ">&-", "| head -1 2>&-"])
+@pytest.mark.parametrize("command", ["list protocols", "run --help"])
+def test_output_that_nobody_takes_ends_quietly_and_well(command, output):
+    line = f"{{ {sys.executable} -m mia_lib {command}; echo $? >&3; }} {output}"
+    shell = f"exec 3>&1; ({line}) >/dev/null"
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, encoding="utf-8", timeout=120)
+    assert done.stdout == "0\n" and "Error" not in done.stderr and "Exception" not in done.stderr
 
 
 def test_debug_shows_the_traceback(monkeypatch, capsys):

@@ -30,7 +30,7 @@ Build = Callable[[Path, Path], None]
 
 def _intact(folder: Path) -> bool:
     try:
-        files = json.loads((folder / MANIFEST).read_text())["files"]
+        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         return all(file_digest(folder / name) == checksum for name, checksum in files.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
@@ -38,7 +38,7 @@ def _intact(folder: Path) -> bool:
 
 def content(stage: Path, *names: str) -> str:
     """Hex digest of what a finished stage holds, or of some of its files: what goes into the keys of stages that read it."""
-    files = json.loads((stage / MANIFEST).read_text())["files"]
+    files = json.loads((stage / MANIFEST).read_text(encoding="utf-8"))["files"]
     return digest({name: files[name] for name in names or files})
 
 
@@ -89,9 +89,16 @@ class Cache:
                             timing["cached"] = False
                             self._make(final, params, build)
                 except OSError as error:
-                    raise MiaError(f"cannot write stage {final.name} under {self.root}: {error}") from error
+                    raise MiaError(self._refusal(final.name, error)) from error
             self._checked.add(final)
         return final
+
+    def _refusal(self, name: str, error: OSError) -> str:
+        """What failed, by the path that the system names; the cache's disk only where it may be meant."""
+        place = error.filename
+        if place is not None and self.root.resolve() not in Path(os.fsdecode(place)).resolve().parents:
+            return f"stage {name} cannot be made: {error.strerror}: {os.fsdecode(place)}"
+        return f"cannot write stage {name} under {self.root}: {error}"
 
     @contextmanager
     def timed(self, name: str) -> Iterator[dict]:
@@ -127,7 +134,8 @@ class Cache:
         try:
             build(folder, scratch)
             files = {p.name: file_digest(p) for p in sorted(folder.iterdir())}
-            (folder / MANIFEST).write_text(json.dumps({"files": files, "params": params}, indent=1, default=str))
+            manifest = json.dumps({"files": files, "params": params}, indent=1, default=str)
+            (folder / MANIFEST).write_text(manifest, encoding="utf-8")
             os.rename(folder, final)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,7 @@
-"""What a person sees while a series runs: a line per finished stage, and in a terminal a live line of what goes on."""
+"""What a person sees while a series runs: a line per finished stage, and in a terminal a live line of what goes on.
+
+Nothing here stops the work: what cannot be shown is escaped, and where nobody reads any more it goes on in silence.
+"""
 
 import json
 import os
@@ -7,8 +10,9 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from mia_lib.support.progress import FILE_VARIABLE, duration
 
@@ -23,6 +27,35 @@ def describe(line: dict) -> str:
     )
 
 
+def write(text: str, stream) -> bool:
+    """Print to a stream, characters that it does not know as escapes; False where it is closed, full or missing.
+
+    What such a stream still holds would fail once more when Python ends, and change its exit status: it goes nowhere.
+    """
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            encoding = getattr(stream, "encoding", None) or "ascii"
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+        stream.flush()
+    except (OSError, ValueError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        return False
+    return True
+
+
+def _shows_a_live_line(stream) -> bool:
+    """Whether a stream is a terminal that takes escape sequences, and nobody asked it to be plain."""
+    try:
+        return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    except (ValueError, AttributeError):  # closed, or there is none
+        return False
+
+
 class Console:
     """Prints lines, and follows the progress file of the work between `follow`'s start and end.
 
@@ -30,47 +63,54 @@ class Console:
     """
 
     def __init__(self, stream=None):
-        self.stream = stream or sys.stdout
-        self.live = self.stream.isatty()
+        self.stream = sys.stdout if stream is None else stream
+        self.live = _shows_a_live_line(self.stream)
+
+    def _write(self, text: str) -> None:
+        if self.stream is not None and not write(text, self.stream):
+            self.stream, self.live = None, False
 
     def say(self, text: str) -> None:
         """Print one line, in place of the live one."""
-        print(f"\r\x1b[K{text}" if self.live else text, file=self.stream, flush=True)
+        self._write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")
 
     @contextmanager
     def follow(self):
         """Show what this process and the kernels it starts report (see `mia_lib.progress`) while the block runs."""
-        with tempfile.TemporaryDirectory(prefix="mia-") as folder:
-            path = Path(folder) / "progress.jsonl"
-            path.touch()
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mia-", ignore_cleanup_errors=True))
+                path = Path(folder) / "progress.jsonl"
+                path.touch()
+                file = stack.enter_context(open(path, encoding="utf-8", errors="replace"))
+            except OSError:  # the temporary folder is full, or there is none
+                path, file = Path(os.devnull), stack.enter_context(open(os.devnull, encoding="utf-8"))
             stop = threading.Event()
-            thread = threading.Thread(target=self._tail, args=(path, stop), daemon=True)
+            thread = threading.Thread(target=self._tail, args=(file, stop), daemon=True)
             thread.start()
             os.environ[FILE_VARIABLE] = str(path)
             try:
                 yield
             finally:
-                del os.environ[FILE_VARIABLE]
+                os.environ.pop(FILE_VARIABLE, None)
                 stop.set()
                 thread.join()
 
-    def _tail(self, path: Path, stop: threading.Event) -> None:
-        started, text = time.monotonic(), ""
-        with open(path) as file:
-            ending = False
-            while not ending:
-                ending = stop.wait(0.2)  # what was reported before the end is still shown
-                for line in self._new_lines(file):
-                    text = describe(line)
-                    if line["state"] != "running":
-                        self._stage_ended(line)
-                        text = ""
-                if self.live:
-                    elapsed = duration(time.monotonic() - started)
-                    width = shutil.get_terminal_size().columns - 1
-                    print(f"\r\x1b[K{INDENT}{elapsed}  {text}"[: width + 4], end="", file=self.stream, flush=True)
+    def _tail(self, file: TextIO, stop: threading.Event) -> None:
+        started, text, ending = time.monotonic(), "", False
+        while not ending:
+            ending = stop.wait(0.2)  # what was reported before the end is still shown
+            for line in self._new_lines(file):
+                text = describe(line)
+                if line["state"] != "running":
+                    self._stage_ended(line)
+                    text = ""
+            if self.live:
+                elapsed = duration(time.monotonic() - started)
+                width = shutil.get_terminal_size().columns - 1
+                self._write(f"\r\x1b[K{INDENT}{elapsed}  {text}"[: width + 4])
         if self.live:
-            print("\r\x1b[K", end="", file=self.stream, flush=True)
+            self._write("\r\x1b[K")
 
     def _stage_ended(self, line: dict) -> None:
         seconds, failed = line["seconds"], line["state"] == "failed"

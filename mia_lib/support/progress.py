@@ -20,17 +20,29 @@ class Bar:
         if not self._file:
             from tqdm import tqdm
 
-            self._tqdm = tqdm(total=total, desc=label, unit=unit, delay=2, leave=False, dynamic_ncols=True)
+            with self._harmless():
+                self._tqdm = tqdm(total=total, desc=label, unit=unit, delay=2, leave=False, dynamic_ncols=True)
+
+    @contextmanager
+    def _harmless(self):
+        """Progress never stops the work: what cannot be shown, or written to a full disk, is left out from there on."""
+        try:
+            yield
+        except (OSError, ValueError, AttributeError):  # closed, full or missing; a character that it does not know
+            if self._tqdm is not None:
+                self._tqdm.disable = True
+            self._tqdm = None
 
     def update(self, n: int = 1, note: str = "") -> None:
         """Advance by `n`, with an optional short note such as the current loss."""
         self.done += n
         self.note = note or self.note
         if self._tqdm is not None:
-            if note:
-                self._tqdm.set_postfix_str(note, refresh=False)
-            self._tqdm.update(n)
-        elif time.monotonic() - self._reported > 0.5:
+            with self._harmless():
+                if note:
+                    self._tqdm.set_postfix_str(note, refresh=False)
+                self._tqdm.update(n)
+        elif self._file and time.monotonic() - self._reported > 0.5:
             self.report("running")
 
     def report(self, state: str) -> None:
@@ -45,13 +57,14 @@ class Bar:
             "seconds": round(self._reported - self._started, 2),
         }
         assert self._file is not None  # without a file there is a bar
-        with open(self._file, "a") as file:
+        with self._harmless(), open(self._file, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def close(self, state: str) -> None:
         if self._tqdm is not None:
-            self._tqdm.close()
-        else:
+            with self._harmless():
+                self._tqdm.close()
+        elif self._file:
             self.report(state)
 
 

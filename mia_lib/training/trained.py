@@ -33,7 +33,7 @@ class TrainedModels:
         save_file({name: t.cpu().contiguous() for name, t in network.state_dict().items()}, folder / WEIGHTS)
         self.history.to_parquet(folder / "history.parquet")
         about = dict(frames=network.frames, bins=network.bins, classes=network.classes, seconds=self.seconds)
-        (folder / "models.json").write_text(json.dumps(about | {"config": asdict(self.config)}))
+        (folder / "models.json").write_text(json.dumps(about | {"config": asdict(self.config)}), encoding="utf-8")
 
     def pick(self, models: Sequence[int]) -> "TrainedModels":
         """Some of the models, as if only they had been trained; of the time, their share."""
@@ -53,7 +53,7 @@ class TrainedModels:
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> "TrainedModels":
         """Read what `save` wrote."""
-        about = json.loads((folder / "models.json").read_text())
+        about = json.loads((folder / "models.json").read_text(encoding="utf-8"))
         config = about["config"]
         if isinstance(config["epochs"], list):
             config["epochs"] = tuple(config["epochs"])

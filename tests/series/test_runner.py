@@ -258,8 +258,9 @@ def test_ctrl_c_leaves_a_run_that_continues(series):
     assert series.executed() == ["02_slow"]
 
 
-def test_sigterm_is_handled_as_ctrl_c(series):
-    status, stderr = interrupt(series, signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_being_asked_to_end_is_handled_as_ctrl_c(series, number):
+    status, stderr = interrupt(series, number)
     assert (status, stderr.count("\n")) == (130, 1)
     assert not list((series.outputs / "demo-standard-s0").glob("*.ipynb"))
 
