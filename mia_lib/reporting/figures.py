@@ -47,7 +47,8 @@ LOW_FPR = np.logspace(-3, 0, 200)
 
 
 def style() -> None:
-    """Set the look of all figures."""
+    """Set the look of all figures, whatever a matplotlibrc of the user says."""
+    plt.rcdefaults()
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams.update(
         {"figure.dpi": 96, "savefig.bbox": "tight", "axes.titlesize": "medium", "figure.autolayout": True}

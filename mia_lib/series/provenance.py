@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -74,10 +75,24 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The git commit of the code, with `-dirty` if files differ from it; None outside a checkout."""
-    command = ["git", "-C", str(NOTEBOOKS.parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    """The git commit of the code, with `-dirty` if files differ from it; None outside a checkout of its own.
+
+    A checkout around ours is another project's, and so is what git's own variables name.
+    """
+    project = NOTEBOOKS.parent
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"LC_ALL": "C"}
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(project), *words]
+        said = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="surrogateescape", check=True, env=own
+        )
+        return said.stdout.strip()
+
     try:
-        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.strip()
+        if not os.path.samefile(git("rev-parse", "--show-toplevel"), project):
+            return None
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return None
 

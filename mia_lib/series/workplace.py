@@ -7,6 +7,8 @@ from pathlib import Path
 
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.files import read_json
+from mia_lib.support.leftovers import clear_run, temporary
+from mia_lib.support.source import ROOT
 
 
 def refuse_other_parameters(folder: Path, parameters: dict) -> None:
@@ -33,20 +35,32 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise MiaError(f"cannot write to the outputs folder {folder.parent}: {error.strerror}") from None
     try:
+        clear_run(folder)
         yield
     finally:
         lock.release()
 
 
+FOR_PERSONS = ("PYTHONSTARTUP", "IPYTHONDIR")
+"""Variables with which a person sets up a console of their own; kernels run such files too."""
+
+
 @contextmanager
 def environment(data_root: str) -> Iterator[None]:
-    """What every kernel finds: local corpora where this process sees them, and no chatter about coming changes."""
+    """What every kernel finds: local corpora where this process sees them, the code that runs here, no chatter about coming
+    changes, and nothing that a person has set up for consoles of their own."""
     before = dict(os.environ)
     root = data_root or os.environ.get("MIA_DATA_ROOT") or "data"
     os.environ["MIA_DATA_ROOT"] = str(Path(root).expanduser().resolve())
     os.environ.setdefault("PYTHONWARNINGS", "ignore::DeprecationWarning,ignore::FutureWarning")
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    for name in FOR_PERSONS:
+        os.environ.pop(name, None)
+    with temporary() as folder:
+        if folder is not None:
+            os.environ |= {"TMPDIR": str(folder), "IPYTHONDIR": str(folder / "ipython")}
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
