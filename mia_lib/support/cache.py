@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from mia_lib.support.digests import digest, file_digest
 from mia_lib.support.errors import MiaError
+from mia_lib.support.leftovers import own
 from mia_lib.support.source import code_digest
 
 MANIFEST, LOCKS = "manifest.json", ".locks"
@@ -29,10 +30,16 @@ Build = Callable[[Path, Path], None]
 
 
 def _intact(folder: Path) -> bool:
+    """Whether a stage holds what was written. Raises MiaError where that cannot be told: what is not readable now may be
+    somebody else's, or readable in a minute, and is no damage."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
         return all(file_digest(folder / name) == checksum for name, checksum in files.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    except OSError as error:
+        raise MiaError(f"cannot read stage {folder.name}: {error.strerror}: {error.filename or folder}") from error
+    except (ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -62,7 +69,7 @@ class Cache:
         for folder in self.root.glob("*.partial"):
             try:
                 touched = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-                if time.time() - touched > LEFT_OVER:
+                if time.time() - touched > LEFT_OVER and own(folder):
                     with self._locked(folder.name.removesuffix(".partial"), timeout=0):
                         shutil.rmtree(folder, ignore_errors=True)
             except (Timeout, OSError):

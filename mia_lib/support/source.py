@@ -20,7 +20,8 @@ from mia_lib.support.typed import TYPED, typed_code
 PACKAGE = "mia_lib"
 ROOT = Path(__file__).resolve().parent.parent
 NEUTRAL = {
-    f"{PACKAGE}.support.{name}" for name in ("cache", "console", "errors", "files", "progress", "source", "typed")
+    f"{PACKAGE}.support.{name}"
+    for name in ("cache", "console", "errors", "files", "leftovers", "progress", "source", "typed")
 }
 """Modules of ours that never decide a number: they keep, show and refuse."""
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where a package is not called as it is imported

@@ -1,6 +1,8 @@
 """What a user's environment sets changes no figure, no number and no recorded commit."""
 
 import subprocess
+import sys
+import tempfile
 
 import matplotlib.pyplot as plt
 import pytest
@@ -67,3 +69,16 @@ def test_another_copy_on_the_path_is_not_what_notebooks_use(series, monkeypatch,
     series.add("01_first", "import mia_lib")
     series.run()
     assert series.executed() == ["01_first"]
+
+
+def test_what_a_killed_run_left_is_gone_when_it_is_run_again(series, monkeypatch, tmp_path):
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    temporary, run = tmp_path / "temporary", series.outputs / "demo-standard-s0"
+    for folder in (temporary / f"mia-{done.pid}-abc/ipython", run):
+        folder.mkdir(parents=True)
+    (run / ".01_first.running.ipynb").touch()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    series.add("01_first")
+    series.run()
+    assert not list(temporary.iterdir()) and not list(run.glob(".*.running.*"))

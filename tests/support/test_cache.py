@@ -1,5 +1,6 @@
 """Stages are computed once, verified when read, and never half written."""
 
+import errno
 import json
 import os
 import subprocess
@@ -71,6 +72,22 @@ def test_a_damaged_stage_is_computed_again_with_a_warning(tmp_path, damage):
     assert (again / "value.txt").read_text() == "fresh"
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.EMFILE])
+def test_a_stage_that_cannot_be_read_now_is_named_and_kept(tmp_path, monkeypatch, number):
+    Cache(tmp_path).stage("s", {}, builder())
+
+    def refused(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr("mia_lib.support.cache.file_digest", refused)
+    with pytest.raises(MiaError, match=rf"cannot read stage s-.*{os.strerror(number)}.*value\.txt"):
+        Cache(tmp_path).stage("s", {}, builder("fresh"))
+    with pytest.raises(MiaError, match="cannot read"):
+        Cache(tmp_path).find("s", {}, [builder])
+    monkeypatch.undo()
+    assert (Cache(tmp_path).stage("s", {}, builder("fresh")) / "value.txt").read_text() == "result"
+
+
 def test_an_interrupted_stage_leaves_its_scratch_and_nothing_that_looks_finished(tmp_path):
     def interrupted(folder, scratch):
         (folder / "half.txt").write_text("half")
@@ -135,6 +152,21 @@ def test_what_was_left_behind_is_removed_after_a_day(tmp_path):
     folder = left_over(tmp_path)
     Cache(tmp_path)
     assert not folder.exists()
+
+
+def test_what_others_left_behind_is_theirs(tmp_path, monkeypatch):
+    folder = left_over(tmp_path)
+    monkeypatch.setattr("mia_lib.support.leftovers.os.getuid", lambda: folder.stat().st_uid + 1)
+    Cache(tmp_path)
+    assert folder.exists()
+
+
+def test_a_failure_outside_the_cache_names_its_own_path(tmp_path):
+    def full(folder, scratch):
+        raise OSError(28, "No space left on device", "/elsewhere/file")
+
+    with pytest.raises(MiaError, match=r"stage s-.* cannot be made: No space left on device: /elsewhere/file$"):
+        Cache(tmp_path / "cache").stage("s", {}, full)
 
 
 def test_a_stage_that_takes_longer_than_a_day_is_not_removed_while_somebody_makes_it(tmp_path):
