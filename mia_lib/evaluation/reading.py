@@ -7,6 +7,7 @@ import pandas as pd
 
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
+from mia_lib.support.spreadsheets import as_it_was
 
 COUNTS = ("enrolment", "references", "queries")
 
@@ -32,7 +33,7 @@ def read_results(path: Path) -> pd.DataFrame:
     """The typed table of a run's numbers; empty if there are none. The word `none` stays a word."""
     if not path.exists():
         return typed(pd.DataFrame(columns=COLUMNS))
-    return typed(pd.read_csv(path, dtype=str, keep_default_na=False))
+    return typed(as_it_was(pd.read_csv(path, dtype=str, keep_default_na=False)))
 
 
 def measure_of(row: pd.Series | dict) -> Measure:

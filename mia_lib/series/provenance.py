@@ -15,6 +15,7 @@ from mia_lib.evaluation.reading import typed
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY
 from mia_lib.series.notebooks import NOTEBOOKS
 from mia_lib.support.files import read_json, write_atomically
+from mia_lib.support.spreadsheets import to_csv
 
 PACKAGES = ("mia-lib", "torch", "torchaudio", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "papermill")
 
@@ -29,7 +30,7 @@ def merge_results(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
     every = [*COLUMNS, *CIRCUMSTANCES]
     table = pd.concat([pd.DataFrame(columns=every), *tables])[every].fillna("").drop_duplicates(COLUMNS)
     table = table.sort_values([*IDENTITY, "metric"], kind="stable", ignore_index=True)
-    write_atomically(run_folder / "results.csv", table[COLUMNS].to_csv(index=False, lineterminator="\n"))
+    write_atomically(run_folder / "results.csv", to_csv(table[COLUMNS]))
     return typed(table)
 
 
@@ -38,7 +39,7 @@ def merge_claims(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
     parts = [run_folder / "parts" / name / "claims.csv" for name in sorted(notebooks)]
     tables = [pd.read_csv(path) for path in parts if path.exists()]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=CLAIM_COLUMNS)
-    write_atomically(run_folder / "claims.csv", table.to_csv(index=False, lineterminator="\n"))
+    write_atomically(run_folder / "claims.csv", to_csv(table))
     return table
 
 
