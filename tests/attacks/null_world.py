@@ -43,7 +43,7 @@ def _manifest(seed: int, speakers: int) -> pd.DataFrame:
     names = [(f"s{s:02}", f"s{s:02}-{u}") for s in range(speakers) for u in range(SOURCES)]
     lengths = generator(seed, "null lengths").integers(1, 4, len(names))
     rows = [name for name, length in zip(names, lengths, strict=True) for _ in range(length)]
-    return pd.DataFrame(rows, columns=["speaker", "source"])
+    return pd.DataFrame(rows, columns=["speaker", "source"], dtype=object)
 
 
 class Table:
@@ -220,19 +220,35 @@ def auc(audit: Audit) -> float:
     return float(curve_rates(audit.scores, audit.member, np.ones((1, len(audit.member))), {})["auc"][0])
 
 
+def _keys(audits: Sequence[Audit]) -> list[np.ndarray]:
+    """Scores as complex numbers, of which NumPy compares the real part first: equal scores are in a random order."""
+    rng = generator(0, "null ties")
+    return [audit.scores + 1j * rng.random(len(audit.scores)) for audit in audits]
+
+
+def found(audits: Sequence[Audit], level: float = 0.01) -> np.ndarray:
+    """True positives of each audit, at a threshold that at most `level` of its own n non-members pass, less their chance.
+
+    Of independent scores that is (floor(level n) + 1) / (n + 1): so often is a member above the first non-member that must
+    not pass. It is exactly `level` where n + 1 is a multiple of 100, and more for fewer non-members.
+    """
+    rates = []
+    for audit, key in zip(audits, _keys(audits), strict=True):
+        others = np.sort(key[~audit.member])
+        passed = int(level * len(others))
+        rates.append((key[audit.member] > others[-1 - passed]).mean() - (passed + 1) / (len(others) + 1))
+    return np.array(rates)
+
+
 def alarms(audits: Sequence[Audit], together: int = 1, level: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
     """True and false positives of each audit, [audits], at a nominal rate of false positives: a threshold is learnt from the
     known non-members of one half of the audits, and used on the other. `together`: so many that follow each other stay in
     one half.
 
     Such a threshold knows nothing of the audit it is used on: where answers do not depend on membership, members and
-    non-members pass it equally often, however few they are and however alike those of a speaker. Past a threshold on the
-    audit's own n non-members would come (floor(level n) + 1) / (n + 1) of the members, and that only of independent ones.
-    Equal scores are put in a random order.
+    non-members pass it equally often, however few they are and however alike those of a speaker or a recording.
     """
-    rng = generator(0, "null ties")
-    keys = [audit.scores + 1j * rng.random(len(audit.scores)) for audit in audits]  # the real part is compared first
-    half = np.arange(len(audits)) // together % 2
+    keys, half = _keys(audits), np.arange(len(audits)) // together % 2
     rates = np.empty((2, len(audits)))
     for side in (0, 1):
         others = [key[~audit.member] for key, audit, h in zip(keys, audits, half, strict=True) if h != side]
