@@ -1,46 +1,65 @@
 """Recordings in, 16 kHz mono out: decoding with every kind of damage named, resampling, mixing down."""
 
 import math
-import re
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from mia_lib.corpora.found import shown
+from mia_lib.corpora.lengths import TOLERATED, TOLERATED_MP3, missing, open_stream
 from mia_lib.support.errors import MiaError
 
 SAMPLE_RATE = 16_000
 MAX_SECONDS = 120  # more of one recording is not read
-TRUNCATED = re.compile(r"(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)|(Last page lacks an end-of-stream bit)")
-"""How libsndfile's log says that a file ends before its header does (WAV, AIFF, AU; Ogg)."""
-STREAMED = 0x7FFFF000  # sizes from here on are placeholders of writers that could not seek back, not promises
+BLOCK = 1 << 18  # frames decoded at a time
 
 
-def read_audio(path: Path) -> tuple[np.ndarray, int]:
+class Decoded(tuple):
+    """Samples and rate, as a pair; `shorter`: a little less sound than the header says."""
+
+    shorter: bool = False
+
+
+def read_audio(path: Path) -> Decoded:
     """Decode a file of any format libsndfile knows: float32 samples [n] or [n, channels], and their rate in Hz.
 
-    No more than the first MAX_SECONDS are read.
+    It is read to its end, whatever length its header gives, but no more than the first MAX_SECONDS.
     Raises MiaError with one sentence naming a file that is missing, empty, not audio, truncated or not finite.
     """
     import soundfile
 
+    name, blocks = shown(path), []
     try:
         if path.stat().st_size == 0:
-            raise MiaError(f"{path}: the file is empty")
-        with soundfile.SoundFile(path) as file:
-            rate, wanted = file.samplerate, min(file.frames, MAX_SECONDS * file.samplerate)
-            samples, log = file.read(wanted, dtype="float32"), file.extra_info
+            raise MiaError(f"{name}: the file is empty")
+        file, promised = open_stream(path)
+        with file:
+            rate, frames, form = file.samplerate, file.frames, file.format
+            most, decoded = MAX_SECONDS * rate, 0
+            while decoded < most and len(block := file.read(min(BLOCK, most - decoded), dtype="float32")):
+                blocks.append(block)
+                decoded += len(block)
+            log = file.extra_info
     except FileNotFoundError:
-        raise MiaError(f"{path}: the file is missing") from None
+        raise MiaError(f"{name}: the file is missing") from None
     except OSError as error:
-        raise MiaError(f"{path}: cannot be opened ({error.strerror})") from None
+        raise MiaError(f"{name}: cannot be opened ({error.strerror})") from None
     except (soundfile.LibsndfileError, RuntimeError) as error:
         reason = getattr(error, "error_string", str(error)).removeprefix("Error : ").strip().rstrip(".")
-        raise MiaError(f"{path}: not audio that can be decoded ({reason})") from None
-    if len(samples) < wanted or _cut_short(log):
-        raise MiaError(f"{path}: truncated, the recording is shorter than its header says")
-    check(samples, path)
-    return samples, rate
+        if "lost sync" in reason:
+            raise MiaError(
+                f"{name}: truncated or damaged, the recording ends before its header says ({reason})"
+            ) from None
+        raise MiaError(f"{name}: not audio that can be decoded ({reason})") from None
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    lacks = missing(path, form, frames, decoded, log, promised) if 0 < decoded < most else 0
+    if lacks > rate * (TOLERATED_MP3 if form == "MP3" else TOLERATED):
+        raise MiaError(f"{name}: truncated, the recording is shorter than its header says")
+    check(samples, name)
+    heard = Decoded((samples, rate))
+    heard.shorter = lacks > 0
+    return heard
 
 
 def check(samples: np.ndarray, name: object) -> None:
@@ -51,11 +70,6 @@ def check(samples: np.ndarray, name: object) -> None:
         raise MiaError(f"{name}: the recording holds samples that are not finite numbers")
     if np.abs(samples).max() < 1 / 32768:
         raise MiaError(f"{name}: the recording is digital silence")
-
-
-def _cut_short(log: str) -> bool:
-    found = TRUNCATED.search(log)
-    return found is not None and (found[3] is not None or int(found[2]) < int(found[1]) < STREAMED)
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:

@@ -62,8 +62,9 @@ def make_fragments(
 
     The report counts `utterances` (chosen), `read`, `bad` (with `bad_examples`, a sentence each), `resampled`,
     `mixed_down`, `clipped`, `capped` (longer than MAX_SECONDS, the rest not read), `padded`, `dropped_short`,
-    `silent_fragments`, `duplicates` (with `duplicate_examples`), `speakers`, `speakers_dropped` (too few usable utterances;
-    some are named in `speakers_dropped_names`), `fragments` and `seconds`; and, by `accounts.account`, everything that was
+    `silent_fragments`, `shorter` (by a little than the header says), `duplicates` (with `duplicate_examples`), `speakers`,
+    `speakers_dropped` (too few usable utterances; some are named in `speakers_dropped_names`), `fragments` and `seconds`;
+    and, by `accounts.account`, everything that was
     found in the corpus. workers: processes that decode; None means one per processor core.
     Raises MiaError if more than the share `max_bad` of the recordings is lost, one recording is under two speakers, or
     fewer than MIN_SPEAKERS speakers remain.
@@ -129,11 +130,12 @@ def cut_chunk(corpus: Corpus, length: int, hop: int, short: str, rows: list[Utte
     cuts = []
     for row in rows:
         try:
-            samples, rate = corpus.read(row)
+            heard = corpus.read(row)
         except MiaError as error:
             cuts.append(Cut(np.empty((0, length), np.int16), bad=str(error)))
         else:
-            cuts.append(_cut(samples, rate, length, hop, short, row.path))
+            cut = _cut(*heard, length, hop, short, row.path)
+            cuts.append(cut._replace(notes=(*cut.notes, "shorter")) if getattr(heard, "shorter", False) else cut)
     return cuts
 
 
@@ -209,7 +211,18 @@ def _keep_fragments(path: Path, keep: np.ndarray, length: int) -> None:
 
 def _report(tally: Tally, manifest: "pd.DataFrame", gone: list[str], length: int) -> dict:
     """The counts that `make_fragments` promises; `gone` names the speakers that had to be dropped."""
-    counted = ("utterances", "read", "bad", "resampled", "mixed_down", "clipped", "capped", "padded", "dropped_short")
+    counted = (
+        "utterances",
+        "read",
+        "bad",
+        "resampled",
+        "mixed_down",
+        "clipped",
+        "capped",
+        "padded",
+        "dropped_short",
+        "shorter",
+    )
     return {name: tally.counts[name] for name in (*counted, "silent_fragments")} | {
         "speakers": manifest["speaker"].nunique(),
         "speakers_dropped": len(gone),
