@@ -86,7 +86,8 @@ def open_stream(path: Path):
     patches, promised = _patches(head, size)
     if _unsized_mp3(head):
         return _stream()(Patched(path, {}, 50 * size)), 0.0
-    return _stream()(Patched(path, patches) if patches else path), promised
+    name = path if os.name == "nt" else os.fsencode(path)  # bytes: a name need not be UTF-8
+    return _stream()(Patched(path, patches) if patches else name), promised
 
 
 def _patches(head: bytes, size: int) -> tuple[dict[int, bytes], float]:

@@ -15,6 +15,7 @@ from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import POOLED_LEVEL
 from mia_lib.evaluation.reading import read_results
 from mia_lib.evaluation.resolution import measurable, too_coarse
+from mia_lib.fragments.accounts import fates_by_ending
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting.headline import (
     attack_name,
@@ -214,8 +215,14 @@ def _facts(run: dict) -> dict[str, dict]:
         "Parameters": run.get("parameters", {}),
         "Settings": run.get("settings", {}),
         "Data": data,
+        "Files found, by ending": {
+            ending: ", ".join(f"{files:,} {fate}" for fate, files in fates.items())
+            for ending, fates in fates_by_ending(run.get("data", {})).items()
+        },
         "Versions": code,
     }
     return {
-        title: {name: value for name, value in part.items() if value not in (None, "")} for title, part in facts.items()
+        title: {name: value for name, value in part.items() if value not in (None, "")}
+        for title, part in facts.items()
+        if part or title != "Files found, by ending"
     }

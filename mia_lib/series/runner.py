@@ -111,11 +111,15 @@ def _announce(data: dict, seconds: float, console: Console) -> None:
     text = "Data: {utterances} recordings ({bad} skipped), {speakers} speakers, {fragments} fragments".format(**counts)
     console.say(f"{text} in {duration(seconds)}")
     notes = ("resampled", "mixed_down", "clipped", "capped", "padded", "dropped_short", "speakers_dropped")
-    altered = [f"{name.replace('_', ' ')} {data[name]:,}" for name in notes if data.get(name)]
+    more = ("duplicates", "silent_fragments", "shorter")
+    altered = [f"{name.replace('_', ' ')} {data[name]:,}" for name in (*notes, *more) if data.get(name)]
     if altered:
         console.say(f"{INDENT}{', '.join(altered)}")
-    for reason in data.get("bad_examples", [])[:5]:
-        console.say(f"{INDENT}skipped: {reason}")
+    for note in data.get("notes", []):
+        console.say(f"{INDENT}{note}")
+    for what in ("bad", "passed_over", "duplicate"):
+        for reason in data.get(f"{what}_examples", [])[:5]:
+            console.say(f"{INDENT}{'kept once' if what == 'duplicate' else 'skipped'}: {reason}")
 
 
 def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> None:
