@@ -72,6 +72,10 @@ def check(request: Request, download: bool = False) -> tuple[Request, Settings]:
     kind, _, place = request.corpus.partition(":")
     corpus = f"{kind}:{_absolute(place)}" if place and CORPORA.get(kind).argument_is_path else request.corpus
     _check_names(request.settings)
+    if {"fragment_seconds", "hop", "feature", "model"} & {*request.settings}:
+        from mia_lib.studies.fitting import check_lengths
+
+        check_lengths(settings)
     open_corpus(corpus, request.data_root or None, request.seed, download)
     _check_device(request.device)
     changed = {name: settings.asdict()[name] for name in sorted(request.settings)}

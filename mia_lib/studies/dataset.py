@@ -11,6 +11,7 @@ from mia_lib.corpora.base import open_corpus
 from mia_lib.features.compute import feature_stage, load
 from mia_lib.features.resident import Waveforms, resident
 from mia_lib.fragments.cutting import Fragments, make_fragments
+from mia_lib.studies.fitting import DECIDED_BY, check_lengths
 from mia_lib.support.cache import Cache, content
 from mia_lib.support.device import choose_device
 from mia_lib.support.settings import resolve
@@ -36,6 +37,8 @@ class Dataset:
     ):
         self.corpus_name, self.profile, self.seed, self.max_bad = corpus, profile, seed, max_bad
         self.settings = resolve(profile, corpus, settings)
+        if {*DECIDED_BY} & {*(settings or {})}:
+            check_lengths(self.settings)
         self.device = choose_device(device)
         self.corpus = open_corpus(corpus, data_root or None, seed)
         self.cache = Cache(Path(outputs) / "cache")
