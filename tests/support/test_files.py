@@ -30,3 +30,13 @@ def test_what_cannot_be_read_is_the_default(tmp_path, text):
     assert read_json(path, {"x": 1}) == {"x": 1}
     path.write_text(json.dumps([1]))
     assert read_json(path, None) == [1]
+
+
+def test_a_full_disk_names_the_file_and_leaves_no_half_one(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError) as caught:
+        write_atomically(tmp_path / "a.json", "new")
+    assert caught.value.filename == str(tmp_path / "a.json") and list(tmp_path.iterdir()) == []
