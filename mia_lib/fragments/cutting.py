@@ -94,12 +94,12 @@ def make_fragments(
             FEW if f == USED and s in gone else f for f, s in zip(tally.fates, chosen["speaker"], strict=True)
         ]
         report = _report(tally, manifest, sorted(gone), length)
-        (folder / REPORT).write_text(json.dumps(report, indent=1))
-        (folder / FATES).write_text(json.dumps(tally.fates))
+        (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
+        (folder / FATES).write_text(json.dumps(tally.fates), encoding="utf-8")
 
     folder = cache.stage("fragments", params, build, [type(corpus)])
-    report = json.loads((folder / REPORT).read_text())
-    report |= account(survey, chosen, json.loads((folder / FATES).read_text()), dropped)
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    report |= account(survey, chosen, json.loads((folder / FATES).read_text(encoding="utf-8")), dropped)
     judge(report, survey, max_bad)
     _need_speakers(report["speakers"], report["speakers_dropped_names"])
     return _load(folder, length, report)

@@ -87,7 +87,7 @@ class Synthesiser:
 
         accent: one of eSpeak's language files, such as "gmw/en-US".
         """
-        (self._variants / "speaker").write_text(voice)
+        (self._variants / "speaker").write_text(voice, encoding="utf-8")
         data, self._pieces = text.encode(), []
         with self._loaded() as library:
             if library.espeak_SetVoiceByName(f"{accent}+speaker".encode()) != 0:
