@@ -19,7 +19,11 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True, scope="session")
 def interrupts_reach_child_processes():
-    """A suite started in the background inherits an ignored SIGINT, and so would every process that the tests start."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A suite started in the background inherits ignored signals, and so would every process that the tests start."""
+    usual = {signal.SIGINT: signal.default_int_handler}
+    if hasattr(signal, "SIGHUP"):
+        usual[signal.SIGHUP] = signal.SIG_DFL
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)

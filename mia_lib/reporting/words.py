@@ -55,14 +55,15 @@ def unmeasurable(nonmembers: int) -> str:
 def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | None = None) -> pd.DataFrame:
     """A table for people: one row per combination of `index` columns, one column per metric, values with intervals.
 
-    Rates at fewer false positives than the non-members can show are not printed as if they could (`too_coarse`).
+    Metrics that were nowhere measured are left out. Rates at fewer false positives than the non-members can show are not printed as if they could (`too_coarse`).
     """
     index = index or ["protocol", "attack"]
     records = records.assign(coarse=too_coarse(records))
     part = records[records["metric"].isin(metrics)]
     part = part.assign(text=[unmeasurable(m.coarse) if m.coarse else number(m) for m in part.itertuples()])
     order = part[index].drop_duplicates()
-    table = part.pivot(index=index, columns="metric", values="text")[metrics]
+    table = part.pivot(index=index, columns="metric", values="text")
+    table = table[[metric for metric in metrics if metric in table]]
     return table.loc[[tuple(row) if len(index) > 1 else row[0] for row in order.to_numpy()]]
 
 

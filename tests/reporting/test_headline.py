@@ -137,3 +137,8 @@ def test_rows_of_several_notebooks_with_equal_numbers_in_their_index_are_kept_ap
     rows = rows.assign(too_coarse=0)
     rows.index = [5, 5]
     assert strongest_attack("utterance", rows)["attack"] == "b"
+
+
+def test_a_table_of_rates_leaves_out_what_was_nowhere_measured():
+    records = pd.DataFrame([row("auc", 0.7, 0.6, 0.8, "a", "utterance")])
+    assert list(rates_table(records, ["auc", "person_fpr_worst"]).columns) == ["auc"]

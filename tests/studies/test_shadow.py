@@ -127,6 +127,8 @@ def test_records_are_tidy_and_hold_every_attack_protocol_and_control(experiments
         "tpr_at_fpr_1e-3",
         POOLED,
         "tpr_at_fpr_0",
+        "person_fpr_median",
+        "person_fpr_worst",
     }
     attacked = records[records["attack"] != "none"]
     assert len(attacked[["attack", "protocol"]].drop_duplicates()) == 3 * len(PAPER_ATTACKS) + 1
