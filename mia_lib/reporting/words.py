@@ -55,7 +55,8 @@ def unmeasurable(nonmembers: int) -> str:
 def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | None = None) -> pd.DataFrame:
     """A table for people: one row per combination of `index` columns, one column per metric, values with intervals.
 
-    Metrics that were nowhere measured are left out. Rates at fewer false positives than the non-members can show are not printed as if they could (`too_coarse`).
+    Metrics that were nowhere measured are left out. Rates at fewer false positives than the non-members can show are not
+    printed as if they could (`too_coarse`).
     """
     index = index or ["protocol", "attack"]
     records = records.assign(coarse=too_coarse(records))
