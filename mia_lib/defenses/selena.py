@@ -68,7 +68,7 @@ class Selena(TeacherStudent):
             test=None,
             validation=None if job.validation is None else [own for own in job.validation for _ in range(count)],
             reference=None,
-            label=f"{job.label} sub-models",
+            label=f"{job.label}: sub-models",
         )
 
     def heard(self, job: Job, teachers: Job) -> np.ndarray:

@@ -31,7 +31,7 @@ class TeacherStudent(Defense):
 
     def teachers(self, job: Job) -> Job:
         """What the teachers train on: one or more for each model, those of the first model first."""
-        return replace(job, seeds=teacher_seeds(job.seeds), test=None, label=f"{job.label} teachers")
+        return replace(job, seeds=teacher_seeds(job.seeds), test=None, label=f"{job.label}: teachers")
 
     def students(self, job: Job) -> Job:
         """What the students train on."""

@@ -1,6 +1,7 @@
 """Compute one feature for all fragments, once: batched on the device, cached on disk, memory-mapped when read."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from mia_lib.features.base import FEATURES
 from mia_lib.support.cache import Cache
+from mia_lib.support.cores import side_by_side
 from mia_lib.support.device import tune
 from mia_lib.support.progress import progress
 
@@ -29,35 +31,59 @@ class Audio(Protocol):
 
 
 def extract(
-    name: str, audio: Audio, hop: int, device: str | torch.device = "cpu", sample_rate: int = 16_000
-) -> Iterator[tuple[int, Tensor]]:
-    """Yield (start, features [batch, frames, bins] on the CPU) for `audio` [N, samples], batch by batch."""
+    name: str, versions: Sequence[Audio], hop: int, device: str | torch.device = "cpu", sample_rate: int = 16_000
+) -> Tensor:
+    """The feature `name` of several versions of equally many waveforms, [versions, n, frames, bins] on the CPU."""
+    return torch.from_numpy(_extract(name, versions, hop, torch.device(device), sample_rate, np.empty))
+
+
+def _extract(
+    name: str,
+    versions: Sequence[Audio],
+    hop: int,
+    device: torch.device,
+    sample_rate: int,
+    allocate: Callable[[tuple[int, ...], np.dtype], np.ndarray],
+) -> np.ndarray:
+    """`extract` into an array of a shape and type that are known after the first batch; a batch is one core's task."""
     tune()
-    transform = FEATURES.get(name)(hop, sample_rate).to(device)
-    for start in range(0, len(audio), BATCH):
-        waves = audio[start : start + BATCH]
+    transform, count = FEATURES.get(name)(hop, sample_rate).to(device), len(versions[0])
+    label = f"{name} of {count} fragments" + (f", {len(versions)} versions" if len(versions) > 1 else "")
+
+    @torch.no_grad()
+    def batch(number: int, start: int) -> np.ndarray:
+        waves = versions[number][start : start + BATCH]
         if not isinstance(waves, Tensor):
             waves = torch.from_numpy(np.asarray(waves, dtype=np.float32) / 32768)
-        with torch.no_grad():
-            yield start, transform(waves.to(device)).to("cpu", transform.storage)
+        return transform(waves.to(device)).to("cpu", transform.storage).numpy()
+
+    one = batch(0, 0)
+    out = allocate((len(versions), count, *one.shape[1:]), one.dtype)
+
+    def write(task: tuple[int, int]) -> None:
+        number, start = task
+        with progress(label, min(BATCH, count - start), "fragment") as bar:
+            out[number, start : start + BATCH] = batch(number, start)
+            bar.update(min(BATCH, count - start))
+
+    tasks = [(number, start) for number in range(len(versions)) for start in range(0, count, BATCH)]
+    side_by_side(write, tasks, None if device.type == "cpu" else 1)
+    return out
 
 
 def store(
     folder: Path, name: str, versions: Sequence[Audio], fragments: "Fragments", hop: int, device: str | torch.device
 ) -> None:
-    """Write the feature of several versions of equally many fragments, [versions, n, frames, bins], into `folder`."""
-    out, count = None, len(versions[0])
-    label = f"{name} of {count} fragments" + (f", {len(versions)} versions" if len(versions) > 1 else "")
-    with progress(label, count * len(versions), "fragment") as bar:
-        for number, audio in enumerate(versions):
-            for start, values in extract(name, audio, hop, device, fragments.sample_rate):
-                if out is None:
-                    shape = (len(versions), count, *values.shape[1:])
-                    out = np.lib.format.open_memmap(folder / FILE, "w+", values.numpy().dtype, shape)
-                out[number, start : start + len(values)] = values.numpy()
-                bar.update(len(values))
-    if out is not None:
-        out.flush()
+    """Write what `extract` gives into `folder`."""
+
+    def on_disk(shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+        out = np.lib.format.open_memmap(folder / FILE, "w+", dtype, shape)
+        if hasattr(os, "posix_fallocate"):  # a disk that is too full says so now; later the process would be killed
+            with open(folder / FILE, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        return out
+
+    _extract(name, versions, hop, torch.device(device), fragments.sample_rate, on_disk)
 
 
 def load(folder: Path) -> Tensor:

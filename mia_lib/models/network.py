@@ -57,5 +57,6 @@ class StackedNetwork(nn.Module):
         """Logits [models, batch, classes] of features [models, batch, frames, bins], or of one batch for all models."""
         models = len(self.classes)
         x = x.expand(models, *x.shape[-3:])
-        x = (x - self.mean[:, None, None]) / self.scale[:, None, None]
+        rate = self.scale[:, None, None].reciprocal()
+        x = torch.addcmul(-self.mean[:, None, None] * rate, x, rate)  # (x - mean) / scale in one pass over x
         return self.body(x).masked_fill(self.absent[:, None], -torch.inf)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mia_lib.series.kernel import CellFailure, execute
 from mia_lib.series.notebooks import NOTEBOOKS, Notebook, check_parameters, find_notebooks, needed, select
@@ -16,6 +17,11 @@ from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import duration
 from mia_lib.support.settings import Settings
+
+if TYPE_CHECKING:
+    from mia_lib.studies.cost import Forecast
+
+BUSY = 1.25  # times as long as on an idle machine, from which on both are said
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,10 @@ def run_series(
         _announce(data, time.monotonic() - started, console)
         parts = Parts(run.folder, run.notebooks, run.request, data)
         waiting = [notebook for notebook in run.chosen if not parts.done(notebook.name)]
-        if prepare is None and waiting:
-            _forecast(run, waiting, console)
+        forecast = _forecast(run, waiting, console) if prepare is None and waiting else None
         header = {"parameters": run.request.asdict(), "settings": run.settings.asdict(), "data": data}
         _record(parts, header)
-        outcome = _run_notebooks(run, parts, header, console)
+        outcome = _run_notebooks(run, parts, header, console, forecast)
         if left_out := parts.left_out():
             console.say(left_out)
     console.say(f"Report: {run.folder / 'index.html'} ({duration(time.monotonic() - started)})")
@@ -122,23 +127,29 @@ def _announce(data: dict, seconds: float, console: Console) -> None:
             console.say(f"{INDENT}{'kept once' if what == 'duplicate' else 'skipped'}: {reason}")
 
 
-def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> None:
-    """Say how long the notebooks will take here."""
+def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> "Forecast | None":
+    """Say how long the notebooks will take here, on an idle machine and while others use it."""
     from mia_lib.studies import cost
     from mia_lib.studies.dataset import Dataset
     from mia_lib.studies.shadow import ShadowStudy
 
     try:
         with console.follow():
-            seconds = cost.seconds(ShadowStudy(Dataset(**run.request.dataset())), notebooks)
+            forecast = cost.forecast(ShadowStudy(Dataset(**run.request.dataset())), notebooks)
     except MiaError:
-        return  # data that some notebook cannot use: that one will say so
-    console.say(f"Expected: about {duration(seconds)} on this machine")
+        return None  # data that some notebook cannot use: that one will say so
+    idle, busy = (duration(sum(forecast.seconds.values()) * load) for load in (1, forecast.load))
+    others = f"; about {busy} while others use it as now" if forecast.load > BUSY else ""
+    console.say(f"Expected: about {idle} on this machine when it is idle{others}")
+    return forecast
 
 
-def _run_notebooks(run: Run, parts: Parts, header: dict, console: Console) -> Outcome:
-    """Execute the chosen notebooks in their order; the records and the report are renewed after each."""
-    outcome = Outcome()
+def _run_notebooks(
+    run: Run, parts: Parts, header: dict, console: Console, forecast: "Forecast | None" = None
+) -> Outcome:
+    """Execute the chosen notebooks in their order; the records and the report are renewed after each, and so is what was
+    forecast."""
+    outcome, spent = Outcome(), dict[str, float]()
     for position, notebook in enumerate(run.chosen, start=1):
         title = f"[{position}/{len(run.chosen)}] {notebook.name}"
         blocked = needed(notebook.name, run.notebooks) & {*outcome.failed, *outcome.stopped}
@@ -156,9 +167,11 @@ def _run_notebooks(run: Run, parts: Parts, header: dict, console: Console) -> Ou
                 console.say(str(failure))
                 outcome.failed.append(notebook.name)
             else:
-                seconds = time.monotonic() - started
-                parts.finish(notebook.name, seconds)
-                console.say(f"{INDENT}done in {duration(seconds)}")
+                spent[notebook.name] = time.monotonic() - started
+                parts.finish(notebook.name, spent[notebook.name])
+                left = forecast.left(spent) if forecast else None
+                rest = f"; about {duration(left)} left" if left else ""
+                console.say(f"{INDENT}done in {duration(spent[notebook.name])}{rest}")
             _record(parts, header)
     return outcome
 

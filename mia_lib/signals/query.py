@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from mia_lib.support.cores import side_by_side
 from mia_lib.support.device import CHUNK_VALUES, tune
 from mia_lib.support.progress import progress
 
@@ -24,11 +25,14 @@ def query_models(
     network = network.to(device).eval()
     models, (n, frames, bins) = len(network.classes), features.shape
     size = max(1, CHUNK_VALUES // (models * frames * bins))
-    dtype = network.mean.dtype
     out = np.empty((models, n, max(network.classes)), dtype=np.float32)
-    with torch.no_grad(), progress(f"query {models} models", n, "fragment") as bar:
-        for start in range(0, n, size):
-            batch = features[start : start + size].to(device, dtype)
+
+    @torch.no_grad()
+    def ask(start: int) -> None:
+        batch = features[start : start + size].to(device, network.mean.dtype)
+        with progress(f"query {models} models", len(batch), "fragment") as bar:
             out[:, start : start + size] = network(batch).float().cpu().numpy()
             bar.update(len(batch))
+
+    side_by_side(ask, range(0, n, size), None if torch.device(device).type == "cpu" else 1)
     return out

@@ -1,14 +1,16 @@
 """How long a run will take here, told before it starts.
 
 The work of training is counted, not guessed: fragments that all models of a pool pass through training, times the cost of
-their defense (`Defense.cost`); what is in the cache already costs nothing. Its pace is measured, on a small stack for about a
-second. All else that a notebook does (starting, attacks, intervals, figures) is the `seconds` in its metadata, as measured on
-a machine of known pace in profile `standard`: all but START of it in proportion to the number of fragments.
+their defense (`Defense.cost`); what is in the cache already costs nothing. Its pace is measured, on a stack with a part for
+each core, for about a second: in processor time, which a passing load does not change; how much longer it took by the clock
+says how busy the machine is. All else that a notebook does (starting, attacks, intervals, figures) is the `seconds` in its
+metadata, as measured on a machine of known pace in profile `standard`: all but START of it in proportion to the number of
+fragments.
 """
 
-import statistics
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -20,18 +22,29 @@ from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.selection import candidates
 from mia_lib.studies.shadow import ShadowStudy
+from mia_lib.support import limits
 from mia_lib.training.job import Job, TrainingConfig
-from mia_lib.training.objective import Objective
-from mia_lib.training.train import train_job
+from mia_lib.training.parts import PART, cut, train_in_parts
 
-KNOWN_PACE, KNOWN_FRAGMENTS = 5.5e-5, 2575  # seconds per fragment and pass; fragments, where `seconds` were measured
+KNOWN_PACE, KNOWN_FRAGMENTS = (
+    1.1e-4,
+    2575,
+)  # core-seconds per fragment and pass; fragments, where `seconds` were measured
 START = 4.3  # seconds that a notebook takes to do nothing, there
-MODELS, SHORT, LONG, TIMES = 16, 4, 12, 3  # models, and steps of two runs whose difference is the pace; so many times
+MOST_PARTS, SHORT, LONG, TIMES = (
+    4,
+    4,
+    12,
+    3,
+)  # of the stack; steps of two runs whose difference is the pace; so many times
 CHOSEN = 3  # defenses of a family that are judged
 
 
 class Costly(Protocol):
     """What a notebook says of its cost: what it trains, and the seconds that all else takes."""
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def work(self) -> tuple[str, ...]: ...
@@ -40,23 +53,53 @@ class Costly(Protocol):
     def seconds(self) -> float: ...
 
 
-def pace(study: ShadowStudy) -> float:
-    """Seconds per fragment that passes through training in a small stack, on the study's features and device."""
-    s, shape = study.settings, study.features.shape[1:]
-    classes, size = min(50, max(len(split.speakers) for split in study.splits)), s.batch_size
-    features = torch.randn(4 * size, *shape)
-    labels = np.tile(np.arange(len(features)) % classes, (MODELS, 1))
+@dataclass(frozen=True)
+class Pace:
+    """How fast a device trains."""
 
-    def spent(steps: int) -> float:
-        own = [np.arange(len(features))] * MODELS
+    seconds: float  # of one core (or device) per fragment that passes through training
+    load: float  # how much longer it takes by the clock, since others use the machine; 1 on an idle one
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What notebooks will take: seconds of each by name, on an idle machine, and how much longer on the present one."""
+
+    seconds: dict[str, float]
+    load: float
+
+    def left(self, spent: dict[str, float]) -> float | None:
+        """Seconds that the other notebooks will take, if they are as much slower or faster than forecast as those that took
+        the seconds `spent`; None where nothing is left or nothing was forecast."""
+        known = spent.keys() & self.seconds.keys()
+        rest = sum(seconds for name, seconds in self.seconds.items() if name not in spent)
+        forecast = sum(self.seconds[name] for name in known)
+        return rest * sum(spent[name] for name in known) / forecast if rest and forecast else None
+
+
+def pace(study: ShadowStudy) -> Pace:
+    """How fast the study's device trains a stack on the study's features."""
+    s, shape, size = study.settings, study.features.shape[1:], study.settings.batch_size
+    on_cores = study.device.type == "cpu"
+    cores = min(limits.cores(), MOST_PARTS) if on_cores else 1
+    classes, models = min(50, max(len(split.speakers) for split in study.splits)), cores * PART
+    features = torch.randn(4 * size, *shape)
+    labels = np.tile(np.arange(len(features)) % classes, (models, 1))
+
+    def spent(steps: int) -> np.ndarray:
+        """By the processor, and by the clock."""
+        own = [np.arange(len(features))] * models
         config = TrainingConfig(s.model, steps // 4, size)
-        started = time.perf_counter()
-        train_job(Job(features, labels, own, config, list(range(MODELS)), device=study.device), Objective())
-        return time.perf_counter() - started
+        job = Job(features, labels, own, config, list(range(models)), device=study.device, label="measure the pace")
+        started = time.process_time(), time.perf_counter()
+        train_in_parts(make_defense("none"), job)
+        return np.array([time.process_time() - started[0], time.perf_counter() - started[1]])
 
     spent(SHORT)  # warms up
-    difference = statistics.median(spent(LONG) - spent(SHORT) for _ in range(TIMES))
-    return max(1e-9, difference / (MODELS * size * (LONG - SHORT)))
+    used, wall = np.median([spent(LONG) - spent(SHORT) for _ in range(TIMES)], axis=0).clip(1e-9)
+    if not on_cores:
+        used = wall
+    return Pace(used / (models * size * (LONG - SHORT)), max(1.0, wall * cores / used))
 
 
 def passes(pool: ModelPool, known: set[str] | None = None) -> float:
@@ -88,12 +131,15 @@ def pools(study: ShadowStudy, work: str) -> Iterator[ModelPool]:
             yield evaluation.references.pool
 
 
-def seconds(study: ShadowStudy, notebooks: Sequence[Costly]) -> float:
-    """What the notebooks will take from now on, in seconds."""
-    total, each = 0.0, pace(study)
+def forecast(study: ShadowStudy, notebooks: Sequence[Costly]) -> Forecast:
+    """What the notebooks will take from now on."""
+    own, size = pace(study), len(study.manifest) / KNOWN_FRAGMENTS
     known: set[str] = set()
+    seconds = {}
     for notebook in notebooks:
-        total += each * sum(passes(pool, known) for work in notebook.work for pool in pools(study, work))
-        size = len(study.manifest) / KNOWN_FRAGMENTS
-        total += each / KNOWN_PACE * (START + (notebook.seconds - START) * size)
-    return total
+        trained = [pool for work in notebook.work for pool in pools(study, work)]
+        models = sum(len(pool.missing()) for pool in trained)
+        cores = min(limits.cores(), len(cut(models, PART))) if models and study.device.type == "cpu" else 1
+        seconds[notebook.name] = own.seconds * sum(passes(pool, known) for pool in trained) / cores
+        seconds[notebook.name] += own.seconds / KNOWN_PACE * (START + (notebook.seconds - START) * size)
+    return Forecast(seconds, own.load)

@@ -95,7 +95,7 @@ class ModelPool:
     def keys(self) -> list[dict]:
         """What decides each model, by itself: the parameters of its stage."""
         data = self.dataset
-        shared = dict(data.key, followed=self.followed, device=data.device.type, threads=torch.get_num_threads())
+        shared = dict(data.key, followed=self.followed, device=data.device.type)
         if self.defense.needs_augmented:
             shared |= dict(augmented_seed=data.seed)
         keys = []
@@ -192,6 +192,8 @@ def _train_group(group: list[tuple[ModelPool, list[int]]]) -> None:
         if all(pool.find(k) for pool, k in members):  # by now, by another process
             return
         jobs = [pool.job(scratch / "checkpoint.safetensors").pick(rows) for pool, rows in group]
-        trained = train_in_parts(type(each[0]).mixed(each), joined(jobs))
+        job = joined(jobs)
+        job = replace(job, label=f"{job.label} {len(members)} models")
+        trained = train_in_parts(type(each[0]).mixed(each), job)
         for i, (pool, k) in enumerate(members):
             pool.keep(k, trained.pick([i]))

@@ -2,8 +2,11 @@
 
 import json
 import os
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 FILE_VARIABLE = "MIA_PROGRESS_FILE"
 """Environment variable naming the file to which a notebook's kernel reports; set by the runner."""
@@ -45,6 +48,12 @@ class Bar:
         elif self._file and time.monotonic() - self._reported > 0.5:
             self.report("running")
 
+    def resize(self, total: int) -> None:
+        """Another total than was thought."""
+        self.total = total
+        if self._tqdm is not None:
+            self._tqdm.total = total
+
     def report(self, state: str) -> None:
         """Append one line of JSON to the runner's file."""
         self._reported = time.monotonic()
@@ -68,11 +77,83 @@ class Bar:
             self.report(state)
 
 
+class Stopped(BaseException):
+    """Ends a task of a team of which another has failed, or which has been interrupted: nobody is meant to handle it."""
+
+
+class Team:
+    """Tasks that do the same side by side and are shown as one: their bars of one label are one bar."""
+
+    def __init__(self, size: int):
+        self.size, self._lock, self._stopped = size, threading.Lock(), threading.Event()
+        self._bars: dict[str, tuple[Bar, list[int]]] = {}  # and the totals of those that have begun
+
+    def stop(self) -> None:
+        """End all tasks at their next step of progress."""
+        self._stopped.set()
+
+    def begin(self, label: str, total: int | None, unit: str) -> None:
+        """A task begins; those that are still to come are taken to be as long as the others."""
+        with self._lock:
+            if label not in self._bars:
+                self._bars[label] = Bar(label, None, unit), []
+            bar, totals = self._bars[label]
+            totals.append(total or 0)
+            bar.resize(round(sum(totals) / len(totals) * max(self.size, len(totals))))
+
+    def update(self, label: str, n: int, note: str) -> None:
+        """A task has gone on."""
+        if self._stopped.is_set():
+            raise Stopped
+        with self._lock:
+            self._bars[label][0].update(n, note)
+
+    def close(self, state: str) -> None:
+        """All have ended."""
+        for bar, _ in self._bars.values():
+            bar.close(state)
+
+
+class Share:
+    """What one task of a team sees of the team's bar."""
+
+    def __init__(self, team: Team, label: str):
+        self.team, self.label, self.note = team, label, ""
+
+    def update(self, n: int = 1, note: str = "") -> None:
+        """Advance the team's bar; raises Stopped where the team has been stopped."""
+        self.team.update(self.label, n, note or self.note)
+
+
+_team: ContextVar[Team | None] = ContextVar("team", default=None)
+
+
+def in_team() -> bool:
+    """Whether this is one of several tasks that run side by side."""
+    return _team.get() is not None
+
+
 @contextmanager
-def progress(label: str, total: int | None = None, unit: str = "it"):
-    """Show progress of a task of `total` units while the block runs; yields a `Bar`."""
-    bar = Bar(label, total, unit)
-    state = "failed"
+def within(team: Team) -> Iterator[None]:
+    """Bars within the block, and on threads that run in a copy of its context, are the team's."""
+    token, state = _team.set(team), "failed"
+    try:
+        yield
+        state = "done"
+    finally:
+        _team.reset(token)
+        team.close(state)
+
+
+@contextmanager
+def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator[Bar | Share]:
+    """Show progress of a task of `total` units while the block runs; yields a `Bar`, or a `Share` of a team's."""
+    team = _team.get()
+    if team is not None:
+        team.begin(label, total, unit)
+        yield Share(team, label)
+        return
+    bar, state = Bar(label, total, unit), "failed"
     try:
         yield bar
         state = "done"

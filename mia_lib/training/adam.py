@@ -13,31 +13,40 @@ def gradient(parameter: Tensor) -> Tensor:
 
 
 class StackedAdam:
-    """Adam (Kingma and Ba 2015) on tensors with a leading model axis, with one learning rate per model.
+    """Adam (Kingma and Ba 2015) on tensors with a leading model axis, with one learning rate for all models or one for each.
 
-    torch's fused kernel, which passes once over memory but knows one rate only, steps from zero at rate 1; each model then
-    takes its share of that step.
+    torch's fused kernel passes once over memory but knows one rate only: where rates differ it steps from zero at rate 1,
+    and each model then takes its share of that step.
     """
 
     def __init__(self, parameters: Sequence[Tensor], betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
         self.parameters = list(parameters)
-        self.mean, self.square, self.updates = ([torch.zeros_like(p) for p in self.parameters] for _ in range(3))
+        self.mean, self.square = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
+        self.updates: list[Tensor] = []  # of steps with rates that differ
         self.counts = [torch.zeros((), device=p.device) for p in self.parameters]
         self.betas, self.eps = betas, eps
 
     @torch.no_grad()
-    def step(self, rates: Tensor) -> None:
-        """One update; `rates` [models] are the learning rates."""
-        torch._foreach_add_(self.counts, 1)
-        largest: list[Tensor] = []  # second moments that only AMSGrad keeps
-        state = self.updates, [gradient(p) for p in self.parameters], self.mean, self.square, largest, self.counts
-        beta1, beta2 = self.betas
-        torch._fused_adam_(
-            *state, lr=1.0, beta1=beta1, beta2=beta2, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False
-        )
+    def step(self, rates: float | Tensor) -> None:
+        """One update at the learning rate of all models, or at those of each, [models]."""
+        if isinstance(rates, float):
+            self._fused(self.parameters, rates)
+            return
+        self.updates = self.updates or [torch.zeros_like(p) for p in self.parameters]
+        self._fused(self.updates, 1.0)
         for p, update in zip(self.parameters, self.updates, strict=True):
             p.addcmul_(update, rates.view(-1, *[1] * (p.ndim - 1)))
         torch._foreach_zero_(self.updates)
+
+    def _fused(self, moved: list[Tensor], rate: float) -> None:
+        """The fused kernel, which moves tensors by the parameters' slopes."""
+        torch._foreach_add_(self.counts, 1)
+        largest: list[Tensor] = []  # second moments that only AMSGrad keeps
+        state = moved, [gradient(p) for p in self.parameters], self.mean, self.square, largest, self.counts
+        beta1, beta2 = self.betas
+        torch._fused_adam_(
+            *state, lr=rate, beta1=beta1, beta2=beta2, weight_decay=0.0, eps=self.eps, amsgrad=False, maximize=False
+        )
 
     def tensors(self) -> dict[str, Tensor]:
         """Moments and step counts by name, to be saved or copied into."""

@@ -1,4 +1,4 @@
-"""How many models can train at once: what one needs, what there is, and a stack cut into parts that fit.
+"""A stack cut into parts: one on each core, and no more at once than there is memory for.
 
 While it trains, one model needs (6 P + 2 A + 2 X) numbers: P its parameters (themselves, slopes, two moments, Adam's step,
 and the weights kept aside when it is finished), A what one step keeps for the way back, measured on a single model, twice
@@ -7,18 +7,20 @@ of all fragments, labels, schedules) is shared or small. `Recipe.memory` says by
 """
 
 from dataclasses import replace
-from math import ceil, floor
+from math import ceil, floor, log2
 
 import numpy as np
 import torch
 
 from mia_lib.models import MODELS
+from mia_lib.support.cores import side_by_side
 from mia_lib.support.device import free_memory
 from mia_lib.training.job import Job
 from mia_lib.training.recipe import Recipe, train_defended
 from mia_lib.training.trained import TrainedModels, concatenated
 
 SHARE = 0.7  # of the free memory that a stack may take
+PART = 8  # models on one core at most: fewer cost more for each operation's start, more leave cores of a machine idle
 
 
 def footprint(job: Job) -> tuple[int, int, int]:
@@ -49,17 +51,32 @@ def bytes_per_model(job: Job) -> int:
     return 6 * parameters + 2 * kept + 2 * batch
 
 
-def train_in_parts(recipe: Recipe, job: Job) -> TrainedModels:
-    """`train_defended`, in as few parts as there is memory for; each part's progress says which it is."""
-    each = bytes_per_model(job) * recipe.memory
-    most = max(1, floor(SHARE * free_memory(torch.device(job.device)) / each))
-    count = ceil(len(job.train) / most)
-    if count == 1:
-        return train_defended(recipe, job)
-    trained = []
-    for i, rows in enumerate(np.array_split(np.arange(len(job.train)), count), 1):
-        label = f"{job.label}, part {i} of {count} ({each / 1e6:.0f} MB for each model), "
-        checkpoint = job.checkpoint and job.checkpoint.with_stem(f"{job.checkpoint.stem}-{i}")
-        part = replace(job.pick(rows.tolist()), label=label, checkpoint=checkpoint)
-        trained.append(train_defended(recipe.part(rows.tolist()), part))
-    return concatenated(trained)
+def cut(models: int, largest: int, cores: bool = True) -> list[list[int]]:
+    """Parts of at most `largest` models each, as few as that takes; for cores a power of two, so that on most machines none
+    waits for another.
+
+    How a stack is cut does not depend on how many cores there are, so neither do the bits of its models.
+    """
+    count = ceil(models / largest)
+    count = min(models, 2 ** ceil(log2(count))) if cores else count
+    return [rows.tolist() for rows in np.array_split(np.arange(models), count)]
+
+
+def train_in_parts(recipe: Recipe, job: Job, workers: int | None = None) -> TrainedModels:
+    """`train_defended`, in parts: on a CPU one for each core, else as few as there is memory for, one after the other.
+
+    workers: cores (None: those that this process may use); the same bits come of any number.
+    """
+    each, device = bytes_per_model(job) * recipe.memory, torch.device(job.device)
+    fit, cores = max(1, floor(SHARE * free_memory(device) / each)), device.type == "cpu"
+    parts = cut(len(job.train), min(fit, PART) if cores else fit, cores)
+    if fit < min(PART, len(job.train)):
+        job = replace(job, label=f"{job.label} in {len(parts)} parts ({each / 1e6:.0f} MB for each model)")
+
+    def train(number: int) -> TrainedModels:
+        checkpoint = job.checkpoint and job.checkpoint.with_stem(f"{job.checkpoint.stem}-{number}")
+        part = replace(job.pick(parts[number]), checkpoint=checkpoint)
+        return train_defended(recipe.part(parts[number]), part)
+
+    at_once = max(1, fit // len(parts[0])) if cores else 1
+    return concatenated(side_by_side(train, range(len(parts)), at_once, workers))

@@ -132,9 +132,8 @@ class _Run:
         self.at.fill_(first)
         self.taken, total = first, int(self.steps.max())
         take: Step = self._step
-        title = f"{label} {len(self.steps)} models"
         correct, losses, since = self._zero(), self._zero(), 0
-        with progress(title, total, "step") as bar:
+        with progress(label, total, "step") as bar:
             bar.update(first)
             while self.taken < total and len(self.finished) < len(self.steps):
                 if self.taken == first + WARM and self._recordable():
@@ -180,7 +179,7 @@ class _Run:
         batch = Batch(indices, epoch, done, self.taken, self.seeds)
         inputs = self.job.altered_inputs(self.network, features, batch)
         losses, logits = self.objective.backward(self.network, inputs, labels, batch)
-        self.adam.step(rates)
+        self.adam.step(float(self.config.learning_rate) if self.config.schedule == "constant" else rates)
         hits = ((logits.argmax(-1) == labels) & drawn).sum(1)
         return losses.float(), hits / drawn.sum(1).clamp_min(1)
 

@@ -26,8 +26,7 @@ SECONDS, RATE, HOP = 3, 16_000, 512
 def seconds_with(batch: int, feature: str, audio: np.ndarray, device: torch.device) -> float:
     compute.BATCH = batch
     started = time.perf_counter()
-    for _ in extract(feature, audio, HOP, device):
-        pass
+    extract(feature, [audio], HOP, device)
     return time.perf_counter() - started
 
 

@@ -5,17 +5,21 @@
 
 All ways train the paper's MFCC network on the same features of the demo corpus, with the same batches and hyper-parameters.
 `plain` is what one would write in PyTorch: torch's own layers and Adam (foreach), eager, features cached in memory, one model
-after the other; `graphed`, on CUDA, the same with the step recorded as a CUDA graph. `--authors`: also the way of the
-published code, a DataLoader that computes librosa features per item and epoch. Ways take turns; a ratio is of the medians of
-all rounds. The second command trains shadows of the paper's size: some 28,000 fragments, half of them for each model, 250
-speakers.
+after the other; `graphed`, on CUDA, the same with the step recorded as a CUDA graph. `stacked` is cut into parts, one for
+each core; `one core` does them one after the other; `beside N` is beside N processes that keep a core busy each.
+`--authors`: also the way of the published code, a DataLoader that computes librosa features per item and epoch. Ways take
+turns; a ratio is of the medians of all rounds. The second command trains shadows of the paper's size: some 28,000 fragments,
+half of them for each model, 250 speakers.
 """
 
 import argparse
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +28,22 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from mia_lib.defenses.base import make_defense
 from mia_lib.features.compute import extract
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.device import choose_device, tune
 from mia_lib.training.cuda_graph import WARM, recorded
-from mia_lib.training.job import TrainingConfig
+from mia_lib.training.job import Job, TrainingConfig
 from mia_lib.training.objective import batch_schedule
-from mia_lib.training.train import feature_statistics, train_models
+from mia_lib.training.parts import train_in_parts
+from mia_lib.training.train import feature_statistics
 
 BATCH, RATE = 32, 1e-3
+PAIRS = [("stacked", "plain"), ("stacked", "graphed"), ("stacked K = 1", "plain K = 1"), ("stacked", "one core")]
+PAIRS += [(f"{way} beside {n}", way) for way in ("stacked", "plain") for n in (1, 2)]
+"""Of which the first is compared with the second."""
 
 
 def network(bins: int, frames: int, classes: int) -> nn.Module:
@@ -88,10 +97,16 @@ def graphed(*arguments) -> list[nn.Module]:
     return plain(*arguments, graphed=True)
 
 
-def stacked(features, labels, train, epochs, seeds, device):
-    """All models in one call."""
+def stacked(features, labels, train, epochs, seeds, device, workers=None):
+    """All models in one call, in parts, one on each core (or on so many `workers`)."""
     config = TrainingConfig(epochs=epochs, batch_size=BATCH, learning_rate=RATE)
-    return train_models(features, np.tile(labels, (len(train), 1)), train, config, seeds, device=device).network
+    job = Job(features, np.tile(labels, (len(train), 1)), train, config, seeds, device=device)
+    return train_in_parts(make_defense("none"), job, workers).network
+
+
+def on_one_core(*arguments):
+    """All models in one call, on one core."""
+    return stacked(*arguments, workers=1)
 
 
 class _Items(TorchDataset):
@@ -125,12 +140,27 @@ def authors_epoch(experiment, labels, rows, device) -> float:
     return time.perf_counter() - started
 
 
-def clocked(device, call, *arguments) -> float:
-    started = time.perf_counter()
-    call(*arguments)
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+@contextmanager
+def neighbours(count: int):
+    """So many other processes, each of which keeps a core busy."""
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    time.sleep(0.5 * (count > 0))
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def clocked(device, call, *arguments, beside: int = 0) -> float:
+    """Seconds of a call, beside so many busy processes."""
+    with neighbours(beside):
+        started = time.perf_counter()
+        call(*arguments)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
 
 
 @torch.no_grad()
@@ -162,9 +192,9 @@ def compare(ways: dict, job: tuple, options: argparse.Namespace) -> dict[str, fl
     features, labels, train, seeds, device = job
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(options.rounds + (options.rounds > 1)):  # of several the first is not counted
-        for name, (way, count) in ways.items():
+        for name, (way, count, beside) in ways.items():
             parts = (features, labels, train[:count], options.epochs, seeds[:count], device)
-            spent = clocked(device, way, *parts) / options.epochs / len(train[:count])
+            spent = clocked(device, way, *parts, beside=beside) / options.epochs / len(train[:count])
             if turn or options.rounds == 1:
                 seconds[name].append(spent)
     size = statistics.mean(map(len, train))
@@ -172,7 +202,7 @@ def compare(ways: dict, job: tuple, options: argparse.Namespace) -> dict[str, fl
     for name, value in medians.items():
         span = f"[{min(seconds[name]):.4f}, {max(seconds[name]):.4f}], {value * 2600 / size:.3f} at 2,600 fragments"
         print(f"{name:16s} {value:.4f} s per model and epoch {span}")
-    for one, other in (("stacked", "plain"), ("stacked", "graphed"), ("stacked, K = 1", "plain, K = 1")):
+    for one, other in PAIRS:
         if {one, other} <= set(medians):
             print(f"{one}: {medians[other] / medians[one]:.2f} times as fast as {other}")
     return medians
@@ -182,7 +212,7 @@ def compare_authors(experiment, labels, rows, device, ours: float, options: argp
     """Beside the published way; ours: seconds per model and epoch of the stack."""
     theirs = statistics.median(authors_epoch(experiment, labels, rows, device) for _ in range(options.rounds))
     s = experiment.settings
-    computed = clocked(device, lambda: [None for _ in extract(s.feature, experiment.fragments.audio, s.hop)])
+    computed = clocked(device, lambda: extract(s.feature, [experiment.fragments.audio], s.hop))
     print(f"authors' way: {theirs:.2f} s per model and epoch; all features once: {computed:.2f} s")
     print(f"per model and epoch: {theirs / ours:.0f} times")
     run = 50 * options.models
@@ -213,11 +243,15 @@ def main() -> None:
 
     tune()  # the plain loop has it as well
     ways = {
-        "plain": (plain, None),
-        "stacked": (stacked, None),
-        "plain, K = 1": (plain, 1),
-        "stacked, K = 1": (stacked, 1),
-        "graphed": (graphed, None),
+        "plain": (plain, None, 0),
+        "stacked": (stacked, None, 0),
+        "one core": (on_one_core, None, 0),
+        "plain K = 1": (plain, 1, 0),
+        "stacked K = 1": (stacked, 1, 0),
+        "stacked beside 1": (stacked, None, 1),
+        "stacked beside 2": (stacked, None, 2),
+        "plain beside 1": (plain, None, 1),
+        "graphed": (graphed, None, 0),
     }
     usual = [name for name in ways if name != "graphed" or device.type == "cuda"]
     job = (features, labels, train, seeds, device)

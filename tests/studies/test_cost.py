@@ -1,6 +1,7 @@
 """How long a run takes is told before it starts, from counted work and a measured pace."""
 
 import dataclasses
+import time
 
 import pytest
 
@@ -10,6 +11,7 @@ from mia_lib.series.notebooks import find_notebooks
 from mia_lib.studies import cost
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.shadow import ShadowStudy
+from mia_lib.support import limits
 
 SMALL = dict(max_speakers=0, max_utterances=0, epochs=3, shadow_epochs=2, n_shadows=2, repeats=1, n_references=4)
 SMALL |= dict(defense_references=4, defense_speakers=0)
@@ -20,8 +22,12 @@ def experiment(tmp_path_factory):
     return ShadowStudy(Dataset("demo:24x10", "smoke", 0, "cpu", tmp_path_factory.mktemp("outputs"), settings=SMALL))
 
 
-def notebook(work, seconds=0.0):
-    return dataclasses.replace(find_notebooks()[0], work=work, seconds=seconds)
+def notebook(work, seconds=0.0, name="00_one"):
+    return dataclasses.replace(find_notebooks()[0], name=name, work=work, seconds=seconds)
+
+
+def seconds(experiment, notebooks):
+    return sum(cost.forecast(experiment, notebooks).seconds.values())
 
 
 def test_work_is_models_times_fragments_times_epochs_times_the_defense(experiment):
@@ -32,20 +38,21 @@ def test_work_is_models_times_fragments_times_epochs_times_the_defense(experimen
 
 
 def test_what_several_notebooks_need_counts_once_and_the_rest_goes_with_pace_and_data(experiment, monkeypatch):
-    monkeypatch.setattr(cost, "pace", lambda _: 2 * cost.KNOWN_PACE)
+    monkeypatch.setattr(cost, "pace", lambda _: cost.Pace(2 * cost.KNOWN_PACE, 1.0))
+    monkeypatch.setattr(limits, "cores", lambda: 1)
     start, share = cost.START, len(experiment.manifest) / cost.KNOWN_FRAGMENTS
-    one = cost.seconds(experiment, [notebook(("targets",), start)])
+    one = seconds(experiment, [notebook(("targets",), start)])
     assert one == pytest.approx(2 * cost.KNOWN_PACE * cost.passes(experiment.pool) + 2 * start)
-    both = cost.seconds(experiment, [notebook(("targets",), start + 5), notebook(("targets",), start + 7)])
+    both = seconds(experiment, [notebook(("targets",), start + 5), notebook(("targets",), start + 7, "01_other")])
     assert both == pytest.approx(one + 2 * start + 2 * 12 * share)
 
 
 def test_every_family_can_be_counted_and_costs_more_than_its_undefended_models(experiment, monkeypatch):
-    monkeypatch.setattr(cost, "pace", lambda _: 1.0)
-    nothing = cost.seconds(experiment, [notebook(())])
-    plain = cost.seconds(experiment, [notebook(("obfuscation",))]) - nothing
+    monkeypatch.setattr(cost, "pace", lambda _: cost.Pace(1.0, 1.0))
+    nothing = seconds(experiment, [notebook(())])
+    plain = seconds(experiment, [notebook(("obfuscation",))]) - nothing
     for family in ("regularisation", "distillation", "adversarial", "privacy"):
-        assert cost.seconds(experiment, [notebook((family,))]) - nothing > 2 * plain > 0
+        assert seconds(experiment, [notebook((family,))]) - nothing > 2 * plain > 0
 
 
 def test_what_is_in_the_cache_costs_nothing(experiment):
@@ -56,7 +63,31 @@ def test_what_is_in_the_cache_costs_nothing(experiment):
 
 
 def test_the_pace_is_measured_where_the_models_will_train(experiment):
-    assert 1e-7 < cost.pace(experiment) < 0.1
+    measured = cost.pace(experiment)
+    assert 1e-7 < measured.seconds < 0.1 and measured.load >= 1
+
+
+def test_a_passing_load_is_told_apart_from_the_machines_pace(experiment, monkeypatch):
+    """The clock runs three times as fast as the processor does, as beside two other busy processes."""
+    clock = time.process_time
+    monkeypatch.setattr(limits, "cores", lambda: 1)
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: 3 * clock())
+    assert cost.pace(experiment).load == pytest.approx(3, rel=0.02)
+
+
+def test_parts_share_the_cores(experiment, monkeypatch):
+    monkeypatch.setattr(cost, "pace", lambda _: cost.Pace(1.0, 1.0))
+    alone = seconds(experiment, [notebook(("references",))]) - seconds(experiment, [notebook(())])
+    monkeypatch.setattr(cost, "PART", 1)
+    monkeypatch.setattr(limits, "cores", lambda: 4)
+    together = seconds(experiment, [notebook(("references",))]) - seconds(experiment, [notebook(())])
+    assert together == pytest.approx(alone / 4)
+
+
+def test_what_is_left_follows_from_what_was_slower_than_forecast():
+    forecast = cost.Forecast({"00": 10.0, "01": 20.0, "02": 30.0}, load=1.0)
+    assert forecast.left({"00": 20.0}) == 100.0 and forecast.left({"00": 5.0, "01": 10.0}) == 15.0
+    assert forecast.left({"00": 1.0, "01": 1.0, "02": 1.0}) is None and forecast.left({}) is None
 
 
 def test_a_defense_that_trains_says_what_it_costs():

@@ -88,7 +88,7 @@ def test_copies_are_the_answers_to_the_altered_fragments_in_order(experiment):
     assert copies.shape == (3, 3, 3, max(experiment.models.network.classes)) and copies.dtype == np.float32
     assert isinstance(copies, np.memmap)
     quieter = experiment.fragments.audio[rows].astype(float) * 10 ** (-6 / 20)
-    _, features = next(extract("mfcc", quieter, SMALL["hop"]))
+    features = extract("mfcc", [quieter], SMALL["hop"])[0]
     expected = query_models(experiment.models.network, features)
     np.testing.assert_allclose(copies[2], expected, atol=2e-3)
     assert np.abs(copies[2] - copies[1])[np.isfinite(expected)].max() > 0.01

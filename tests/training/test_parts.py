@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_parts_end_where_the_whole_ends_and_keep_their_strengths(monkeypatch):
         parts, "train_defended", lambda recipe, part: labels.append(part.label) or train_defended(recipe, part)
     )
     models = train_in_parts(kind(strengths), job)
-    assert len(labels) == 2 and "part 1 of 2" in labels[0] and "MB for each model" in labels[0]
+    assert len(labels) == 2 and "in 2 parts" in labels[0] and "MB for each model" in labels[0]
     for k, strength in enumerate(strengths):
         assert largest_difference(models, k, train_defended(kind(strength), alone(job, k))) < 1e-6
     assert sorted(models.history["model"].unique()) == [0, 1, 2] and models.config.epochs == (1, 2, 1)
@@ -74,6 +75,53 @@ def test_what_fits_is_trained_at_once_and_a_single_model_always(monkeypatch):
     monkeypatch.setattr(parts, "free_memory", lambda device: 0)
     train_in_parts(Counted(), job)
     assert calls == [3, 1, 1, 1]
+
+
+def weights(models):
+    return [tensor.numpy().tobytes() for tensor in models.network.state_dict().values()]
+
+
+@pytest.mark.parametrize("name", ["none", "distillation:4", "dropout:0.5"])
+def test_any_number_of_cores_gives_the_same_bits(monkeypatch, name):
+    monkeypatch.setattr(parts, "PART", 1)
+    job = replace(toy(epochs=1), dtype=torch.float32)
+    alone = weights(train_in_parts(make_defense(name), job, 1))
+    for workers in (2, 3):
+        assert weights(train_in_parts(make_defense(name), job, workers)) == alone
+
+
+def test_a_stack_is_cut_the_same_way_on_every_machine():
+    sizes = {k: [len(part) for part in parts.cut(k, 8)] for k in (1, 8, 9, 17, 24, 40)}
+    assert sizes == {1: [1], 8: [8], 9: [5, 4], 17: [5, 4, 4, 4], 24: [6] * 4, 40: [5] * 8}
+    assert [len(part) for part in parts.cut(17, 8, cores=False)] == [6, 6, 5]  # as few as fit
+    assert parts.cut(3, 1) == [[0], [1], [2]]
+
+
+def test_no_more_parts_train_at_once_than_there_is_memory_for(monkeypatch):
+    job, running, most = toy(epochs=1), [], []
+
+    def watched(recipe, part):
+        running.append(part)
+        most.append(len(running))
+        try:
+            return train_defended(recipe, part)
+        finally:
+            running.remove(part)
+
+    monkeypatch.setattr(parts, "train_defended", watched)
+    monkeypatch.setattr(parts, "free_memory", lambda device: 1.5 * bytes_per_model(job) / parts.SHARE)
+    train_in_parts(Defense(), job, 3)
+    assert most == [1, 1, 1]
+
+
+def test_every_part_has_a_checkpoint_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(parts, "PART", 2)
+    given = []
+    monkeypatch.setattr(
+        parts, "train_defended", lambda recipe, part: given.append(part.checkpoint) or train_defended(recipe, part)
+    )
+    train_in_parts(Defense(), replace(toy(epochs=1), checkpoint=tmp_path / "c.safetensors"), 2)
+    assert sorted(path.name for path in given) == ["c-0.safetensors", "c-1.safetensors"]
 
 
 def test_a_defense_that_trains_more_models_counts_them():
