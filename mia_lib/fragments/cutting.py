@@ -20,7 +20,7 @@ from mia_lib.support.cache import Cache, content
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 from mia_lib.support.parallel import ordered_map
-from mia_lib.support.progress import Bar, progress
+from mia_lib.support.progress import Bar, Share, progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +170,7 @@ def _cut(samples: np.ndarray, rate: int, length: int, hop: int, short: str, name
     return Cut(pieces[sound], sound.tolist(), rate, fate, mark(signal), silent, tuple(notes))
 
 
-def _write_audio(path: Path, chunks: Iterable[list[Cut]], bar: Bar) -> Tally:
+def _write_audio(path: Path, chunks: Iterable[list[Cut]], bar: Bar | Share) -> Tally:
     """Append the fragments to one raw file as they come, so that memory does not grow with the corpus."""
     tally = Tally()
     with open(path, "wb") as audio:

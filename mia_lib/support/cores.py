@@ -17,7 +17,8 @@ import torch
 from mia_lib.support import limits
 from mia_lib.support.progress import Stopped, Team, in_team, within
 
-Task, Result = TypeVar("Task"), TypeVar("Result")
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 _turn = threading.RLock()  # the number of threads inside operations is the whole process's
 
 
