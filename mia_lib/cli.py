@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from mia_lib.series.request import PARAMETERS, Request
 from mia_lib.support.console import Console, write
@@ -20,6 +21,7 @@ This runs the notebooks that measure it, and writes a report with every number a
   python -m mia_lib run --profile smoke                 the same in small, to see that it works
   python -m mia_lib run --corpus folder:my/recordings   your speech: one folder per speaker
   python -m mia_lib run --only 04 --set n_shadows=8     one notebook, one setting changed
+  python -m mia_lib sweep --seeds 0-4                   the same over five seeds: what holds in all of them
   python -m mia_lib list                                corpora, models, attacks, notebooks, settings
 
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
@@ -39,7 +41,7 @@ def build_parser() -> Parser:
     """The parser of all commands; importing nothing that takes time."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m mia_lib", description=ABOUT, epilog=EPILOG, formatter_class=raw, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", metavar="{run,list}")
+    commands = parser.add_subparsers(dest="command", metavar="{run,sweep,list}")
     run = commands.add_parser(
         "run",
         help="execute the notebooks and write the report",
@@ -48,6 +50,15 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     _add_run_options(run)
+    sweep = commands.add_parser(
+        "sweep",
+        help="the same on several corpora and seeds, and what holds in all of them",
+        description="Run every combination of corpora and seeds into outputs/<sweep-id>/, and compare them there.",
+        epilog="A YAML file says what a command line cannot: parameters that all runs share, `seeds`, and `runs`, a list of "
+        "mappings with the parameters of some runs each.",
+        allow_abbrev=False,
+    )
+    _add_sweep_options(sweep)
     names = commands.add_parser(
         "list",
         help="print every name that can be used",
@@ -55,23 +66,38 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     names.add_argument("section", nargs="?", help="only this section, e.g. `settings`")
-    for command in (run, names):
+    for command in (run, sweep, names):
         command.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
 
 
 def _add_run_options(run: Parser) -> None:
     add = run.add_argument
-    add("--profile", default=Request.profile, help=f"size of the experiment: {', '.join(PROFILES)} (standard)")
     add(
         "--corpus",
         default=Request.corpus,
         help="a corpus name, such as demo, librispeech:dev-clean or folder:PATH (demo)",
     )
     add("--seed", type=int, default=Request.seed, help="seed of everything that is drawn (0)")
+    add("--run-id", metavar="NAME", help="name of the run's folder (made from corpus, profile and seed)")
+    _add_shared_options(run)
+
+
+def _add_sweep_options(sweep: Parser) -> None:
+    add = sweep.add_argument
+    add("file", nargs="?", metavar="FILE.yaml", help="a sweep in a file, in place of --corpus, --seeds and --set")
+    add("--corpus", action="append", metavar="CORPUS", help="a corpus name; may be given several times (demo)")
+    add("--seeds", metavar="LIST", help="seeds, such as 0-4 or 0,3,7 (0-2)")
+    add("--sweep-id", default="", metavar="NAME", help="name of the sweep's folder (made from what is asked)")
+    _add_shared_options(sweep)
+
+
+def _add_shared_options(command: Parser) -> None:
+    """What a run and every run of a sweep are asked alike."""
+    add = command.add_argument
+    add("--profile", default=Request.profile, help=f"size of the experiment: {', '.join(PROFILES)} (standard)")
     add("--device", default=Request.device, help="auto, cpu, cuda or cuda:N (auto)")
     add("--outputs", default=Request.outputs, metavar="DIR", help="where runs and the cache are kept (outputs)")
-    add("--run-id", metavar="NAME", help="name of the run's folder (made from corpus, profile and seed)")
     add("--only", metavar="NN,NN", help="only the notebooks with these numbers, e.g. 04,07")
     add("--set", nargs="+", action="extend", default=[], metavar="name=value", help="change settings of the profile")
     add("--data-root", metavar="DIR", help="folder of local corpora (the variable MIA_DATA_ROOT, or data)")
@@ -92,8 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _interrupt_when_asked_to_end()
         arguments = build_parser().parse_args(argv)
         if not arguments.command:
-            raise UsageError("say what to do: run or list (`python -m mia_lib --help` explains)")
-        run_command(arguments) if arguments.command == "run" else list_command(arguments)
+            raise UsageError("say what to do: run, sweep or list (`python -m mia_lib --help` explains)")
+        COMMANDS[arguments.command](arguments)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command continues where this stopped", 130)
     except Exception as error:
@@ -129,20 +155,43 @@ def _interrupt_when_asked_to_end() -> None:
         signal.signal(hang_up, interrupt)
 
 
-def run_command(arguments: argparse.Namespace) -> None:
-    """`run`: hand the options to the runner."""
+def settings_of(assignments: Sequence[str]) -> dict[str, str]:
+    """Settings from words of the form name=value."""
     settings = {}
-    for assignment in arguments.set:
+    for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise UsageError(f"--set {assignment!r} is not of the form name=value")
         settings[name.strip()] = value.strip()
+    return settings
+
+
+def run_command(arguments: argparse.Namespace) -> None:
+    """`run`: hand the options to the runner."""
+    settings = settings_of(arguments.set)
     if arguments.run_id == "":
         raise UsageError("--run-id must name a folder: leave it out for a name made from corpus, profile and seed")
     from mia_lib.series.runner import run_series
 
     given = {name: value for name, value in vars(arguments).items() if name in PARAMETERS and value is not None}
     run_series(Request(**given, settings=settings), only=arguments.only, download=arguments.download)
+
+
+def sweep_command(arguments: argparse.Namespace) -> None:
+    """`sweep`: a file or options as a sweep."""
+    from mia_lib.series.sweep import of_options, read_sweep, run_sweep
+
+    if arguments.file is not None:
+        if arguments.corpus or arguments.seeds or arguments.set:
+            raise UsageError("a sweep is described by a file or by --corpus, --seeds and --set, not by both")
+        sweep = read_sweep(Path(arguments.file), arguments.outputs)
+    else:
+        shared = ("profile", "device", "outputs", "data_root", "max_bad")
+        given = {name: value for name in shared if (value := getattr(arguments, name)) is not None}
+        given["settings"] = settings_of(arguments.set)
+        corpora, seeds = arguments.corpus or [Request.corpus], arguments.seeds or "0-2"
+        sweep = of_options(corpora, seeds, given, arguments.only, arguments.sweep_id)
+    run_sweep(sweep, download=arguments.download)
 
 
 def list_command(arguments: argparse.Namespace) -> None:
@@ -158,3 +207,6 @@ def list_command(arguments: argparse.Namespace) -> None:
             console.say(
                 "\n".join([title, *(f"  {name:<{width}}{text}".rstrip() for name, text in entries.items()), ""])
             )
+
+
+COMMANDS = {"run": run_command, "sweep": sweep_command, "list": list_command}

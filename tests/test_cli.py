@@ -55,7 +55,7 @@ def test_set_takes_several_values_and_may_be_repeated(request_of):
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        ([], "run or list"),
+        ([], "run, sweep or list"),
         (["fly"], "fly"),
         (["run", "--sede", "3"], "--sede"),
         (["run", "--prof", "smoke"], "--prof"),

@@ -120,10 +120,11 @@ def decide(claim: Claim, records: pd.DataFrame) -> Outcome:
     if one is None or other is None:
         return Outcome(claim, UNDECIDED)
     gap = difference(one, other)
-    return Outcome(claim, _word(gap, claim.direction, claim.margin), one, other, gap)
+    return Outcome(claim, word_of(gap, claim.direction, claim.margin), one, other, gap)
 
 
-def _word(gap: Measure, direction: str, margin: float) -> str:
+def word_of(gap: Measure, direction: str, margin: float) -> str:
+    """What a difference with its interval decides: HOLDS, FAILS or UNDECIDED."""
     if math.isnan(gap.low) or math.isnan(gap.high):
         return UNDECIDED
     if direction == "near":

@@ -139,6 +139,26 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     return figure
 
 
+def seeds_plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
+    """Privacy against utility over seeds: for each defense a small point for every seed and a numbered one for their mean.
+
+    points: defense, seed, test accuracy x and leakage y.
+    """
+    figure, axis = plt.subplots(figsize=(7.5, 6.5))
+    names = list(dict.fromkeys(points["defense"]))
+    colours = sns.color_palette("husl", len(names))
+    for place, (name, colour) in enumerate(zip(names, colours, strict=True), start=1):
+        own = points[points["defense"] == name]
+        axis.plot(own["x"], own["y"], ".", color=colour, alpha=0.6)
+        mean = own["x"].mean(), own["y"].mean()
+        axis.plot(*mean, "o", color=colour, markersize=9, label=f"{place}  {name}")
+        axis.annotate(str(place), mean, (6, 5), textcoords="offset points", fontsize=9)
+    axis.axhline(chance, color="grey", linestyle=":")
+    axis.set(xlabel="test accuracy", ylabel=ylabel)
+    axis.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+    return figure
+
+
 def _apart(ticks: list[float], limits: tuple[float, float]) -> list[float]:
     """The ticks, from the right, that stand at least a twelfth of the axis apart."""
     start, end = _of_error(limits)

@@ -61,9 +61,10 @@ def check_values(request: Request) -> Settings:
     return settings
 
 
-def check(request: Request, download: bool = False) -> tuple[Request, Settings]:
+def check(request: Request, download: bool = False, within: str = "") -> tuple[Request, Settings]:
     """The request with absolute folders, typed settings and a name for its run, and all settings that it amounts to.
 
+    within: the sweep that it is a part of, whose folder is around the run's.
     Nothing is executed and nothing written. Raises UsageError or MiaError at the first fault.
     """
     from mia_lib.corpora.base import CORPORA, open_corpus
@@ -82,7 +83,8 @@ def check(request: Request, download: bool = False) -> tuple[Request, Settings]:
     data_root = _absolute(request.data_root) if request.data_root else ""
     outputs = _absolute(request.outputs)
     checked = dataclasses.replace(request, corpus=corpus, outputs=outputs, data_root=data_root, settings=changed)
-    return dataclasses.replace(checked, run_id=_run_id(checked)), settings
+    name = _run_id(checked)
+    return dataclasses.replace(checked, run_id=f"{within}/{name}" if within else name), settings
 
 
 def _absolute(path: str) -> str:
@@ -113,15 +115,17 @@ def _check_device(device: str) -> None:
             raise MiaError(f"device {device!r} is not there ({count} CUDA devices found): use --device cpu or auto")
 
 
+def check_name(name: str, option: str) -> str:
+    """The name, which can be a folder's. Raises UsageError where it cannot."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or name.lower() == "cache":
+        raise UsageError(f"{option} {name!r} cannot name a folder: use letters, digits, '.', '-', '_' (not 'cache')")
+    return name
+
+
 def _run_id(request: Request) -> str:
     """The folder name of the run: as asked for, or made from what was asked."""
-    name = request.run_id
-    if name:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or name.lower() == "cache":
-            raise UsageError(
-                f"--run-id {name!r} cannot name a folder: use letters, digits, '.', '-', '_' (not 'cache')"
-            )
-        return name
+    if request.run_id:
+        return check_name(request.run_id, "--run-id")
     from mia_lib.corpora.base import short_name
 
     short = short_name(request.corpus)

@@ -56,15 +56,17 @@ def run_series(
     notebooks: Path = NOTEBOOKS,
     prepare: Callable[[Run], dict] | None = None,
     console: Console | None = None,
+    within: str = "",
 ) -> Path:
     """Execute the notebooks as requested and return the run's folder; what is done already is not repeated.
 
     only: numbers of the notebooks to run, as in `04,07`. download: fetch the corpus if it is missing. notebooks: folder
     of the series. prepare: reads the data before any notebook starts and returns its description (None: the corpus that
-    is requested). Raises UsageError before anything starts, and MiaError when data or a notebook fails.
+    is requested). within: the sweep that the run is a part of. Raises UsageError before anything starts, and MiaError
+    when data or a notebook fails.
     """
     console = console or Console()
-    run = plan(request, only, download, Path(notebooks))
+    run = plan(request, only, download, Path(notebooks), within)
     started = time.monotonic()
     with environment(request.data_root), locked(run.folder):
         refuse_other_parameters(run.folder, run.request.asdict())
@@ -88,9 +90,9 @@ def run_series(
     return run.folder
 
 
-def plan(request: Request, only: str | None, download: bool, notebooks: Path) -> Run:
+def plan(request: Request, only: str | None, download: bool, notebooks: Path, within: str = "") -> Run:
     """The checked run; nothing is executed and nothing written. Raises UsageError or MiaError at the first fault."""
-    request, settings = check(request, download)
+    request, settings = check(request, download, within)
     found = find_notebooks(notebooks)
     chosen = select(found, only)
     for notebook in chosen:

@@ -1,0 +1,157 @@
+"""Sweeps: every combination is a run and done once, failures stop no other, and the tables say what holds."""
+
+import io
+
+import pandas as pd
+import pytest
+from series.fakes import DATA
+
+from mia_lib import cli
+from mia_lib.evaluation.across import ACROSS_COLUMNS
+from mia_lib.series.request import Request
+from mia_lib.series.sweep import Sweep, of_options, read_sweep, run_sweep, seeds_of
+from mia_lib.support.console import Console
+from mia_lib.support.errors import MiaError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0-4", [0, 1, 2, 3, 4]), ("3", [3]), ("0, 7-8,7", [0, 7, 8]), (5, [5]), ([2, 1], [2, 1])]
+)
+def test_seeds_are_written_as_people_write_them(text, seeds):
+    assert seeds_of(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "4-0", "-1", "0-99999", "1.5", "0;1"])
+def test_what_is_no_list_of_seeds_is_refused(text):
+    with pytest.raises(UsageError, match="is not a list of seeds"):
+        seeds_of(text)
+
+
+def sweep_of(series, corpora=("demo", "demo:50x10"), seeds="0-1", **parameters):
+    return of_options(list(corpora), seeds, {"outputs": str(series.outputs)} | parameters, None, "")
+
+
+def carried_out(series, sweep):
+    """The folder of the sweep; `series.said` is what was printed."""
+    stream = io.StringIO()
+    try:
+        return run_sweep(sweep, Console(stream), notebooks=series.notebooks, prepare=lambda run: DATA)
+    finally:
+        series.said = stream.getvalue()
+
+
+def test_every_combination_is_a_run_in_the_sweeps_folder_and_is_done_once(series):
+    series.add("00_a")
+    folder = carried_out(series, sweep_of(series))
+    runs = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    expected = [f"demo-standard-s{s}" for s in (0, 1)] + [f"demo-50x10-standard-s{s}" for s in (0, 1)]
+    assert runs == sorted(expected) and folder.parent == series.outputs
+    assert all((folder / run / "index.html").exists() for run in runs) and series.executed() == ["00_a"] * 4
+    results = pd.read_csv(folder / "results.csv")
+    assert set(zip(results["corpus"], results["seed"], strict=True)) == {
+        (corpus, seed) for corpus in ("demo", "demo:50x10") for seed in (0, 1)
+    }
+    across = pd.read_csv(folder / "across.csv", keep_default_na=False)
+    accuracy = across[across["metric"] == "test_accuracy"]
+    assert list(across.columns) == ACROSS_COLUMNS and accuracy["seeds"].tolist() == [2, 2]
+    assert accuracy["value"].tolist() == [0.9, 0.9]
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "4 of 4 runs are done" in page and all(f'href="{run}/index.html"' in page for run in runs)
+    carried_out(series, sweep_of(series))
+    assert series.executed() == [] and series.said.count("done before") == 4
+
+
+def test_a_run_that_fails_stops_no_other_and_is_named_at_the_end(series):
+    series.add("00_a", "if seed == 0: raise ValueError('no such <voice>')")
+    with pytest.raises(MiaError, match="1 of 2 runs failed: demo-standard-s0"):
+        carried_out(series, sweep_of(series, corpora=["demo"]))
+    folder = next(series.outputs.glob("sweep-*"))
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "1 of 2 runs are done" in page and "demo-standard-s0</code> failed" in page and "<voice>" not in page
+    assert pd.read_csv(folder / "results.csv")["seed"].unique().tolist() == [1]
+
+
+def test_all_requests_are_checked_before_the_first_run(series):
+    series.add("00_a")
+    with pytest.raises(UsageError, match="unknown corpus 'dmo'"):
+        carried_out(series, sweep_of(series, corpora=["demo", "dmo"]))
+    assert series.executed() == [] and not series.outputs.exists()
+
+
+def test_a_sweep_has_a_name_of_its_own(series):
+    one, other = sweep_of(series), sweep_of(series, settings={"epochs": "3"})
+    assert one.name == sweep_of(series).name != other.name and one.name.startswith("sweep-demo-demo-50x10-standard-")
+    assert Sweep(one.requests, sweep_id="mine").name == "mine"
+    for bad in ("a/b", "cache", "..", "a b"):
+        with pytest.raises(UsageError, match="--sweep-id"):
+            _ = Sweep(one.requests, sweep_id=bad).name
+
+
+def test_runs_that_would_share_a_folder_are_refused(series):
+    twice = Request(outputs=str(series.outputs))
+    with pytest.raises(UsageError, match="two runs of the sweep are called demo-standard-s0"):
+        run_sweep(Sweep((twice, twice)))
+    elsewhere = Request(outputs=str(series.root / "other"), seed=1)
+    with pytest.raises(UsageError, match="the same outputs folder"):
+        run_sweep(Sweep((twice, elsewhere)))
+
+
+FILE = """
+profile: smoke
+seeds: 0-1
+only: "04"
+runs:
+  - corpus: demo
+  - corpus: demo:50x10
+    seeds: [3]
+    settings: {epochs: 5}
+"""
+
+
+def test_a_file_says_what_a_command_line_cannot(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    sweep = read_sweep(path, "here")
+    asked = [(r.corpus, r.seed, r.settings, r.profile, r.outputs) for r in sweep.requests]
+    own = ("demo:50x10", 3, {"epochs": 5}, "smoke", "here")
+    assert asked == [("demo", 0, {}, "smoke", "here"), ("demo", 1, {}, "smoke", "here"), own] and sweep.only == "04"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[1, 2]", "must be a mapping"),
+        ("a: [", "is not YAML"),
+        ("corpsu: demo", "unknown parameter 'corpsu'"),
+        ("runs: demo", "`runs` must be a list"),
+        ("runs: []", "`runs` must be a list"),
+        ("runs: [{corpus: demo, sedes: 3}]", "unknown parameter 'sedes'"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML"),
+        ("seeds: many", "is not a list of seeds"),
+        ("run_id: x", "unknown parameter 'run_id'"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_in_one_sentence(tmp_path, capsys, text, says):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert cli.main(["sweep", str(path), "--outputs", str(tmp_path / "outputs")]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1 and not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nowhere.yaml"], "cannot read nowhere.yaml"),
+        (["sweep.yaml", "--seeds", "0-1"], "not by both"),
+        (["--seeds", "1-0"], "is not a list of seeds"),
+        (["--corpus", "demo", "--corpus", "dmo"], "unknown corpus 'dmo'"),
+        (["--sweep-id", "a/b"], "--sweep-id 'a/b' cannot name a folder"),
+        (["--set", "epochs"], "is not of the form name=value"),
+        (["--only", "99"], "99"),
+    ],
+)
+def test_misuse_of_the_command_is_one_sentence(tmp_path, capsys, words, says):
+    assert cli.main(["sweep", *words, "--outputs", str(tmp_path / "outputs")]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1 and not (tmp_path / "outputs").exists()
