@@ -3,7 +3,8 @@
 import json
 import os
 import time
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, suppress
 
 FILE_VARIABLE = "MIA_PROGRESS_FILE"
 """Environment variable naming the file to which a notebook's kernel reports; set by the runner."""
@@ -78,6 +79,15 @@ def progress(label: str, total: int | None = None, unit: str = "it"):
         state = "done"
     finally:
         bar.close(state)
+
+
+def tell(text: str) -> None:
+    """Say something in one line to whoever watches: the runner's console, or a warning where there is none."""
+    if file := os.environ.get(FILE_VARIABLE):
+        with suppress(OSError), open(file, "a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"label": text, "state": "told", "seconds": 0}) + "\n")
+            return
+    warnings.warn(text, stacklevel=3)
 
 
 def duration(seconds: float) -> str:
