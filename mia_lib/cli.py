@@ -21,6 +21,7 @@ This runs the notebooks that measure it, and writes a report with every number a
   python -m mia_lib run --corpus folder:my/recordings   your speech: one folder per speaker
   python -m mia_lib run --only 04 --set n_shadows=8     one notebook, one setting changed
   python -m mia_lib list                                corpora, models, attacks, notebooks, settings
+  python -m mia_lib cache                               what is kept; --prune removes what no run needs
 
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
 executed notebooks. The same command run again continues where it stopped."""
@@ -39,7 +40,7 @@ def build_parser() -> Parser:
     """The parser of all commands; importing nothing that takes time."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m mia_lib", description=ABOUT, epilog=EPILOG, formatter_class=raw, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", metavar="{run,list}")
+    commands = parser.add_subparsers(dest="command", metavar="{run,list,cache}")
     run = commands.add_parser(
         "run",
         help="execute the notebooks and write the report",
@@ -55,7 +56,15 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     names.add_argument("section", nargs="?", help="only this section, e.g. `settings`")
-    for command in (run, names):
+    kept = commands.add_parser(
+        "cache",
+        help="show what is kept, and remove what no run needs",
+        description="Show the stages that are kept in DIR/cache: their size, when they were last used, and by which runs.",
+        allow_abbrev=False,
+    )
+    _add_outputs(kept)
+    kept.add_argument("--prune", action="store_true", help="remove the stages that no run in DIR rests on")
+    for command in (run, names, kept):
         command.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
 
@@ -70,7 +79,7 @@ def _add_run_options(run: Parser) -> None:
     )
     add("--seed", type=int, default=Request.seed, help="seed of everything that is drawn (0)")
     add("--device", default=Request.device, help="auto, cpu, cuda or cuda:N (auto)")
-    add("--outputs", default=Request.outputs, metavar="DIR", help="where runs and the cache are kept (outputs)")
+    _add_outputs(run)
     add("--run-id", metavar="NAME", help="name of the run's folder (made from corpus, profile and seed)")
     add("--only", metavar="NN,NN", help="only the notebooks with these numbers, e.g. 04,07")
     add("--set", nargs="+", action="extend", default=[], metavar="name=value", help="change settings of the profile")
@@ -85,6 +94,11 @@ def _add_run_options(run: Parser) -> None:
     )
 
 
+def _add_outputs(command: Parser) -> None:
+    text = "where runs and the cache are kept (outputs)"
+    command.add_argument("--outputs", default=Request.outputs, metavar="DIR", help=text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit status. Errors are one line on standard error."""
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -92,8 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _interrupt_when_asked_to_end()
         arguments = build_parser().parse_args(argv)
         if not arguments.command:
-            raise UsageError("say what to do: run or list (`python -m mia_lib --help` explains)")
-        run_command(arguments) if arguments.command == "run" else list_command(arguments)
+            raise UsageError("say what to do: run, list or cache (`python -m mia_lib --help` explains)")
+        COMMANDS[arguments.command](arguments)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command continues where this stopped", 130)
     except Exception as error:
@@ -158,3 +172,14 @@ def list_command(arguments: argparse.Namespace) -> None:
             console.say(
                 "\n".join([title, *(f"  {name:<{width}}{text}".rstrip() for name, text in entries.items()), ""])
             )
+
+
+def cache_command(arguments: argparse.Namespace) -> None:
+    """`cache`: show what is kept, or remove what no run rests on."""
+    from mia_lib.series import kept
+
+    for line in kept.pruned(arguments.outputs) if arguments.prune else kept.overview(arguments.outputs):
+        Console().say(line)
+
+
+COMMANDS = {"run": run_command, "list": list_command, "cache": cache_command}

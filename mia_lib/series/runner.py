@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mia_lib.series.kept import USES
 from mia_lib.series.kernel import CellFailure, execute
 from mia_lib.series.notebooks import NOTEBOOKS, Notebook, check_parameters, find_notebooks, needed, select
 from mia_lib.series.parts import Parts
@@ -62,6 +63,7 @@ def run_series(
     started = time.monotonic()
     with environment(request.data_root), locked(run.folder):
         refuse_other_parameters(run.folder, run.request.asdict())
+        (run.folder / USES).unlink(missing_ok=True)
         console.say(f"Run {run.folder.name} in {run.folder}")
         with console.follow():
             data = (prepare or prepare_data)(run)
@@ -101,6 +103,7 @@ def prepare_data(run: Run) -> dict:
     request = run.request
     corpus = open_corpus(request.corpus, request.data_root or None, request.seed, run.download)
     cache = Cache(Path(request.outputs) / "cache")
+    cache.journal = run.folder / USES
     fragments = make_fragments(corpus, cache, run.settings, request.seed, request.max_bad)
     return fragments.report | {"data_hash": fragments.key}
 
@@ -129,8 +132,10 @@ def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> None:
     from mia_lib.studies.shadow import ShadowStudy
 
     try:
+        study = ShadowStudy(Dataset(**run.request.dataset()))
+        study.cache.journal = run.folder / USES
         with console.follow():
-            seconds = cost.seconds(ShadowStudy(Dataset(**run.request.dataset())), notebooks)
+            seconds = cost.seconds(study, notebooks)
     except MiaError:
         return  # data that some notebook cannot use: that one will say so
     console.say(f"Expected: about {duration(seconds)} on this machine")
@@ -149,6 +154,8 @@ def _run_notebooks(run: Run, parts: Parts, header: dict, console: Console) -> Ou
             console.say(f"{title}: done before")
         else:
             console.say(title)
+            if damage := parts.damage(notebook.name):
+                console.say(f"{INDENT}{damage} was changed or damaged, so it is run again")
             started = time.monotonic()
             try:
                 execute(notebook, run.folder, run.request.asdict(), console)
