@@ -28,9 +28,9 @@ class Soak:
         self.reference, self.place = Place(folder / "reference", only), Place(folder / "disturbed", only)
         self.trials: Counter[str] = Counter()
         self.faults: dict[str, list[str]] = defaultdict(list)
-        started = time.monotonic()
+        self.begun = time.monotonic()
         end = self.reference.run()
-        self.seconds, self.right = time.monotonic() - started, self.reference.rows()
+        self.seconds, self.right = time.monotonic() - self.begun, self.reference.rows()
         if end.status or not self.right:
             raise SystemExit(f"the undisturbed run failed: {end.err}")
         print(f"undisturbed: {self.seconds:.0f} s, {len(self.right) - 1} rows", flush=True)
@@ -38,9 +38,9 @@ class Soak:
     def note(self, kind: str, faults: Iterable[str]) -> None:
         """One more trial of a kind, and what was wrong with it."""
         self.trials[kind] += 1
-        for fault in faults:
-            self.faults[kind].append(fault)
-            print(f"FAULT  {kind}: {fault}", flush=True)
+        found = list(faults)
+        self.faults[kind] += found
+        print(f"{time.monotonic() - self.begun:6.0f} s  {kind}: {'; '.join(found) or 'as it should be'}", flush=True)
 
     def judge(self, end: End, run_id: str = "tiny", fails: bool | None = False) -> list[str]:
         """The faults of a run that ended. fails: whether it had to fail; None: either way."""
@@ -210,10 +210,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         soak = Soak(Path(folder), options.only, options.seed)
-        for name in troubles:
-            started = time.monotonic()
-            getattr(soak, name)(getattr(options, name))
-            print(f"\n{name}: {time.monotonic() - started:.0f} s\n{soak.table()}\n", flush=True)
+        try:
+            for name in troubles:
+                getattr(soak, name)(getattr(options, name))
+        finally:  # also where somebody has lost patience
+            print(soak.table(), flush=True)
 
 
 if __name__ == "__main__":
