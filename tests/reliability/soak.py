@@ -66,7 +66,7 @@ class Soak:
 
     def kill(self, who: str) -> bool:
         """One kill; False if the run came to its end before."""
-        moment = self.draw.uniform(0.5, self.seconds)
+        moment, started, fresh = self.draw.uniform(0.5, self.seconds), time.monotonic(), not self.place.outputs.exists()
         if who == "worker":  # they decode, at the beginning
             for stage in self.place.cache.glob("fragments-*"):
                 shutil.rmtree(stage)
@@ -79,6 +79,8 @@ class Soak:
         end = work.end()
         if not killed:
             self.note("ended before a kill", self.judge(end))
+            if fresh:  # the machine is less busy now
+                self.seconds = min(self.seconds, time.monotonic() - started)
             return False
         gone = [f"{line} lives" for line in self.place.left_behind() if line.startswith("process")]
         self.note(f"kill a {killed}", [*([] if killed == "runner" else self.judge(end, fails=True)), *gone])
