@@ -7,6 +7,7 @@ first makes it, and the other waits for it.
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -105,15 +106,25 @@ class Cache:
         with self.timed(name) as timing:
             final = self._folder(name, params, [build, *uses])
             if not self._finished(final):
-                try:
-                    with self._locked(final.name):
-                        if not self._finished(final):  # by now, by another process
-                            timing["cached"] = False
-                            self._make(final, params, build)
-                except OSError as error:
-                    raise MiaError(self._refusal(final.name, error)) from error
+                with self._refused(final.name), self._locked(final.name):
+                    if not self._finished(final):  # by now, by another process
+                        timing["cached"] = False
+                        self._make(final, params, build)
             self._checked.add(final)
         return final
+
+    @contextmanager
+    def _refused(self, name: str) -> Iterator[None]:
+        """What the system refuses in the block, in one sentence; safetensors only quotes the system."""
+        try:
+            yield
+        except Exception as error:
+            quoted = re.search(r"\(os error (\d+)\)", str(error))
+            if not isinstance(error, OSError):
+                if quoted is None:
+                    raise
+                error = OSError(int(quoted[1]), os.strerror(int(quoted[1])))
+            raise MiaError(self._refusal(name, error)) from error
 
     def _refusal(self, name: str, error: OSError) -> str:
         """What failed, by the path that the system names; the cache's disk only where it may be meant."""
@@ -137,7 +148,7 @@ class Cache:
         """A folder for checkpoints of work whose results become several stages: it survives a kill and is found again by the
         same work, is this process's alone meanwhile, and is removed when the block ends well."""
         begun = self._folder(name, params, makers)
-        with self._locked(begun.name):
+        with self._refused(begun.name), self._locked(begun.name):
             scratch = begun.with_name(f"{begun.name}.partial")
             scratch.mkdir(exist_ok=True)
             yield scratch
