@@ -4,6 +4,7 @@ Who reads or makes a stage notes its name first: a notebook in `parts/<notebook>
 own `uses.txt`. A stage that is in no such file is needed by nobody.
 """
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from mia_lib.support.cache import LEFT_OVER, LOCKS, Cache, last_used
 from mia_lib.support.errors import MiaError
 
 USES = "uses.txt"
+STAGE = re.compile(r"-[0-9a-f]{16}(\.partial)?$")
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,11 @@ def uses(outputs: Path) -> dict[str, set[str]]:
 
 
 def stages(outputs: Path) -> list[Kept]:
-    """All that lies in the cache of an outputs folder. Raises MiaError if there is none."""
+    """The stages in the cache of an outputs folder, and nothing else that lies there. Raises MiaError if there is none."""
     root, who = outputs / "cache", uses(outputs)
-    if not root.is_dir():
+    if not (root / LOCKS).is_dir():
         raise MiaError(f"there is no cache in {outputs}: --outputs names the folder that holds it")
-    return [_kept(p, who) for p in sorted(root.iterdir()) if p.name != LOCKS]
+    return [_kept(p, who) for p in sorted(root.iterdir()) if STAGE.search(p.name) and p.is_dir()]
 
 
 def _kept(path: Path, who: dict[str, set[str]]) -> Kept:

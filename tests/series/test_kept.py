@@ -37,7 +37,7 @@ def outputs(tmp_path):
     stage(tmp_path, "shared", "two")
     stage(tmp_path, "model", "one", "02_b")
     stage(tmp_path, "lonely", days=2)
-    (tmp_path / "cache/lost-0123.partial/scratch").mkdir(parents=True)
+    (tmp_path / "cache/lost-0123456789abcdef.partial/scratch").mkdir(parents=True)
     return tmp_path
 
 
@@ -96,6 +96,16 @@ def test_what_a_killed_runner_has_made_stays(outputs):
     cache.stage("fragments", {}, build)
     kept.prune(outputs)
     assert "fragments" in names(outputs)
+
+
+def test_what_is_no_stage_is_not_touched(outputs):
+    for name in ("holiday", "pictures-2024"):
+        (outputs / "cache" / name).mkdir()
+    kept.prune(outputs)
+    assert {"holiday", "pictures-2024"} <= {path.name for path in (outputs / "cache").iterdir()}
+    (outputs / "elsewhere/cache/some-0123456789abcdef").mkdir(parents=True)
+    with pytest.raises(MiaError, match="no cache"):
+        kept.prune(outputs / "elsewhere")
 
 
 def test_a_run_that_does_not_say_what_it_rests_on_is_named(outputs):
