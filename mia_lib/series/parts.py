@@ -67,6 +67,15 @@ class Parts:
                 return file
         return ""
 
+    def set_aside(self, name: str) -> str:
+        """Why a finished notebook is run again, if by damage; its changed copy, which may hold notes, is kept beside."""
+        damage, copy = self.damage(name), self.folder / f"{name}.ipynb"
+        why = f"{damage} was changed or damaged, so it is run again" if damage else ""
+        if damage == copy.name and copy.is_file():
+            kept = copy.replace(copy.with_suffix(".changed.ipynb"))
+            why += f"; what was there is {kept.name}"
+        return why
+
     def _is_present(self, name: str) -> bool:
         return self._state(name).get("rests_on") == self.rests_on(name) and self.damage(name) in ("", f"{name}.ipynb")
 

@@ -154,8 +154,8 @@ def _run_notebooks(run: Run, parts: Parts, header: dict, console: Console) -> Ou
             console.say(f"{title}: done before")
         else:
             console.say(title)
-            if damage := parts.damage(notebook.name):
-                console.say(f"{INDENT}{damage} was changed or damaged, so it is run again")
+            if damage := parts.set_aside(notebook.name):
+                console.say(f"{INDENT}{damage}")
             started = time.monotonic()
             try:
                 execute(notebook, run.folder, run.request.asdict(), console)

@@ -127,6 +127,16 @@ def test_damage_to_what_a_notebook_left_is_found_said_and_mended(both, kind):
     assert both.executed() == []
 
 
+def test_notes_in_an_executed_notebook_are_not_lost(both):
+    folder = both.outputs / "demo-standard-s0"
+    (folder / "01_first.ipynb").write_text("with my notes")
+    both.run()
+    assert (folder / "01_first.changed.ipynb").read_text() == "with my notes"
+    assert "what was there is 01_first.changed.ipynb" in both.said
+    both.run()
+    assert both.said.count("done before") == 2
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"parameters": []}', '{"peak_memory_mb": "x"}'])
 def test_a_damaged_record_of_the_run_is_written_anew(both, text):
     folder = both.outputs / "demo-standard-s0"
