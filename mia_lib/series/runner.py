@@ -77,6 +77,8 @@ def run_series(
         outcome = _run_notebooks(run, parts, header, console)
         if left_out := parts.left_out():
             console.say(left_out)
+        if not (run.folder / "results.csv").exists():
+            raise MiaError(f"{run.folder} was removed while the run worked: the same command makes it again")
     console.say(f"Report: {run.folder / 'index.html'} ({duration(time.monotonic() - started)})")
     if outcome.failed:
         rest = f"; not run: {', '.join(outcome.stopped)}" if outcome.stopped else ""
