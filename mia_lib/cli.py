@@ -23,6 +23,7 @@ This runs the notebooks that measure it, and writes a report with every number a
   python -m mia_lib run --only 04 --set n_shadows=8     one notebook, one setting changed
   python -m mia_lib sweep --seeds 0-4                   the same over five seeds: what holds in all of them
   python -m mia_lib list                                corpora, models, attacks, notebooks, settings
+  python -m mia_lib cache                               what is kept; --prune removes what no run needs
 
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
 executed notebooks. The same command run again continues where it stopped."""
@@ -41,7 +42,7 @@ def build_parser() -> Parser:
     """The parser of all commands; importing nothing that takes time."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m mia_lib", description=ABOUT, epilog=EPILOG, formatter_class=raw, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", metavar="{run,sweep,list}")
+    commands = parser.add_subparsers(dest="command", metavar="{run,sweep,list,cache}")
     run = commands.add_parser(
         "run",
         help="execute the notebooks and write the report",
@@ -66,7 +67,15 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     names.add_argument("section", nargs="?", help="only this section, e.g. `settings`")
-    for command in (run, sweep, names):
+    kept = commands.add_parser(
+        "cache",
+        help="show what is kept, and remove what no run needs",
+        description="Show the stages that are kept in DIR/cache: their size, when they were last used, and by which runs.",
+        allow_abbrev=False,
+    )
+    _add_outputs(kept)
+    kept.add_argument("--prune", action="store_true", help="remove the stages that no run in DIR rests on")
+    for command in (run, sweep, names, kept):
         command.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
 
@@ -97,7 +106,7 @@ def _add_shared_options(command: Parser) -> None:
     add = command.add_argument
     add("--profile", default=Request.profile, help=f"size of the experiment: {', '.join(PROFILES)} (standard)")
     add("--device", default=Request.device, help="auto, cpu, cuda or cuda:N (auto)")
-    add("--outputs", default=Request.outputs, metavar="DIR", help="where runs and the cache are kept (outputs)")
+    _add_outputs(command)
     add("--only", metavar="NN,NN", help="only the notebooks with these numbers, e.g. 04,07")
     add("--set", nargs="+", action="extend", default=[], metavar="name=value", help="change settings of the profile")
     add("--data-root", metavar="DIR", help="folder of local corpora (the variable MIA_DATA_ROOT, or data)")
@@ -111,6 +120,11 @@ def _add_shared_options(command: Parser) -> None:
     )
 
 
+def _add_outputs(command: Parser) -> None:
+    text = "where runs and the cache are kept (outputs)"
+    command.add_argument("--outputs", default=Request.outputs, metavar="DIR", help=text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out a command line; returns the exit status. Errors are one line on standard error."""
     argv = sys.argv[1:] if argv is None else list(argv)
@@ -118,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _interrupt_when_asked_to_end()
         arguments = build_parser().parse_args(argv)
         if not arguments.command:
-            raise UsageError("say what to do: run, sweep or list (`python -m mia_lib --help` explains)")
+            raise UsageError("say what to do: run, sweep, list or cache (`python -m mia_lib --help` explains)")
         COMMANDS[arguments.command](arguments)
     except KeyboardInterrupt:
         return _fail("interrupted; the same command continues where this stopped", 130)
@@ -209,4 +223,12 @@ def list_command(arguments: argparse.Namespace) -> None:
             )
 
 
-COMMANDS = {"run": run_command, "sweep": sweep_command, "list": list_command}
+def cache_command(arguments: argparse.Namespace) -> None:
+    """`cache`: show what is kept, or remove what no run rests on."""
+    from mia_lib.series import kept
+
+    for line in kept.pruned(arguments.outputs) if arguments.prune else kept.overview(arguments.outputs):
+        Console().say(line)
+
+
+COMMANDS = {"run": run_command, "sweep": sweep_command, "list": list_command, "cache": cache_command}

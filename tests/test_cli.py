@@ -55,7 +55,7 @@ def test_set_takes_several_values_and_may_be_repeated(request_of):
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        ([], "run, sweep or list"),
+        ([], "run, sweep, list or cache"),
         (["fly"], "fly"),
         (["run", "--sede", "3"], "--sede"),
         (["run", "--prof", "smoke"], "--prof"),
@@ -140,7 +140,7 @@ def test_debug_shows_the_traceback(monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["list", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["list", "--help"], ["cache", "--help"]], ids=" ".join)
 def test_help_loads_nothing_slow_and_exits_0(argv):
     code = (
         "import sys, mia_lib.cli as cli\n"

@@ -104,6 +104,8 @@ def _file_state(path: str) -> str:
         status = os.stat(path)
     except OSError:
         return "missing"
+    if not os.access(path, os.R_OK):  # it may be allowed later, which changes neither size nor time
+        return "not allowed"
     return f"{status.st_size} {status.st_mtime_ns}"
 
 

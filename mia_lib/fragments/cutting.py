@@ -1,10 +1,11 @@
 """Fixed-length fragments of a corpus: one memory-mapped int16 array on disk with a table beside it."""
 
+import errno
 import json
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,14 @@ from mia_lib.corpora.audio import MAX_SECONDS, SAMPLE_RATE, check, resample, to_
 from mia_lib.corpora.base import Corpus, Utterance, utterances
 from mia_lib.corpora.found import real, shown
 from mia_lib.fragments.accounts import FEW, KEPT, SHORT, SILENT, USED, account, judge, refuse_lost
+from mia_lib.fragments.decoded import AUDIO, Decoded
 from mia_lib.fragments.duplicates import mark
 from mia_lib.fragments.tally import Cut, Tally
 from mia_lib.support.cache import Cache, content
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 from mia_lib.support.parallel import ordered_map
-from mia_lib.support.progress import Bar, Share, progress
+from mia_lib.support.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 
 MIN_SOURCES = 4  # a speaker with fewer usable source utterances cannot be split into members and non-members
 MIN_SPEAKERS = 8  # fewer cannot be split between target, shadows and outsiders
+PASSING = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
+"""What the system says of a file that may well be readable in a minute: this is no fault of the recording."""
 CHUNK = 16  # utterances per task of a worker
-AUDIO, MANIFEST, REPORT, FATES = "audio.i16", "manifest.parquet", "report.json", "fates.json"
+MANIFEST, REPORT, FATES = "manifest.parquet", "report.json", "fates.json"
 
 
 @dataclass(frozen=True)
@@ -80,15 +84,18 @@ def make_fragments(
     task = partial(cut_chunk, corpus, length, hop, settings.short_utterances)
     label = f"fragments of {corpus.name.partition(':')[0]}"
 
-    def build(folder: Path, _scratch: Path) -> None:
+    def build(folder: Path, scratch: Path) -> None:
+        decoded = Decoded(scratch, length)
+        waiting = islice(_chunks(chosen), decoded.chunks, None)
         with (
             progress(label, len(chosen), "utterances") as bar,
-            closing(ordered_map(task, _chunks(chosen), workers)) as chunks,
+            closing(ordered_map(task, waiting, workers)) as chunks,
         ):
-            tally = _write_audio(folder / AUDIO, chunks, bar)
+            bar.update(decoded.tally.counts["utterances"])
+            tally = decoded.add(chunks, bar)
         if not corpus.synthetic:
             tally.find_copies(corpus, chosen, workers)
-        manifest = _write_manifest(folder, chosen, tally, length, hop)
+        manifest = _write_manifest(folder, decoded.audio, chosen, tally, length, hop)
         gone = {*dropped, *chosen["speaker"].unique()} - {*manifest["speaker"].unique()}
         tally.fates = [
             FEW if f == USED and s in gone else f for f, s in zip(tally.fates, chosen["speaker"], strict=True)
@@ -132,6 +139,8 @@ def cut_chunk(corpus: Corpus, length: int, hop: int, short: str, rows: list[Utte
         try:
             heard = corpus.read(row)
         except MiaError as error:
+            if getattr(error.__context__, "errno", None) in PASSING:
+                raise MiaError(f"{error}: the same command goes on from here once it can be read") from error
             cuts.append(Cut(np.empty((0, length), np.int16), bad=str(error)))
         else:
             cut = _cut(*heard, length, hop, short, row.path)
@@ -170,28 +179,21 @@ def _cut(samples: np.ndarray, rate: int, length: int, hop: int, short: str, name
     return Cut(pieces[sound], sound.tolist(), rate, fate, mark(signal), silent, tuple(notes))
 
 
-def _write_audio(path: Path, chunks: Iterable[list[Cut]], bar: Bar | Share) -> Tally:
-    """Append the fragments to one raw file as they come, so that memory does not grow with the corpus."""
-    tally = Tally()
-    with open(path, "wb") as audio:
-        for cuts in chunks:
-            for cut in cuts:
-                audio.write(cut.pieces.tobytes())
-                tally.add(cut)
-            bar.update(len(cuts))
-    return tally
-
-
-def _write_manifest(folder: Path, chosen: "pd.DataFrame", tally: Tally, length: int, hop: int) -> "pd.DataFrame":
-    """Write the table of the fragments; copies, and speakers with too few usable sources, leave it and the audio file."""
+def _write_manifest(
+    folder: Path, audio: Path, chosen: "pd.DataFrame", tally: Tally, length: int, hop: int
+) -> "pd.DataFrame":
+    """Write the table of the fragments and bring their `audio`; copies, and speakers with too few usable sources, are left
+    out of both."""
     manifest = chosen.drop(columns="path").iloc[np.asarray(tally.rows)].reset_index(drop=True)
     manifest.insert(3, "start", np.asarray(tally.places) * hop / SAMPLE_RATE)
     manifest["original_rate"] = np.asarray(tally.rates, np.int32)
     first = np.array([fate == USED for fate in tally.fates], bool)[np.asarray(tally.rows, np.int64)]
     sources = manifest[first].groupby("speaker", observed=True)["source"].nunique()
     keep = first & manifest["speaker"].isin(sources.index[sources >= MIN_SOURCES]).to_numpy()
-    if not keep.all():
-        _keep_fragments(folder / AUDIO, keep, length)
+    if keep.all():
+        audio.replace(folder / AUDIO)
+    else:
+        _copy_fragments(audio, folder / AUDIO, keep, length)
         manifest = manifest[keep].reset_index(drop=True)
     for column in manifest.select_dtypes("category"):
         manifest[column] = manifest[column].cat.remove_unused_categories()
@@ -199,14 +201,12 @@ def _write_manifest(folder: Path, chosen: "pd.DataFrame", tally: Tally, length: 
     return manifest
 
 
-def _keep_fragments(path: Path, keep: np.ndarray, length: int) -> None:
-    """Rewrite the raw audio file with the fragments where `keep` [N] is true."""
-    fragments, kept = np.memmap(path, np.int16, "r").reshape(-1, length), path.with_suffix(".kept")
-    with open(kept, "wb") as file:
+def _copy_fragments(source: Path, target: Path, keep: np.ndarray, length: int) -> None:
+    """Write a raw audio file with the fragments of another where `keep` [N] is true."""
+    fragments = np.memmap(source, np.int16, "r").reshape(-1, length)
+    with open(target, "wb") as file:
         for i in np.flatnonzero(keep):
             file.write(fragments[i].tobytes())
-    del fragments
-    kept.replace(path)
 
 
 def _report(tally: Tally, manifest: "pd.DataFrame", gone: list[str], length: int) -> dict:

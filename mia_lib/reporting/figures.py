@@ -68,7 +68,7 @@ def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: i
     features = (features - features.mean((0, 1))) / features.std((0, 1))
     for column, (wave, feature, title) in enumerate(zip(audio, features, titles, strict=True)):
         axes[0, column].plot(seconds, wave / 32768, linewidth=0.4)
-        axes[0, column].set_title(title)
+        axes[0, column].set_title(title, parse_math=False)  # names of speakers are no formulas
         extent = (0, len(feature) * hop / rate, -0.5, feature.shape[1] - 0.5)
         axes[1, column].imshow(feature.T, aspect="auto", origin="lower", extent=extent, cmap="cividis", vmin=-3, vmax=3)
         axes[1, column].grid(False)

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from mia_lib.series.notebooks import Notebook
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.death import cause, remedy
 from mia_lib.support.errors import MiaError
+from mia_lib.support.leftovers import remove
 from mia_lib.support.limits import killed_for_memory
 
 
@@ -101,10 +101,10 @@ def _why(error: RuntimeError, words: Path, killed: int | None) -> str:
 
 
 def _forget(name: str, run_folder: Path) -> None:
-    shutil.rmtree(run_folder / "parts" / name, ignore_errors=True)
     copies = [run_folder / f"{name}{ending}" for ending in (".ipynb", ".failed.ipynb")]
-    for old in [*(run_folder / "figures").glob(f"{name}-*"), *copies]:
-        old.unlink(missing_ok=True)
+    for old in [run_folder / "parts" / name, *(run_folder / "figures").glob(f"{name}-*"), *copies]:
+        with contextlib.suppress(FileNotFoundError):
+            remove(old)
 
 
 def _literal(path: Path) -> str:

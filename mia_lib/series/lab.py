@@ -12,6 +12,7 @@ from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, decide
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.reporting import embed, figures
 from mia_lib.series.claims import claim_of
+from mia_lib.series.kept import USES
 from mia_lib.series.request import Request, check_values
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.shadow import ShadowStudy
@@ -37,21 +38,28 @@ class Lab:
         pd.set_option("display.max_colwidth", None)
         self.name = name
         self.experiment = ShadowStudy(Dataset(**self.request.dataset()))
-        self._experiments = [self.experiment]
         r = self.request
         self.folder = Path(r.outputs) / (r.run_id or slug(f"notebooks-{r.corpus}-{r.profile}-s{r.seed}"))
         self._part = self.folder / "parts" / name
+        self._experiments = [self._noted(self.experiment)]
         for folder in (self._part, self.folder / "figures"):
             folder.mkdir(parents=True, exist_ok=True)
         for old in (self.folder / "figures").glob(f"{name}-*"):
             old.unlink()
         self._records = pd.DataFrame(columns=[*COLUMNS, *CIRCUMSTANCES])
         self._claims: dict[tuple[str, str], dict] = {}
-        (self._part / "claims.csv").unlink(missing_ok=True)
+        for kept in ("claims.csv", USES):
+            (self._part / kept).unlink(missing_ok=True)
+
+    def _noted(self, experiment: ShadowStudy) -> ShadowStudy:
+        """An experiment whose stages are noted as this notebook's, so that they are kept (see `series.kept`)."""
+        experiment.cache.journal = self._part / USES
+        return experiment
 
     def another(self, corpus: str) -> ShadowStudy:
         """A second experiment with the same parameters on another corpus."""
-        self._experiments.append(ShadowStudy(Dataset(**replace(self.request, corpus=corpus).dataset())))
+        dataset = Dataset(**replace(self.request, corpus=corpus).dataset())
+        self._experiments.append(self._noted(ShadowStudy(dataset)))
         return self._experiments[-1]
 
     def record(self, table: pd.DataFrame) -> None:

@@ -1,17 +1,20 @@
 """What each notebook of a run left behind, and what that rests on: only parts made of the present state are shown.
 
 `parts/<notebook>/state.json` is written when a notebook has come to its end. It names the four things that decide the
-numbers. A part without it, or with another state than the present one, stays where it is but is left out.
+numbers, and holds digests of all that the notebook left. A part without it, with another state than the present one, or
+with a file that was changed or damaged since, stays where it is but is left out.
 """
 
-import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mia_lib.series.notebooks import Notebook
 from mia_lib.series.request import Request
-from mia_lib.support.digests import digest
-from mia_lib.support.files import read_json, write_atomically
+from mia_lib.support.digests import digest, file_digest
+from mia_lib.support.files import sealed, unsealed, write_atomically
 from mia_lib.support.source import whole_digest
+
+STATE = "state.json"
 
 
 class Parts:
@@ -30,18 +33,51 @@ class Parts:
         return {"notebook": digest(self.notebooks[name].content)} | self._shared
 
     def _state(self, name: str) -> dict:
-        return read_json(self.folder / "parts" / name / "state.json", {})
+        try:
+            return unsealed((self.folder / "parts" / name / STATE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def _shown(self, name: str) -> Iterator[Path]:
+        """The files of a notebook from which tables and the report are made."""
+        yield from sorted(p for p in (self.folder / "parts" / name).glob("*") if p.name != STATE)
+        yield from sorted((self.folder / "figures").glob(f"{name}-*"))
+
+    def _digests(self, paths: Iterable[Path]) -> dict[str, str]:
+        return {str(path.relative_to(self.folder)): file_digest(path) for path in paths}
 
     def finish(self, name: str, seconds: float) -> None:
         """Note that a notebook has come to its end."""
-        path = self.folder / "parts" / name / "state.json"
+        path = self.folder / "parts" / name / STATE
         path.parent.mkdir(parents=True, exist_ok=True)
-        rests_on = self.rests_on(name)
-        state = {"key": digest(rests_on), "rests_on": rests_on, "seconds": round(seconds, 2)}
-        write_atomically(path, json.dumps(state))
+        files = self._digests([*self._shown(name), self.folder / f"{name}.ipynb"])
+        state = {"rests_on": self.rests_on(name), "seconds": round(seconds, 2), "files": files}
+        write_atomically(path, sealed(state))
+
+    def damage(self, name: str) -> str:
+        """The file of a finished notebook that is not as it was left, its executed copy last; empty if all are."""
+        state, path = self._state(name), self.folder / "parts" / name / STATE
+        if not state and path.exists():
+            return str(path.relative_to(self.folder))
+        for file, kept in state.get("files", {}).items():
+            try:
+                if file_digest(self.folder / file) != kept:
+                    return file
+            except OSError:
+                return file
+        return ""
+
+    def set_aside(self, name: str) -> str:
+        """Why a finished notebook is run again, if by damage; its changed copy, which may hold notes, is kept beside."""
+        damage, copy = self.damage(name), self.folder / f"{name}.ipynb"
+        why = f"{damage} was changed or damaged, so it is run again" if damage else ""
+        if damage == copy.name and copy.is_file():
+            kept = copy.replace(copy.with_suffix(".changed.ipynb"))
+            why += f"; what was there is {kept.name}"
+        return why
 
     def _is_present(self, name: str) -> bool:
-        return self._state(name).get("key") == digest(self.rests_on(name))
+        return self._state(name).get("rests_on") == self.rests_on(name) and self.damage(name) in ("", f"{name}.ipynb")
 
     def present(self) -> list[str]:
         """The notebooks whose parts were finished on the present state, in order."""
@@ -49,15 +85,15 @@ class Parts:
 
     def done(self, name: str) -> bool:
         """Whether a notebook need not be executed: its part is present, and so is its executed copy."""
-        return self._is_present(name) and (self.folder / f"{name}.ipynb").exists()
+        return self._is_present(name) and not self.damage(name)
 
     def _fault(self, name: str) -> str:
         """Why a part is not present, in a few words."""
         if name not in self.notebooks:
             return "no such notebook now"
         made_of, now = self._state(name).get("rests_on"), self.rests_on(name)
-        if made_of is None:
-            return "other code" if self._state(name) else "did not finish"
+        if made_of in (None, now):
+            return f"{damage} was changed or damaged" if (damage := self.damage(name)) else "did not finish"
         return "other " + " and ".join(what for what in now if made_of.get(what) != now[what])
 
     def left_out(self) -> str:

@@ -14,6 +14,7 @@ from mia_lib.evaluation.claims import CLAIM_COLUMNS
 from mia_lib.evaluation.reading import typed
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY
 from mia_lib.series.notebooks import NOTEBOOKS
+from mia_lib.support.digests import digest
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.spreadsheets import to_csv
 
@@ -54,11 +55,13 @@ def write_run(run_folder: Path, notebooks: list[str], header: dict) -> None:
             "context": read_json(part / "context.json", {}),
         }
     contexts = [notebook["context"] for notebook in about.values()]
+    highest = read_json(run_folder / "run.json", {}).get("peak_memory_mb")
     record = header | {
+        "parameters_digest": digest(header["parameters"]),
         "device": next((c["device"] for c in contexts if "device" in c), header["parameters"]["device"]),
         "versions": versions(),
         "commit": commit(),
-        "peak_memory_mb": max(peak_memory(), read_json(run_folder / "run.json", {}).get("peak_memory_mb", 0)),
+        "peak_memory_mb": max(peak_memory(), highest if isinstance(highest, int) else 0),
         "notebooks": about,
     }
     write_atomically(run_folder / "run.json", json.dumps(record, indent=1, default=str))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mia_lib.series.kept import USES
 from mia_lib.series.kernel import CellFailure, execute
 from mia_lib.series.notebooks import NOTEBOOKS, Notebook, check_parameters, find_notebooks, needed, select
 from mia_lib.series.parts import Parts
@@ -70,6 +71,7 @@ def run_series(
     started = time.monotonic()
     with environment(request.data_root), locked(run.folder):
         refuse_other_parameters(run.folder, run.request.asdict())
+        (run.folder / USES).unlink(missing_ok=True)
         console.say(f"Run {run.folder.name} in {run.folder}")
         with console.follow():
             data = (prepare or prepare_data)(run)
@@ -82,6 +84,8 @@ def run_series(
         outcome = _run_notebooks(run, parts, header, console, forecast)
         if left_out := parts.left_out():
             console.say(left_out)
+        if not (run.folder / "results.csv").exists():
+            raise MiaError(f"{run.folder} was removed while the run worked: the same command makes it again")
     console.say(f"Report: {run.folder / 'index.html'} ({duration(time.monotonic() - started)})")
     if outcome.failed:
         rest = f"; not run: {', '.join(outcome.stopped)}" if outcome.stopped else ""
@@ -108,6 +112,7 @@ def prepare_data(run: Run) -> dict:
     request = run.request
     corpus = open_corpus(request.corpus, request.data_root or None, request.seed, run.download)
     cache = Cache(Path(request.outputs) / "cache")
+    cache.journal = run.folder / USES
     fragments = make_fragments(corpus, cache, run.settings, request.seed, request.max_bad)
     return fragments.report | {"data_hash": fragments.key}
 
@@ -136,8 +141,10 @@ def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> "Forecas
     from mia_lib.studies.shadow import ShadowStudy
 
     try:
+        study = ShadowStudy(Dataset(**run.request.dataset()))
+        study.cache.journal = run.folder / USES
         with console.follow():
-            forecast = cost.forecast(ShadowStudy(Dataset(**run.request.dataset())), notebooks)
+            forecast = cost.forecast(study, notebooks)
     except MiaError:
         return None  # data that some notebook cannot use: that one will say so
     idle, busy = (duration(sum(forecast.seconds.values()) * load) for load in (1, forecast.load))
@@ -162,6 +169,8 @@ def _run_notebooks(
             console.say(f"{title}: done before")
         else:
             console.say(title)
+            if damage := parts.set_aside(notebook.name):
+                console.say(f"{INDENT}{damage}")
             started = time.monotonic()
             try:
                 execute(notebook, run.folder, run.request.asdict(), console)

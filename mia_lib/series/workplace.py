@@ -5,15 +5,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.files import read_json
 from mia_lib.support.leftovers import clear_run, temporary
 from mia_lib.support.source import ROOT
 
+LOCK = ".lock"
+
 
 def refuse_other_parameters(folder: Path, parameters: dict) -> None:
-    """Two different runs must not share a folder; a folder may move with all that is in it."""
-    made_with = read_json(folder / "run.json", {}).get("parameters", parameters)
+    """Two different runs must not share a folder; a folder may move with all that is in it. What a damaged `run.json` says
+    counts for nothing: parts know themselves what they were made with."""
+    run = read_json(folder / "run.json", {})
+    made_with = run.get("parameters", parameters)
+    if not isinstance(made_with, dict) or run.get("parameters_digest", digest(made_with)) != digest(made_with):
+        return
     for name, value in parameters.items():
         if made_with.get(name) != value and name != "outputs":
             raise UsageError(
@@ -26,7 +33,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the run's folder; the operating system lets go of it should this process die."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0.2)  # `in_progress` holds it for a moment
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -39,6 +46,19 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def in_progress(folder: Path) -> bool:
+    """Whether a process works in a run's folder, as far as that can be told."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
 
 
 FOR_PERSONS = ("PYTHONSTARTUP", "IPYTHONDIR")

@@ -6,20 +6,21 @@ data or settings never meet an old result, and no list of modules is kept by han
 first makes it, and the other waits for it.
 """
 
-import json
 import os
+import re
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from mia_lib.support.digests import digest, file_digest
 from mia_lib.support.errors import MiaError
-from mia_lib.support.leftovers import own
+from mia_lib.support.files import sealed, unsealed
+from mia_lib.support.leftovers import own, remove
+from mia_lib.support.progress import tell
 from mia_lib.support.source import code_digest
 
 MANIFEST, LOCKS = "manifest.json", ".locks"
@@ -29,12 +30,18 @@ Build = Callable[[Path, Path], None]
 """Writes a stage's files into the first folder; the second survives a kill, for checkpoints."""
 
 
+def _manifest(folder: Path) -> dict:
+    return unsealed((folder / MANIFEST).read_text(encoding="utf-8"))
+
+
 def _intact(folder: Path) -> bool:
     """Whether a stage holds what was written. Raises MiaError where that cannot be told: what is not readable now may be
     somebody else's, or readable in a minute, and is no damage."""
     try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        return all(file_digest(folder / name) == checksum for name, checksum in files.items())
+        about = _manifest(folder)
+        return about["stage"] == folder.name and all(
+            file_digest(folder / name) == checksum for name, checksum in about["files"].items()
+        )
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
     except OSError as error:
@@ -43,19 +50,28 @@ def _intact(folder: Path) -> bool:
         return False
 
 
+def last_used(folder: Path) -> float:
+    """When a stage was last asked for, in seconds since 1970."""
+    manifest = folder / MANIFEST
+    return (manifest if manifest.exists() else folder).lstat().st_mtime
+
+
 def content(stage: Path, *names: str) -> str:
     """Hex digest of what a finished stage holds, or of some of its files: what goes into the keys of stages that read it."""
-    files = json.loads((stage / MANIFEST).read_text(encoding="utf-8"))["files"]
+    files = _manifest(stage)["files"]
     return digest({name: files[name] for name in names or files})
 
 
 class Cache:
     """Stages under one root folder. `timings` holds, per stage used, its name, whether it was cached, and wall seconds less
-    those of the stages that it needed: they sum up to what all took."""
+    those of the stages that it needed: they sum up to what all took. `journal`: a file to which the names of stages are added
+    before they are read or made, so that it is known who rests on them."""
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
         self.timings: list[dict] = []
+        self.journal: Path | None = None
+        self._noted: set[str] = set()
         self._checked: set[Path] = set()
         self._within = 0.0  # seconds of the stages that the present one needed
         try:
@@ -90,15 +106,25 @@ class Cache:
         with self.timed(name) as timing:
             final = self._folder(name, params, [build, *uses])
             if not self._finished(final):
-                try:
-                    with self._locked(final.name):
-                        if not self._finished(final):  # by now, by another process
-                            timing["cached"] = False
-                            self._make(final, params, build)
-                except OSError as error:
-                    raise MiaError(self._refusal(final.name, error)) from error
+                with self._refused(final.name), self._locked(final.name):
+                    if not self._finished(final):  # by now, by another process
+                        timing["cached"] = False
+                        self._make(final, params, build)
             self._checked.add(final)
         return final
+
+    @contextmanager
+    def _refused(self, name: str) -> Iterator[None]:
+        """What the system refuses in the block, in one sentence; safetensors only quotes the system."""
+        try:
+            yield
+        except Exception as error:
+            quoted = re.search(r"\(os error (\d+)\)", str(error))
+            if not isinstance(error, OSError):
+                if quoted is None:
+                    raise
+                error = OSError(int(quoted[1]), os.strerror(int(quoted[1])))
+            raise MiaError(self._refusal(name, error)) from error
 
     def _refusal(self, name: str, error: OSError) -> str:
         """What failed, by the path that the system names; the cache's disk only where it may be meant."""
@@ -122,7 +148,7 @@ class Cache:
         """A folder for checkpoints of work whose results become several stages: it survives a kill and is found again by the
         same work, is this process's alone meanwhile, and is removed when the block ends well."""
         begun = self._folder(name, params, makers)
-        with self._locked(begun.name):
+        with self._refused(begun.name), self._locked(begun.name):
             scratch = begun.with_name(f"{begun.name}.partial")
             scratch.mkdir(exist_ok=True)
             yield scratch
@@ -130,9 +156,9 @@ class Cache:
 
     def _make(self, final: Path, params: dict, build: Build) -> None:
         """Build a stage beside its place and rename it; what an earlier attempt left in its scratch is found there."""
-        if final.exists():
-            warnings.warn(f"stage {final.name} was damaged and is computed again", stacklevel=3)
-            shutil.rmtree(final)
+        if os.path.lexists(final):
+            tell(f"stage {final.name} was damaged and is computed again")
+            remove(final)
         begun = self.root / f"{final.name}.partial"
         folder, scratch = begun / "folder", begun / "scratch"
         shutil.rmtree(folder, ignore_errors=True)
@@ -141,8 +167,10 @@ class Cache:
         try:
             build(folder, scratch)
             files = {p.name: file_digest(p) for p in sorted(folder.iterdir())}
-            manifest = json.dumps({"files": files, "params": params}, indent=1, default=str)
+            manifest = sealed({"stage": final.name, "files": files, "params": params})
             (folder / MANIFEST).write_text(manifest, encoding="utf-8")
+            for name in files:  # safetensors writes for its owner alone, and others may share the cache
+                (folder / name).chmod((folder / MANIFEST).stat().st_mode)
             os.rename(folder, final)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -151,7 +179,29 @@ class Cache:
         shutil.rmtree(begun, ignore_errors=True)
 
     def _finished(self, folder: Path) -> bool:
-        return folder in self._checked or (folder.exists() and _intact(folder))
+        """Whether a stage is there and whole; it is noted first that it is used, and now: so it is not pruned meanwhile."""
+        if folder.name not in self._noted and self.journal is not None:
+            with suppress(OSError), open(self.journal, "a", encoding="utf-8") as journal:
+                journal.write(f"{folder.name}\n")
+        self._noted.add(folder.name)
+        if folder not in self._checked:
+            with suppress(OSError):
+                os.utime(folder / MANIFEST)
+        return folder.exists() and (folder in self._checked or _intact(folder))
+
+    def discard(self, name: str, unused_since: float) -> bool:
+        """Remove a stage that nobody makes or has used since a moment; whether it is gone. A kill leaves no half one."""
+        folder, going = self.root / name, self.root / f"{name}.partial"
+        try:
+            with self._locked(name, timeout=0):
+                if last_used(folder) >= unused_since or not own(folder):
+                    return False
+                shutil.rmtree(going, ignore_errors=True)
+                os.rename(folder, going)
+                remove(going)
+        except (Timeout, OSError):
+            return False
+        return True
 
     def find(self, name: str, params: dict, makers: Sequence[object]) -> Path | None:
         """The folder of a stage that is finished and undamaged; makers: its `build`, or another of its module, and `uses`."""

@@ -114,6 +114,8 @@ class Console:
 
     def _stage_ended(self, line: dict) -> None:
         seconds, failed = line["seconds"], line["state"] == "failed"
+        if line["state"] == "told":
+            self.say(f"{INDENT}{line['label']}")
         if failed or seconds >= 0.5:
             self.say(f"{INDENT}{line['label']:<44} {'failed after ' if failed else ''}{duration(seconds)}")
 

@@ -1,10 +1,15 @@
-"""Small files, written whole or not at all, and read with a default."""
+"""Small files, written whole or not at all, and read with a default; sealed ones tell when they were damaged."""
 
 import contextlib
 import json
 import os
 import uuid
 from pathlib import Path
+from typing import Any
+
+from mia_lib.support.digests import digest
+
+SEAL = "digest"
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -20,9 +25,27 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def read_json(path: Path, default):
-    """The content of a JSON file, or `default` where there is none or it cannot be read."""
+def read_json(path: Path, default: Any) -> Any:
+    """The content of a JSON file; `default` where there is none, it cannot be read, or it is of another kind."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return default
+    return value if isinstance(value, type(default)) else default
+
+
+def sealed(about: dict) -> str:
+    """A dictionary as JSON, with a digest of itself."""
+    plain = json.loads(json.dumps(about, default=str))
+    return json.dumps(plain | {SEAL: digest(plain)}, indent=1)
+
+
+def unsealed(text: str) -> dict:
+    """What `sealed` made a text of; raises ValueError if it is not as it was written."""
+    try:
+        about = json.loads(text)
+        if about.pop(SEAL) == digest(about):
+            return about
+    except (KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError("damaged")

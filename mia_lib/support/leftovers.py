@@ -22,6 +22,14 @@ def own(path: Path) -> bool:
     return not path.is_symlink() and (not hasattr(os, "getuid") or about.st_uid == os.getuid())
 
 
+def remove(path: Path) -> None:
+    """Remove a folder with all that is in it, or whatever else lies in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def _maker_is_gone(folder: Path) -> bool:
     """Whether the process that made a folder, whose number its name holds, has ended. Without a number: after a day."""
     touched = folder.stat().st_mtime

@@ -4,8 +4,9 @@ import json
 import os
 import threading
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 FILE_VARIABLE = "MIA_PROGRESS_FILE"
@@ -159,6 +160,15 @@ def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator
         state = "done"
     finally:
         bar.close(state)
+
+
+def tell(text: str) -> None:
+    """Say something in one line to whoever watches: the runner's console, or a warning where there is none."""
+    if file := os.environ.get(FILE_VARIABLE):
+        with suppress(OSError), open(file, "a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"label": text, "state": "told", "seconds": 0}) + "\n")
+            return
+    warnings.warn(text, stacklevel=3)
 
 
 def duration(seconds: float) -> str:

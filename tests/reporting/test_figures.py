@@ -1,5 +1,8 @@
 """Figures sort numbers by the columns of their circumstances."""
 
+import io
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -68,3 +71,10 @@ def test_no_interval_of_the_main_picture_ends_on_its_frame():
     axis = figures.main_result(records(*wide)).axes[0]
     assert axis.get_xlim()[0] < 0.2
     figures.plt.close(axis.figure)
+
+
+def test_a_speakers_name_is_no_formula():
+    audio, features = np.arange(1000, dtype=np.int16)[None], np.random.default_rng(0).random((1, 5, 4))
+    figure = figures.waveforms(audio, features, [r"$\frac1$"], 512)
+    figure.savefig(io.BytesIO())
+    figures.plt.close(figure)

@@ -1,6 +1,7 @@
 """What rests on another state than the present one is shown nowhere, and the run says so."""
 
 import json
+import os
 import shutil
 
 import pandas as pd
@@ -85,6 +86,72 @@ def test_a_moved_outputs_folder_keeps_what_is_done(both):
     shutil.move(both.outputs, moved)
     both.executed()
     assert shown(both.run(outputs=str(moved))) == ["01_first", "02_second"] and both.executed() == []
+
+
+PART = "parts/01_first/results.csv"
+DAMAGE = {
+    "numbers deleted": (PART, lambda path: path.unlink()),
+    "a number changed": (PART, lambda path: path.write_text(path.read_text().replace("0.9", "0.8"))),
+    "a row cut": (PART, lambda path: os.truncate(path, path.stat().st_size - 5)),
+    "numbers emptied": (PART, lambda path: path.write_text("")),
+    "a word for a number": (PART, lambda path: path.write_text(path.read_text().replace("0.9", "good"))),
+    "a NUL": (PART, lambda path: path.write_bytes(path.read_bytes() + b"\0")),
+    "times of another kind": ("parts/01_first/stages.json", lambda path: path.write_text("{}")),
+    "context of another kind": ("parts/01_first/context.json", lambda path: path.write_text("[]")),
+    "state of another kind": ("parts/01_first/state.json", lambda path: path.write_text("[]")),
+    "state emptied": ("parts/01_first/state.json", lambda path: path.write_text("")),
+    "a figure deleted": ("figures/01_first-one.png", lambda path: path.unlink()),
+    "a figure of garbage": ("figures/01_first-one.png", lambda path: path.write_bytes(b"garbage")),
+    "a caption changed": ("figures/01_first-one.txt", lambda path: path.write_text("other")),
+    "a notebook emptied": ("01_first.ipynb", lambda path: path.write_text("")),
+    "a notebook deleted": ("01_first.ipynb", lambda path: path.unlink()),
+    "a folder for a notebook": ("01_first.ipynb", lambda path: (path.unlink(), path.mkdir())),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damage_to_what_a_notebook_left_is_found_said_and_mended(both, kind):
+    folder = both.outputs / "demo-standard-s0"
+    file, spoil = DAMAGE[kind]
+    before = (folder / "results.csv").read_bytes()
+    both.executed()
+    spoil(folder / file)
+    both.run(only="02")
+    assert both.executed() == [] and shown(folder) in (["02_second"], ["01_first", "02_second"])
+    assert ("01_first" in shown(folder)) == file.endswith("ipynb")
+    assert file.endswith("ipynb") or f"01_first ({file} was changed or damaged)" in both.said
+    assert shown(both.run()) == ["01_first", "02_second"] and both.executed() == ["01_first"]
+    assert f"{file} was changed or damaged, so it is run again" in both.said
+    assert (folder / "results.csv").read_bytes() == before
+    both.run()
+    assert both.executed() == []
+
+
+def test_notes_in_an_executed_notebook_are_not_lost(both):
+    folder = both.outputs / "demo-standard-s0"
+    (folder / "01_first.ipynb").write_text("with my notes")
+    both.run()
+    assert (folder / "01_first.changed.ipynb").read_text() == "with my notes"
+    assert "what was there is 01_first.changed.ipynb" in both.said
+    both.run()
+    assert both.said.count("done before") == 2
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"parameters": []}', '{"peak_memory_mb": "x"}'])
+def test_a_damaged_record_of_the_run_is_written_anew(both, text):
+    folder = both.outputs / "demo-standard-s0"
+    both.executed()
+    (folder / "run.json").write_text(text)
+    both.run()
+    assert both.executed() == [] and shown(folder) == ["01_first", "02_second"]
+
+
+def test_a_flipped_digit_in_the_record_of_the_run_makes_it_no_other_run(both):
+    folder = both.outputs / "demo-standard-s0"
+    run = (folder / "run.json").read_text()
+    (folder / "run.json").write_text(run.replace('"seed": 0', '"seed": 1'))
+    both.run()
+    assert json.loads((folder / "run.json").read_text())["parameters"]["seed"] == 0
 
 
 def test_merging_keeps_digits_drops_duplicates_and_returns_the_circumstances(tmp_path):

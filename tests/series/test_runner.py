@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from series.fakes import DATA, DECLARATIONS, Series
 
 from mia_lib.evaluation.records import COLUMNS
+from mia_lib.series import runner
 from mia_lib.series.notebooks import find_notebooks, needed, select
 from mia_lib.series.request import PARAMETERS
 from mia_lib.support.console import Console
@@ -189,6 +191,23 @@ def test_outputs_that_cannot_be_written_is_one_sentence(series):
     series.outputs.write_text("a file, not a folder")
     with pytest.raises(MiaError, match="cannot write to the outputs folder"):
         series.run()
+
+
+def test_a_run_whose_folder_was_removed_is_not_called_done(series, monkeypatch):
+    series.add("01_first")
+    finish = runner._run_notebooks
+
+    def removed(*given):
+        outcome = finish(*given)
+        shutil.rmtree(series.outputs)
+        return outcome
+
+    monkeypatch.setattr(runner, "_run_notebooks", removed)
+    with pytest.raises(MiaError, match="was removed while the run worked: the same command"):
+        series.run()
+    assert "Report" not in series.said
+    monkeypatch.undo()
+    assert (series.run() / "results.csv").exists()
 
 
 def test_odd_folder_names_work(tmp_path):

@@ -205,6 +205,20 @@ def test_a_full_disk_is_one_sentence(tmp_path):
         Cache(tmp_path).stage("s", {}, full)
 
 
+@pytest.mark.parametrize("work", ["stage", "working"])
+def test_a_full_disk_that_safetensors_tells_of_is_one_sentence(tmp_path, work):
+    def full(*_):
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    cache = Cache(tmp_path)
+    with pytest.raises(MiaError, match=r"^cannot write stage s-\w+ under .*: \[Errno 28\] No space left on device$"):
+        if work == "stage":
+            cache.stage("s", {}, full)
+        else:
+            with cache.working("s", {}, [full]):
+                full()
+
+
 def test_a_stages_time_is_its_own_without_that_of_the_stages_it_needs(tmp_path, monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr("mia_lib.support.cache.time.monotonic", lambda: next(clock))
