@@ -22,8 +22,6 @@ This runs the notebooks that measure it, and writes a report with every number a
   python -m mia_lib run --corpus folder:my/recordings   your speech: one folder per speaker
   python -m mia_lib run --only 04 --set n_shadows=8     one notebook, one setting changed
   python -m mia_lib sweep --seeds 0-4                   the same over five seeds: what holds in all of them
-  python -m mia_lib list                                corpora, models, attacks, notebooks, settings
-  python -m mia_lib cache                               what is kept; --prune removes what no run needs
 
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
 executed notebooks. The same command run again continues where it stopped."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from mia_lib.fragments.duplicates import Mark
 from mia_lib.fragments.tally import Cut, Tally
-from mia_lib.support.progress import Bar
+from mia_lib.support.progress import Bar, Share
 
 AUDIO, LINES = "audio.i16", "chunks.jsonl"
 
@@ -48,7 +48,7 @@ class Decoded:
         for cut in cuts:
             self.tally.add(cut)
 
-    def add(self, chunks: Iterable[list[Cut]], bar: Bar) -> Tally:
+    def add(self, chunks: Iterable[list[Cut]], bar: Bar | Share) -> Tally:
         """Append chunks as they come, so that memory does not grow with the corpus; returns the tally of all."""
         with open(self.audio, "ab") as audio, open(self.lines, "ab") as lines:
             for cuts in chunks:

@@ -132,3 +132,10 @@ def test_sizes_are_said_as_people_do(count, words):
 @pytest.mark.parametrize(("seconds", "words"), [(5, "now"), (90, "2 min ago"), (7300, "2 h ago"), (3 * DAY, "3 d ago")])
 def test_ages_are_said_in_their_largest_unit(seconds, words):
     assert kept.ago(seconds) == words
+
+
+def test_what_a_run_of_a_sweep_rests_on_is_kept(outputs, capsys):
+    stage(outputs, "swept", "sweep-a/demo-s0")
+    assert "swept" not in {gone.kind for gone in kept.prune(outputs)} and "swept" in names(outputs)
+    assert cli.main(["cache", "--outputs", str(outputs)]) == 0
+    assert "sweep-a/demo-s0" in capsys.readouterr().out

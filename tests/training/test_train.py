@@ -12,7 +12,7 @@ from safetensors import safe_open
 from mia_lib.models import MODELS
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.training.adam import StackedAdam
-from mia_lib.training.checkpoint import by_model, read_checkpoint
+from mia_lib.training.checkpoint import by_model, read_checkpoint, write_checkpoint
 from mia_lib.training.job import Job, TrainingConfig, joined
 from mia_lib.training.objective import Objective, batch_schedule, cross_entropy
 from mia_lib.training.train import train_job, train_models
@@ -66,6 +66,19 @@ def test_a_model_never_answers_a_class_that_it_does_not_have():
 def test_batches_have_one_size_and_pass_through_all_fragments():
     schedule = batch_schedule(np.arange(10), 5, 4, seed=3)
     assert schedule.shape == (5, 4) and sorted(schedule.ravel()[:10]) == list(range(10))
+
+
+def test_a_checkpoint_with_a_flipped_bit_is_not_gone_on_from(tmp_path):
+    path, device = tmp_path / "c.safetensors", torch.device("cpu")
+    write_checkpoint(path, {"network": {"weight": torch.arange(200.0), "count": torch.tensor(3)}}, {"fingerprint": "a"})
+    groups, about = read_checkpoint(path, "a", device)
+    assert (
+        groups["network"]["count"] == 3 and about == {"fingerprint": "a"} and read_checkpoint(path, "b", device) is None
+    )
+    content = bytearray(path.read_bytes())
+    content[-400] ^= 4
+    path.write_bytes(content)
+    assert read_checkpoint(path, "a", device) is None
 
 
 def test_a_killed_run_resumes_to_the_same_end(tmp_path, monkeypatch):
