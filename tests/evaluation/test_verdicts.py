@@ -222,3 +222,12 @@ def test_more_members_at_few_false_alarms_is_more_though_the_auc_is_as_large(mon
     for corner, word in told.items():
         monkeypatch.setattr(verdicts, "_corner", lambda *_, corner=corner: corner)
         assert verdicts.headline(other, usual) == word
+
+
+def test_a_verdict_says_of_how_many_attacks_its_numbers_are_the_largest():
+    table = records("dmp:2", 0.95, 0.5, 0.5, 0.578, 0.56)
+    assert "(each the largest of 2 attacks, so optimistic); at a cost" in verdicts.verdict(table, NONE)
+    more = with_row(table, "utterance", "auc", 0.55, 0.54, 0.57)
+    assert "(each the largest of 2 or 3 attacks, so optimistic); at a cost" in verdicts.verdict(more, NONE)
+    blind = table[~table["adaptive"]]
+    assert "the largest of" not in verdicts.verdict(blind, NONE)
