@@ -231,3 +231,12 @@ def test_a_verdict_says_of_how_many_attacks_its_numbers_are_the_largest():
     assert "(each the largest of 2 or 3 attacks, so optimistic); at a cost" in verdicts.verdict(more, NONE)
     blind = table[~table["adaptive"]]
     assert "the largest of" not in verdicts.verdict(blind, NONE)
+
+
+def test_the_change_at_the_learnt_threshold_may_be_another_than_that_of_the_auc():
+    table = records("weight_decay:0.1", 0.95, 0.5, 0.98, 0.976, 0.96)
+    hidden = (table["metric"] == "balanced_accuracy") & (table["attack"] == "lira_online")
+    table.loc[hidden, ["value", "low", "high"]] = 0.5, 0.45, 0.53
+    row = verdicts.summary(pd.concat([NONE, table])).loc["weight_decay:0.1"]
+    assert (row["change"], row["change, thresholded"]) == ("leaks as much", "at chance")
+    assert "balanced accuracy at the learnt threshold: at chance (0.976 [0.960, 0.996]" in row["evidence"]

@@ -1,8 +1,11 @@
 """What people see while a stack trains: how many steps there are, how many are done, and how it goes."""
 
+import json
+import time
 from dataclasses import replace
 
 import pytest
+from safetensors import safe_open
 from test_bookkeeping import small
 
 from mia_lib.support import progress
@@ -32,7 +35,7 @@ def test_progress_counts_the_steps_of_the_model_that_has_most(bars):
     assert bar.note.startswith("loss ") and bar.note.endswith("%")
 
 
-def test_a_resumed_run_shows_what_was_done_before(bars, tmp_path, monkeypatch):
+def test_a_resumed_run_counts_the_steps_and_the_seconds_from_before(bars, tmp_path, monkeypatch):
     monkeypatch.setattr("mia_lib.training.train.CHECKPOINT_SECONDS", 0.0)
     job = replace(small(), checkpoint=tmp_path / "checkpoint.safetensors")
 
@@ -42,7 +45,12 @@ def test_a_resumed_run_shows_what_was_done_before(bars, tmp_path, monkeypatch):
                 raise KeyboardInterrupt
             return super().losses(network, features, labels, batch)
 
+    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         train_job(job, Killed())
-    train_job(job, Objective())
+    with safe_open(job.checkpoint, "pt") as file:
+        before = json.loads(file.metadata()["about"])["seconds"]
+    assert 0 < before < time.monotonic() - started
+    resumed = train_job(job, Objective())
+    assert before < resumed.seconds < time.monotonic() - started
     assert [bar.done for bar in bars] == [7, 15] and bars[1].total == 15
