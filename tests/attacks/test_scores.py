@@ -209,6 +209,15 @@ def test_closeness_of_three_persons_by_hand():
     np.testing.assert_allclose(np.stack(alone)[:, 0], [0.5**0.5, 0, 0, 0, 0], atol=1e-12)
 
 
+def test_the_nearest_other_person_may_lie_on_the_other_side():
+    vectors = np.array(
+        [[1.0, 0], [-1.0, 0], [-0.6, 0.8]]
+    )  # of the first person both others lie more than 90 degrees off
+    _, _, _, nearest, mean = closeness(vectors, Persons(np.arange(3)))
+    np.testing.assert_allclose(nearest, [-0.6, 0.6, 0.6], atol=1e-12)
+    np.testing.assert_allclose(mean, [-0.8, -0.2, 0.0], atol=1e-12)
+
+
 def test_persons_of_a_shadow_are_those_in_its_audit():
     member = np.array([[1, 1, 0, -1, 0], [-1, -1, -1, -1, -1]])
     signals = Signals(np.zeros((2, 5, 3)), np.zeros((2, 5), int), member, person=np.array([4, 4, 0, 0, -1]))
