@@ -4,9 +4,14 @@ import numpy as np
 import pytest
 
 from mia_lib.attacks import ATTACKS
+from mia_lib.attacks.base import fragment_attacks, needs_of
+from mia_lib.attacks.queries import BUDGET
 from mia_lib.attacks.top3_network import top_posteriors
 from mia_lib.signals.signals import Signals
 from mia_lib.support.errors import MiaError
+
+LEARNT = [name for name in fragment_attacks() if "inputs" not in needs_of(name)]
+"""Attacks that are fitted on shadows or references: all but those that read the target's own answers alone."""
 
 
 def signals(seed, boost, models=2, n=400, classes=10):
@@ -66,7 +71,12 @@ def test_bad_signals_are_refused_in_one_sentence(change, sentence):
         Signals(**good | change)
 
 
-def test_shadows_without_non_members_are_refused():
-    s = signals(0, 1)
-    with pytest.raises(MiaError, match="non-members"):
-        ATTACKS.get("largest_posterior")().fit(Signals(s.logits, s.labels, np.ones_like(s.member)))
+@pytest.mark.parametrize("side, missing", [(1, "non-members"), (0, "members"), (-1, "members")])
+@pytest.mark.parametrize("attack", LEARNT)
+def test_shadows_without_a_side_are_refused_by_the_side_that_they_lack(attack, side, missing):
+    s = signals(0, 1, n=20)
+    shadows = Signals(
+        s.logits, s.labels, np.full_like(s.member, side), aligned=True, copies=np.stack([s.logits] * BUDGET)
+    )
+    with pytest.raises(MiaError, match=f"hold no {missing}$"):
+        ATTACKS.get(attack)().fit(shadows)

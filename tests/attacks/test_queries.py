@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mia_lib.attacks import ATTACKS
+from mia_lib.attacks import ATTACKS, rmia
 from mia_lib.attacks.label_only import agreement, compare, mean_bits
 from mia_lib.signals.signals import Signals
 from mia_lib.support.errors import MiaError
@@ -129,6 +129,17 @@ def test_one_query_is_the_plain_attack_and_further_queries_are_not(name):
     plain = ATTACKS.get(name.removesuffix("_queries"))().fit(references).score(target)
     np.testing.assert_array_equal(ATTACKS.get(name)(budget=1).fit(references).score(target), plain)
     assert (ATTACKS.get(name)(budget=3).fit(references).score(target) != plain).mean() > 0.5
+
+
+def test_the_seed_of_an_attack_is_that_of_each_of_its_queries(monkeypatch):
+    monkeypatch.setattr(rmia, "TUNING_FRAGMENTS", 40)  # drawn by the seed: which ones, says how it is tuned
+    references, tuned = answers(0, 0.5, queries=1)[1], []
+    for seed in range(4):
+        attack = ATTACKS.get("rmia_offline_queries")(seed=seed, budget=2).fit(references)
+        tuned.append((attack.fitted[0].temperature, attack.fitted[0].a))
+        alone = ATTACKS.get("rmia_offline")(seed=seed).fit(references)
+        assert tuned[-1] == (alone.temperature, alone.a)
+    assert len(set(tuned)) > 1
 
 
 @pytest.mark.parametrize("name", SCORES)

@@ -14,6 +14,8 @@ from mia_lib.attacks import (
     ATTACKS,
     combined,
     label_only,
+    lira,
+    proxy,
     quantile,
     queries,
     rmia,
@@ -134,6 +136,8 @@ def test_the_constants_of_the_attacks_are_those_of_their_papers_or_measured():
         10,
     )
     assert (rmia.TEMPERATURES, rmia.CORRECTIONS, rmia.TUNERS) == ((1.0, 2.0, 4.0, 8.0, 16.0), (0.0, 0.3, 0.6, 1.0), 3)
+    assert (rmia.TUNING_FRAGMENTS, proxy.NEIGHBOURS, proxy.ALL_AS, lira.SMALLEST_VARIANCE) == (3000, 64, 8, 1e-12)
+    assert (top3_network.MOST, top3_network.BATCH, speaker_level.SMALLEST_LOG) == (50_000, 512, -30.0)
     assert (shokri.FEWEST, speaker_level.STRENGTH, top3_network.TOP, top3_network.HIDDEN) == (20, 0.1, 3, 64)
     assert inspect.signature(ATTACKS.get("rmia_online")).parameters["gamma"].default == 2.0
     assert [part.__name__ for part in combined.PARTS] == [
@@ -203,6 +207,15 @@ def test_closeness_of_three_persons_by_hand():
     np.testing.assert_allclose(mean, [0.5**0.5 / 2, 0.5**0.5 / 2, 0], atol=1e-12)
     alone = closeness(vectors[:2], Persons(np.array([0, 0])))
     np.testing.assert_allclose(np.stack(alone)[:, 0], [0.5**0.5, 0, 0, 0, 0], atol=1e-12)
+
+
+def test_the_nearest_other_person_may_lie_on_the_other_side():
+    vectors = np.array(
+        [[1.0, 0], [-1.0, 0], [-0.6, 0.8]]
+    )  # of the first person both others lie more than 90 degrees off
+    _, _, _, nearest, mean = closeness(vectors, Persons(np.arange(3)))
+    np.testing.assert_allclose(nearest, [-0.6, 0.6, 0.6], atol=1e-12)
+    np.testing.assert_allclose(mean, [-0.8, -0.2, 0.0], atol=1e-12)
 
 
 def test_persons_of_a_shadow_are_those_in_its_audit():

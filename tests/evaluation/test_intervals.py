@@ -1,5 +1,7 @@
 """How wide intervals are: models are drawn again as well as recordings, and shares are never surer than their counts."""
 
+import inspect
+
 import numpy as np
 import pytest
 from scipy.stats import beta
@@ -7,7 +9,8 @@ from scipy.stats import t as student
 
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.evaluate import evaluate
-from mia_lib.evaluation.intervals import mean_measure
+from mia_lib.evaluation.intervals import mean_change, mean_measure
+from mia_lib.evaluation.strongest import change_of_strongest, strongest_of
 
 MEMBER = np.arange(400) < 200
 
@@ -78,3 +81,9 @@ def test_all_right_is_not_taken_for_certain_and_gaps_are_left_as_they_are():
     assert right.value == right.high == 1 and right.low == pytest.approx(beta.ppf(0.025, 200.5, 0.5), abs=2e-3)
     gaps = mean_measure([np.full(200, 0.02)], [np.arange(200).astype(str)], 400)
     assert (gaps.low, gaps.high) == pytest.approx((0.02, 0.02))
+
+
+@pytest.mark.parametrize("measured", [evaluate, mean_measure, mean_change, strongest_of, change_of_strongest])
+def test_an_interval_rests_on_a_thousand_draws_unless_fewer_are_asked_for(measured):
+    parameters = inspect.signature(measured).parameters
+    assert (parameters["draws"].default, parameters["seed"].default) == (1000, 0)

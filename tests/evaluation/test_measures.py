@@ -11,7 +11,7 @@ from mia_lib.evaluation.evaluate import evaluate, thinnest, with_controls
 from mia_lib.evaluation.intervals import FEW_CLUSTERS, Measure, clopper_pearson, mean_measure
 from mia_lib.evaluation.rates import FPR_LEVELS, decision_rates, tpr_at_fpr
 from mia_lib.evaluation.reading import pick, read_results, typed
-from mia_lib.evaluation.records import COLUMNS, Result, results_table
+from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY, Result, results_table
 from mia_lib.support.errors import MiaError
 
 
@@ -113,6 +113,13 @@ def test_a_metric_is_its_measure_and_the_circumstances_in_order():
     assert Result("auc", value).metric == "auc"
     everything = Result("auc", value, "room_rm1", enrolment=5, references=8, queries=3, control="shuffled")
     assert everything.metric == "auc_room_rm1_enrolment_5_8_references_3_queries_control_shuffled"
+
+
+def test_a_table_has_all_columns_in_order_whether_there_is_a_number_or_none():
+    identity = dict.fromkeys(IDENTITY, "x")
+    some, none = (results_table(identity, rows) for rows in ([Result("auc", Measure(0.5, 0.4, 0.6, 10))], []))
+    assert [*some.columns] == [*none.columns] == [*COLUMNS, *CIRCUMSTANCES] and (len(some), len(none)) == (1, 0)
+    assert some.loc[0, ["metric", "value", "low", "high", "n", "measure"]].tolist() == ["auc", 0.5, 0.4, 0.6, 10, "auc"]
 
 
 def test_a_run_without_numbers_is_an_empty_table_with_all_columns(tmp_path):

@@ -209,3 +209,12 @@ def test_counts_that_cannot_be_are_refused(counts):
 def test_ties_and_scores_that_are_all_alike_prove_nothing():
     audit = Audit(np.zeros(40), np.arange(40) % 2 == 0, np.arange(40).astype(str), 0.5, np.arange(40))
     assert one_run_epsilon(audit, [(10, 10)], 1e-3) == 0.0
+
+
+def test_equal_scores_are_guessed_in_their_order():
+    member = np.arange(200) % 3 == 0
+    scores = np.zeros(200)
+    assert right_guesses(scores, member, 30, 0) == member[-30:].sum()
+    assert right_guesses(scores, member, 0, 50) == (~member[:50]).sum()
+    scores[::2] = 1.0
+    assert right_guesses(scores, member, 40, 40) == member[::2][-40:].sum() + (~member[1::2][:40]).sum()

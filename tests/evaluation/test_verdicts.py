@@ -222,3 +222,21 @@ def test_more_members_at_few_false_alarms_is_more_though_the_auc_is_as_large(mon
     for corner, word in told.items():
         monkeypatch.setattr(verdicts, "_corner", lambda *_, corner=corner: corner)
         assert verdicts.headline(other, usual) == word
+
+
+def test_a_verdict_says_of_how_many_attacks_its_numbers_are_the_largest():
+    table = records("dmp:2", 0.95, 0.5, 0.5, 0.578, 0.56)
+    assert "(each the largest of 2 attacks, so optimistic); at a cost" in verdicts.verdict(table, NONE)
+    more = with_row(table, "utterance", "auc", 0.55, 0.54, 0.57)
+    assert "(each the largest of 2 or 3 attacks, so optimistic); at a cost" in verdicts.verdict(more, NONE)
+    blind = table[~table["adaptive"]]
+    assert "the largest of" not in verdicts.verdict(blind, NONE)
+
+
+def test_the_change_at_the_learnt_threshold_may_be_another_than_that_of_the_auc():
+    table = records("weight_decay:0.1", 0.95, 0.5, 0.98, 0.976, 0.96)
+    hidden = (table["metric"] == "balanced_accuracy") & (table["attack"] == "lira_online")
+    table.loc[hidden, ["value", "low", "high"]] = 0.5, 0.45, 0.53
+    row = verdicts.summary(pd.concat([NONE, table])).loc["weight_decay:0.1"]
+    assert (row["change"], row["change, thresholded"]) == ("leaks as much", "at chance")
+    assert "balanced accuracy at the learnt threshold: at chance (0.976 [0.960, 0.996]" in row["evidence"]

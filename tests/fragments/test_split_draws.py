@@ -36,6 +36,20 @@ def test_what_is_set_aside_for_the_defender_and_for_early_stopping_at_seed_0():
     assert reference.speakers == stopping.speakers == target.speakers
 
 
+def test_the_coins_of_reference_models_and_what_no_coin_decides_at_seed_0():
+    three, redrawn = splits.coin_splits(MANIFEST, ["s1", "s4", "s6"], 3, 0)
+    assert [by_speaker(split.role) for split in three] == [
+        "0000 2112 0000 0000 1122 0000 1212 0000",
+        "0000 1122 0000 0000 1212 0000 2121 0000",
+        "0000 2121 0000 0000 2211 0000 1221 0000",
+    ]
+    assert redrawn == 18 and {split.speakers for split in three} == {("s1", "s4", "s6")}
+    ten = pd.DataFrame([(s, f"{s}{i}") for s in "abc" for i in range(10)], columns=["speaker", "source"])
+    two, redrawn = splits.coin_splits(ten, ["a", "c"], 2, 0, 0.2, 0.3)
+    words = ["".join(map(str, split.role)) for split in two]
+    assert words == ["266612155200000000006525162611", "266622155100000000006515162621"] and redrawn == 8
+
+
 def test_the_papers_split_at_seed_0():
     rows = [(f"c{s:03}", f"c{s}-{i}", "train-clean-100") for s in range(251) for i in range(5)]
     rows += [(f"t{s}", f"t{s}-{i}", "test-clean") for s in range(40) for i in range(5)]

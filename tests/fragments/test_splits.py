@@ -114,8 +114,14 @@ def test_the_papers_split_takes_its_numbers_of_speakers():
     assert len(target.speakers) == 125 and len(target.train()) == 125 * 4 and len(shadow.speakers) == 62
     assert set(manifest["subset"][target.role == protocols.UNSEEN]) == {"test-clean"}
     assert manifest["speaker"][shadow.role == protocols.UNSEEN].nunique() == 64
-    with pytest.raises(MiaError, match="251 speakers"):
-        protocols.lab41_splits(manifest.iloc[:100], 1, 0)
+    clean = manifest["subset"] == "train-clean-100"
+    for few, there in (
+        (manifest[~clean], "but 0 and 40 are"),
+        (manifest.iloc[5:], "250 and 40"),
+        (manifest.iloc[:-5], "39"),
+    ):
+        with pytest.raises(MiaError, match=f"251 speakers.*{there}"):
+            protocols.lab41_splits(few, 1, 0)
 
 
 def test_an_unknown_protocol_is_refused():
