@@ -96,34 +96,3 @@ def test_a_voices_index_that_names_a_missing_file_is_refused_or_counted(failed, 
         path.unlink()
     status, line = failed("--corpus", "voices:devkit", "--data-root", str(root))
     assert status == 1 and "20 of 128" in line and recordings[0].name.split("-sp")[0] in line
-
-
-@pytest.mark.parametrize(
-    "argv, says",
-    [
-        (["--corpus", "nonsense"], "unknown corpus 'nonsense'"),
-        (["--profile", "huge"], "unknown profile 'huge'"),
-        (["--only", "77"], "unknown notebook number '77'"),
-        (["--set", "epochz=3"], "unknown parameter 'epochz'"),
-        (["--set", "epochs=many"], "'epochs' must be of type int"),
-        (["--seed", "abc"], "abc"),
-        (["--seed", "4294968"], "the seed must be from 0 to 4294967"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_unknown_names_and_wrong_types_are_bad_usage(failed, argv, says):
-    status, line = failed(*argv)
-    assert status == 2 and says in line
-
-
-def test_cuda_that_is_not_there_is_refused(failed, monkeypatch):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    status, line = failed("--device", "cuda")
-    assert status == 1 and "CUDA" in line
-
-
-def test_outputs_that_cannot_be_written_are_named(failed, tmp_path):
-    place = tmp_path / "file"
-    place.write_text("in the way")
-    status, line = failed("--outputs", str(place / "outputs"))
-    assert status == 1 and "cannot write" in line and str(place) in line

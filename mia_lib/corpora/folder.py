@@ -29,8 +29,9 @@ class FolderCorpus(FileCorpus):
         self.root = Path(argument).expanduser()
 
     def survey(self) -> Survey:
-        if not self.root.is_dir():
-            raise MiaError(f"there is no folder {self.root}: give the path of one that holds a folder per speaker")
+        if not os.path.isdir(self.root):
+            what = f"{self.root} is a file" if os.path.exists(self.root) else f"there is no folder {self.root}"
+            raise MiaError(f"{what}: give the path of a folder that holds a folder per speaker")
         walk = Walk(self.root)
         folders, passed = self._top(walk)
         people = genders(self.root / PEOPLE) if (self.root / PEOPLE).exists() else {}

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mia_lib.support.errors import MiaError, UsageError
@@ -27,6 +27,7 @@ def locked(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / ".lock", timeout=0)
+    new = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -38,7 +39,17 @@ def locked(folder: Path) -> Iterator[None]:
         clear_run(folder)
         yield
     finally:
+        if folder in new and {path.name for path in folder.glob("*")} <= {".lock"}:
+            _take_back(folder, new)
         lock.release()
+
+
+def _take_back(folder: Path, new: list[Path]) -> None:
+    """Remove the folder of a run that left nothing, such as one whose corpus was not there, and those made for it."""
+    with suppress(OSError):
+        (folder / ".lock").unlink(missing_ok=True)
+        for place in new:
+            place.rmdir()
 
 
 FOR_PERSONS = ("PYTHONSTARTUP", "IPYTHONDIR")
