@@ -23,6 +23,7 @@ from mia_lib.support.settings import Settings
 
 PERSONS = 2  # on each side of an audit: one alone cannot tell how far another would be from it
 TRAINED = 2  # fragments of each model, or one batch could not be normalised
+SHARED = 4  # recordings of a model of which each teacher hears half
 FARTHEST = 400  # speakers, utterances; looked for no further
 FRACTIONS = np.arange(1, 20) / 20
 
@@ -70,15 +71,15 @@ def _counted(study: ShadowStudy, work: Collection[str]) -> Iterator[Counted]:
         yield from _of_targets(study.validation())
     if any(make_defense(name).needs_reference for family in families for name in candidates(family)):
         yield "fragments set aside for defenses that are given some", _fewest(study.splits, REFERENCE), TRAINED
-    if "distillation" in families:
-        kept = min(_kept_by_teachers(study.manifest, split) for split in study.splits)
-        yield "recordings that each of several teachers of a model trains on", kept, TRAINED
     references = [ReferenceStudy(study)] if "references" in work else []
     if families:
         evaluation = DefenseEvaluation(study, "none")
         references += [evaluation.references, DefenseEvaluation(study.validation(), "none").few]
     for reference in references:
         yield from _of_references(reference, FEWEST if "references" in work else TRAINED)
+    if "distillation" in families:
+        recordings = min(_recordings(one.manifest, split) for one in (study, *references) for split in one.splits)
+        yield "recordings that a model trains on whose teachers share them", recordings, SHARED
 
 
 def _of_targets(study: ShadowStudy) -> Iterator[Counted]:
@@ -106,10 +107,8 @@ def _fewest(splits: Collection[Split], role: int) -> int:
     return min(int((split.role == role).sum()) for split in splits)
 
 
-def _kept_by_teachers(manifest: pd.DataFrame, split: Split) -> int:
-    """How many recordings each teacher of a model trains on at least, where half of each speaker's are kept from it."""
-    recordings = manifest[split.role == TRAIN].groupby("speaker", observed=True)["source"].nunique()
-    return int((recordings // 2).sum())
+def _recordings(manifest: pd.DataFrame, split: Split) -> int:
+    return manifest["source"][split.role == TRAIN].nunique()
 
 
 def _thinned(table: pd.DataFrame) -> pd.DataFrame:
