@@ -1,10 +1,14 @@
 """Whatever is wrong with the input: one clear sentence on standard error, the right exit status, no traceback."""
 
+import json
+import os
+
 import numpy as np
 import pytest
-from corpora.trees import RATE, folder_tree, tone, voices_tree, write
+from corpora.trees import RATE, folder_tree, librispeech_tree, tone, voices_tree, write
 
 from mia_lib import cli
+from mia_lib.corpora import open_corpus
 from mia_lib.series import runner
 
 
@@ -12,6 +16,7 @@ from mia_lib.series import runner
 def failed(tmp_path, monkeypatch, capsys):
     """Run `python -m mia_lib run` as far as the data; returns status and the last line of standard error."""
     monkeypatch.setattr(runner, "_run_notebooks", lambda run, parts, header, console: runner.Outcome())
+    monkeypatch.setattr(runner, "_forecast", lambda *_: None)
 
     def run(*argv):
         status = cli.main(["run", "--profile", "smoke", "--outputs", str(tmp_path / "outputs"), *argv])
@@ -27,6 +32,17 @@ def test_a_missing_corpus_names_the_ways_to_get_it(failed, tmp_path):
     assert status == 1 and "--download" in line and "--data-root" in line
     status, line = failed("--corpus", f"folder:{tmp_path / 'nowhere'}")
     assert status == 1 and "nowhere" in line
+
+
+def test_a_corpus_may_lie_where_names_are_not_utf8(failed, tmp_path):
+    place = os.fsencode(tmp_path) + b"/gr\xfc\xdfe"
+    folder_tree(tmp_path / "plain").rename(os.fsdecode(place))
+    assert failed("--corpus", f"folder:{os.fsdecode(place)}")[0] == 0
+    written = [path.read_bytes().decode() for path in (tmp_path / "outputs").glob("*/run.json")]
+    corpus = json.loads(written[0])["parameters"]["corpus"]
+    assert len(open_corpus(corpus).table()) == 32
+    librispeech_tree(tmp_path / "books").rename(os.fsdecode(place + b"2"))
+    assert failed("--corpus", "librispeech:dev-clean", "--data-root", os.fsdecode(place + b"2"))[0] == 0
 
 
 def test_an_empty_folder_is_named(failed, tmp_path):

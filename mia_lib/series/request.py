@@ -70,10 +70,11 @@ def check(request: Request, download: bool = False) -> tuple[Request, Settings]:
     Nothing is executed and nothing written. Raises UsageError or MiaError at the first fault.
     """
     from mia_lib.corpora.base import CORPORA, open_corpus
+    from mia_lib.corpora.found import kept
 
     settings = check_values(request)
     kind, _, place = request.corpus.partition(":")
-    corpus = f"{kind}:{_absolute(place)}" if place and CORPORA.get(kind).argument_is_path else request.corpus
+    corpus = f"{kind}:{kept(_absolute(place))}" if place and CORPORA.get(kind).argument_is_path else request.corpus
     _check_names(request.settings)
     if {"fragment_seconds", "hop", "feature", "model"} & {*request.settings}:
         from mia_lib.studies.fitting import check_lengths
@@ -83,14 +84,16 @@ def check(request: Request, download: bool = False) -> tuple[Request, Settings]:
     _check_split(settings, getattr(opened, "subsets", ()))
     _check_device(request.device)
     changed = {name: settings.asdict()[name] for name in sorted(request.settings)}
-    data_root = _absolute(request.data_root) if request.data_root else ""
+    data_root = kept(_absolute(request.data_root)) if request.data_root else ""
     outputs = _absolute(request.outputs)
     checked = dataclasses.replace(request, corpus=corpus, outputs=outputs, data_root=data_root, settings=changed)
     return dataclasses.replace(checked, run_id=_run_id(checked)), settings
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().resolve())
+    from mia_lib.corpora.found import real
+
+    return str(Path(real(path)).expanduser().resolve())
 
 
 def _check_names(settings: dict) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mia_lib.corpora.found import real
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.files import read_json
 from mia_lib.support.leftovers import clear_run, temporary
@@ -62,7 +63,7 @@ def environment(data_root: str) -> Iterator[None]:
     changes, and nothing that a person has set up for consoles of their own."""
     before = dict(os.environ)
     root = data_root or os.environ.get("MIA_DATA_ROOT") or "data"
-    os.environ["MIA_DATA_ROOT"] = str(Path(root).expanduser().resolve())
+    os.environ["MIA_DATA_ROOT"] = str(Path(real(root)).expanduser().resolve())
     os.environ.setdefault("PYTHONWARNINGS", "ignore::DeprecationWarning,ignore::FutureWarning")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     for name in FOR_PERSONS:

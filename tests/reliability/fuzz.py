@@ -27,7 +27,8 @@ from mia_lib.fragments.accounts import BAD
 from mia_lib.fragments.cutting import cut_chunk
 from mia_lib.support.errors import MiaError
 
-SECONDS, MEMORY = 5.0, 500  # that a file may take; MB
+SECONDS, MEMORY = 5.0, 500  # of a core, that a file may take; MB
+PATIENCE = 60.0  # seconds after which a worker counts as hanging, however busy the machine is
 ADDRESSES = 4 << 30  # of a worker, with all its libraries
 NOTICED = 0.1  # seconds of sound that may be missing without a word
 FAULTS = ("exception", "over time", "over memory", "crash", "uncounted")
@@ -108,16 +109,17 @@ def serve(tasks: Connection) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as own:
         tables = tree(Path(own) / "tables")
         (Path(own) / "audio").mkdir()
+        hear(Path(own) / "audio", known[0], 0)  # loads libraries
         peak()
         while (task := tasks.recv()) is not None:
             what, number = task
-            begun, before = time.monotonic(), peak()
+            begun, before = time.process_time(), peak()
             if what == "audio":
                 outcome = hear(Path(own) / "audio", known[number % len(known)], number)
             else:
                 outcome = look(tables, number)
-            if time.monotonic() - begun > SECONDS:
-                outcome = outcome._replace(fate="over time", why=f"{time.monotonic() - begun:.1f} s")
+            if (spent := time.process_time() - begun) > SECONDS:
+                outcome = outcome._replace(fate="over time", why=f"{spent:.1f} s")
             elif peak() > max(MEMORY, before):
                 outcome = outcome._replace(fate="over memory", why="MB")
             tasks.send(outcome)
@@ -139,7 +141,7 @@ class Worker:
         self.until = 0.0
 
     def give(self, task: tuple[str, int]) -> None:
-        self.task, self.until = task, time.monotonic() + 4 * SECONDS + 30 * (self.until == 0)
+        self.task, self.until = task, time.monotonic() + PATIENCE * (1 + (self.until == 0))
         self.pipe.send(task)
 
     def lost(self, fate: str) -> Outcome:
