@@ -26,6 +26,7 @@ This runs the notebooks that measure it, and writes a report with every number a
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
 executed notebooks. The same command run again continues where it stopped."""
 
+LONGEST_WORD = 300  # letters shown of a word of an error message
 EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted. `python -m mia_lib run --help` has the options."
 
 
@@ -148,8 +149,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    write(f"mia_lib: {' '.join(message.split())}\n", sys.stderr)
+    write(f"mia_lib: {' '.join(map(_shortened, message.split()))}\n", sys.stderr)
     return status
+
+
+def _shortened(word: str) -> str:
+    """A word of a message; the middle of an endless one, such as a path of thousands of letters, is left out."""
+    return word if len(word) <= LONGEST_WORD else f"{word[: LONGEST_WORD // 2]}…{word[-LONGEST_WORD // 2 :]}"
 
 
 def _interrupt_when_asked_to_end() -> None:
@@ -178,11 +184,17 @@ def settings_of(assignments: Sequence[str]) -> dict[str, str]:
     return settings
 
 
+def _refuse_empty(arguments: argparse.Namespace) -> None:
+    """A folder that an option names must have a name."""
+    for name in ("run_id", "outputs", "data_root"):
+        if getattr(arguments, name, None) == "":
+            raise UsageError(f"--{name.replace('_', '-')} must name a folder: leave it out for the usual one")
+
+
 def run_command(arguments: argparse.Namespace) -> None:
     """`run`: hand the options to the runner."""
+    _refuse_empty(arguments)
     settings = settings_of(arguments.set)
-    if arguments.run_id == "":
-        raise UsageError("--run-id must name a folder: leave it out for a name made from corpus, profile and seed")
     from mia_lib.series.runner import run_series
 
     given = {name: value for name, value in vars(arguments).items() if name in PARAMETERS and value is not None}
@@ -191,6 +203,7 @@ def run_command(arguments: argparse.Namespace) -> None:
 
 def sweep_command(arguments: argparse.Namespace) -> None:
     """`sweep`: a file or options as a sweep."""
+    _refuse_empty(arguments)
     from mia_lib.series.sweep import of_options, read_sweep, run_sweep
 
     if arguments.file is not None:

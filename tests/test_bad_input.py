@@ -1,10 +1,14 @@
 """Whatever is wrong with the input: one clear sentence on standard error, the right exit status, no traceback."""
 
+import json
+import os
+
 import numpy as np
 import pytest
-from corpora.trees import RATE, folder_tree, tone, voices_tree, write
+from corpora.trees import RATE, folder_tree, librispeech_tree, tone, voices_tree, write
 
 from mia_lib import cli
+from mia_lib.corpora import open_corpus
 from mia_lib.series import runner
 
 
@@ -12,6 +16,7 @@ from mia_lib.series import runner
 def failed(tmp_path, monkeypatch, capsys):
     """Run `python -m mia_lib run` as far as the data; returns status and the last line of standard error."""
     monkeypatch.setattr(runner, "_run_notebooks", lambda run, parts, header, console: runner.Outcome())
+    monkeypatch.setattr(runner, "_forecast", lambda *_: None)
 
     def run(*argv):
         status = cli.main(["run", "--profile", "smoke", "--outputs", str(tmp_path / "outputs"), *argv])
@@ -27,6 +32,17 @@ def test_a_missing_corpus_names_the_ways_to_get_it(failed, tmp_path):
     assert status == 1 and "--download" in line and "--data-root" in line
     status, line = failed("--corpus", f"folder:{tmp_path / 'nowhere'}")
     assert status == 1 and "nowhere" in line
+
+
+def test_a_corpus_may_lie_where_names_are_not_utf8(failed, tmp_path):
+    place = os.fsencode(tmp_path) + b"/gr\xfc\xdfe"
+    folder_tree(tmp_path / "plain").rename(os.fsdecode(place))
+    assert failed("--corpus", f"folder:{os.fsdecode(place)}")[0] == 0
+    written = [path.read_bytes().decode() for path in (tmp_path / "outputs").glob("*/run.json")]
+    corpus = json.loads(written[0])["parameters"]["corpus"]
+    assert len(open_corpus(corpus).table()) == 32
+    librispeech_tree(tmp_path / "books").rename(os.fsdecode(place + b"2"))
+    assert failed("--corpus", "librispeech:dev-clean", "--data-root", os.fsdecode(place + b"2"))[0] == 0
 
 
 def test_an_empty_folder_is_named(failed, tmp_path):
@@ -96,34 +112,3 @@ def test_a_voices_index_that_names_a_missing_file_is_refused_or_counted(failed, 
         path.unlink()
     status, line = failed("--corpus", "voices:devkit", "--data-root", str(root))
     assert status == 1 and "20 of 128" in line and recordings[0].name.split("-sp")[0] in line
-
-
-@pytest.mark.parametrize(
-    "argv, says",
-    [
-        (["--corpus", "nonsense"], "unknown corpus 'nonsense'"),
-        (["--profile", "huge"], "unknown profile 'huge'"),
-        (["--only", "77"], "unknown notebook number '77'"),
-        (["--set", "epochz=3"], "unknown parameter 'epochz'"),
-        (["--set", "epochs=many"], "'epochs' must be of type int"),
-        (["--seed", "abc"], "abc"),
-        (["--seed", "4294968"], "the seed must be from 0 to 4294967"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_unknown_names_and_wrong_types_are_bad_usage(failed, argv, says):
-    status, line = failed(*argv)
-    assert status == 2 and says in line
-
-
-def test_cuda_that_is_not_there_is_refused(failed, monkeypatch):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    status, line = failed("--device", "cuda")
-    assert status == 1 and "CUDA" in line
-
-
-def test_outputs_that_cannot_be_written_are_named(failed, tmp_path):
-    place = tmp_path / "file"
-    place.write_text("in the way")
-    status, line = failed("--outputs", str(place / "outputs"))
-    assert status == 1 and "cannot write" in line and str(place) in line

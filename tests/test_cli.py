@@ -53,37 +53,6 @@ def test_set_takes_several_values_and_may_be_repeated(request_of):
 
 
 @pytest.mark.parametrize(
-    ("argv", "says"),
-    [
-        ([], "run, sweep, list or cache"),
-        (["fly"], "fly"),
-        (["run", "--sede", "3"], "--sede"),
-        (["run", "--prof", "smoke"], "--prof"),
-        (["run", "--seed", "abc"], "abc"),
-        (["run", "--max-bad", "abc"], "abc"),
-        (["run", "--set", "epochs"], "name=value"),
-        (["run", "--set", "epochz=3"], "epochz"),
-        (["run", "--set", "epochs=many"], "epochs"),
-        (["run", "--profile", "huge"], "smoke, standard, paper"),
-        (["run", "--corpus", "nonsense"], "demo"),
-        (["run", "--device", "tpu"], "tpu"),
-        (["run", "--run-id", "a/b"], "a/b"),
-        (["run", "--run-id", ""], "--run-id"),
-        (["run", "--seed", "4294968"], "from 0 to 4294967"),
-        (["run", "--seed", "-1"], "-1"),
-        (["list", "nonsense"], "settings"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_bad_usage_is_one_line_and_status_2(argv, says, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(argv) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.startswith("mia_lib: ") and err.count("\n") == 1 and says in err
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
     ("error", "status", "line"),
     [
         (MiaError("the folder\nis empty"), 1, "mia_lib: the folder is empty\n"),

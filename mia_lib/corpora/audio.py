@@ -1,6 +1,6 @@
 """Recordings in, 16 kHz mono out: decoding with every kind of damage named, resampling, mixing down."""
 
-import math
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +12,11 @@ from mia_lib.support.errors import MiaError
 
 SAMPLE_RATE = 16_000
 MAX_SECONDS = 120  # more of one recording is not read
+LOWEST_RATE, HIGHEST_RATE = 1_000, 400_000  # Hz: of sound; others are damaged headers
+LOUDEST = 1e10  # times full scale: more than whole numbers of 32 bits taken for it
+FINEST = 20_000
+"""The largest factor by which is resampled: filters grow with it. Usual rates need less and are met exactly, others to
+within a ten-millionth."""
 BLOCK = 1 << 18  # frames decoded at a time
 
 
@@ -36,6 +41,8 @@ def read_audio(path: Path) -> Decoded:
         file, promised = open_stream(path)
         with file:
             rate, frames, form = file.samplerate, file.frames, file.format
+            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+                raise MiaError(f"{name}: its header says {rate} Hz, which is no sampling rate of sound")
             most, decoded = MAX_SECONDS * rate, 0
             while decoded < most and len(block := file.read(min(BLOCK, most - decoded), dtype="float32")):
                 blocks.append(block)
@@ -68,7 +75,10 @@ def check(samples: np.ndarray, name: object) -> None:
         raise MiaError(f"{name}: the recording holds no samples")
     if not np.isfinite(samples).all():
         raise MiaError(f"{name}: the recording holds samples that are not finite numbers")
-    if np.abs(samples).max() < 1 / 32768:
+    loudest = np.abs(samples).max()
+    if loudest > LOUDEST:
+        raise MiaError(f"{name}: the recording holds samples far beyond full scale")
+    if loudest < 1 / 32768:
         raise MiaError(f"{name}: the recording is digital silence")
 
 
@@ -83,8 +93,10 @@ def resample(samples: np.ndarray, rate: int, target: int = SAMPLE_RATE) -> np.nd
         return samples
     from scipy.signal import resample_poly
 
-    common = math.gcd(rate, target)
-    up, down = target // common, rate // common
+    ratio = Fraction(target, rate)
+    if max(ratio.as_integer_ratio()) > FINEST:
+        ratio = ratio.limit_denominator(FINEST)
+    up, down = ratio.as_integer_ratio()
     return resample_poly(samples, up, down, window=_low_pass(max(up, down))).astype(np.float32)
 
 

@@ -17,6 +17,7 @@ from mia_lib.support.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_SPEAKERS, MOST_UTTERANCES = 9_999, 999  # their numbers have four and three digits
 VOICE, SPEECH, SESSION = range(3)  # one random stream each, so that changing one effect leaves the others alone
 
 
@@ -48,9 +49,13 @@ class DemoCorpus(Corpus):
 
     def __init__(self, argument: str = "", *args, **kwargs):
         super().__init__(argument, *args, **kwargs)
-        if not (size := re.fullmatch(r"(\d+)x(\d+)", argument or "80x30")):
+        if not (size := re.fullmatch(r"0*(\d+)x0*(\d+)", argument or "80x30")):
             raise UsageError(f"the size of a demo corpus is written SPEAKERSxUTTERANCES as in 60x30, not {argument!r}")
-        self.speakers, self.utterances = int(size[1]), int(size[2])
+        self.speakers, self.utterances = (int(number[:9]) for number in size.groups())
+        if self.speakers > MOST_SPEAKERS or self.utterances > MOST_UTTERANCES:
+            raise UsageError(
+                f"a demo corpus has at most {MOST_SPEAKERS} speakers with {MOST_UTTERANCES} utterances each, not {argument!r}"
+            )
 
     def table(self) -> "pd.DataFrame":
         return make_table(

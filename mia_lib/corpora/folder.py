@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mia_lib.corpora import CORPORA
 from mia_lib.corpora.base import FileCorpus, Survey, Utterance, make_table
-from mia_lib.corpora.found import HIDDEN, LINKED, OTHER, ROOT, PassedOver, Walk, kept, kind, losses, shown
+from mia_lib.corpora.found import HIDDEN, LINKED, OTHER, ROOT, PassedOver, Walk, kept, kind, losses, real, shown
 from mia_lib.corpora.people import genders
 from mia_lib.support.errors import MiaError, UsageError
 
@@ -26,11 +26,12 @@ class FolderCorpus(FileCorpus):
             raise UsageError(
                 "the corpus 'folder' needs a path, as in folder:recordings with one folder per speaker in it"
             )
-        self.root = Path(argument).expanduser()
+        self.root = Path(real(argument)).expanduser()
 
     def survey(self) -> Survey:
-        if not self.root.is_dir():
-            raise MiaError(f"there is no folder {self.root}: give the path of one that holds a folder per speaker")
+        if not os.path.isdir(self.root):
+            what = f"{self.root} is a file" if os.path.exists(self.root) else f"there is no folder {self.root}"
+            raise MiaError(f"{what}: give the path of a folder that holds a folder per speaker")
         walk = Walk(self.root)
         folders, passed = self._top(walk)
         people = genders(self.root / PEOPLE) if (self.root / PEOPLE).exists() else {}

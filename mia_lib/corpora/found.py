@@ -36,6 +36,7 @@ UNREAD = frozenset(
 CONVERT = "convert such files first, for example with `ffmpeg -i IN.m4a OUT.flac`"
 
 ENDING, ROOT, UNLISTED, ELSEWHERE, LISTED_TWICE = "ending", "root", "unlisted", "elsewhere", "listed_twice"
+NOT_LISTED = "not_listed"
 HIDDEN, LINKED, OTHER = "hidden", "linked", "other"
 WHY = {
     ENDING: "sound in a format that is not read: " + CONVERT,
@@ -43,6 +44,7 @@ WHY = {
     UNLISTED: "a folder that cannot be listed: give the right to read it",
     ELSEWHERE: "a recording where this corpus has none",
     LISTED_TWICE: "a second row of the index for the same file",
+    NOT_LISTED: "a recording that no index names, so nobody knows whose it is",
     HIDDEN: "hidden: its name begins with a dot",
     LINKED: "a link to a folder that is read elsewhere, or that holds the corpus",
     OTHER: "not sound, by its ending",

@@ -1,4 +1,8 @@
-"""A header's length is a hint: files whose writer could not know it are read to their end, and what is missing is found."""
+"""A header's length is a hint: files whose writer could not know it are read to their end, and what is missing is found.
+
+Files of PAF, PVF, IRCAM, SD2 and XI, and MP3 without a count of frames, do not say how long they should be: that one was cut
+cannot be known, and it counts as read.
+"""
 
 import os
 import re
@@ -9,7 +13,9 @@ from pathlib import Path
 STREAMED = 0x7FFFF000  # sizes from here on are placeholders of writers that could not seek back, not promises
 SHOULD = re.compile(r"(data|SSND|BODY|Data Size|Data length|riff|Riff size)\s*:? (\d+) \(?should be (\d+)\)?")
 """How libsndfile's log says how many bytes a header promises, and how many are there."""
-SHORT = re.compile(r"Seems to be a truncated file|short read \(|File seems to be truncated")
+SHORT = re.compile(r"Seems to be a truncated file|File seems to be truncated")
+HALF_BLOCK = re.compile(r"short read \((\d+) != (\d+)\)")
+"""A block of a speech codec that ended early, in bytes; after the last one there are none, or one to make them even."""
 FRAMES = {
     "AVR": r"Frames\s*: (\d+)",
     "MPC2K": r"Frames\s*: (\d+)",
@@ -80,14 +86,18 @@ class Patched:
 def open_stream(path: Path):
     """The file opened for reading from front to end, with a length that does not end it early; and the seconds of sound per
     second that is there, by a header that had to be replaced (1 where all is there, 0 where nothing is promised)."""
-    with open(path, "rb") as file:
-        head = file.read(1 << 16)
+    head = _head(path, 1 << 16)
     size = os.path.getsize(path)
     patches, promised = _patches(head, size)
     if _unsized_mp3(head):
         return _stream()(Patched(path, {}, 50 * size)), 0.0
     name = path if os.name == "nt" else os.fsencode(path)  # bytes: a name need not be UTF-8
     return _stream()(Patched(path, patches) if patches else name), promised
+
+
+def _head(path: Path, count: int) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(count)
 
 
 def _patches(head: bytes, size: int) -> tuple[dict[int, bytes], float]:
@@ -144,12 +154,13 @@ def missing(path: Path, form: str, frames: int, decoded: int, log: str, promised
     wanted = decoded * share
     if pattern := re.search(FRAMES[form], log) if form in FRAMES else None:
         wanted = max(wanted, int(pattern[1]))
-    if form == "NIST" and (count := re.search(rb"sample_count -i (\d+)", path.read_bytes()[:1024])):
+    if form == "NIST" and (count := re.search(rb"sample_count -i (\d+)", _head(path, 1024))):
         wanted = max(wanted, int(count[1]))
     if not promised:
         return 0
     if frames < 1 << 62:  # not unknown
         wanted = max(wanted, frames)
-    if SHORT.search(log) or (form == "OGG" and "Last page lacks an end-of-stream bit" in log):
+    half = any(int(got) > 1 for got, _ in HALF_BLOCK.findall(log))
+    if half or SHORT.search(log) or (form == "OGG" and "Last page lacks an end-of-stream bit" in log):
         return float("inf")
     return wanted - decoded

@@ -49,7 +49,7 @@ class LibriSpeech(FileCorpus):
             rows.append(Utterance(stem, stem.partition("-")[0], stem, kept(relative), gender, subset))
         if not rows:
             raise MiaError(f"there is no <speaker>/<chapter>/*.flac in {self.root / self.subsets[0]}")
-        return Survey(make_table(rows), passed)
+        return Survey(make_table(rows), passed, self._notes({row.speaker: row.gender for row in rows}))
 
     def _genders(self) -> dict[str, str]:
         """Speaker -> gender from SPEAKERS.TXT, whose lines read `id | sex | subset | minutes | name`."""
@@ -57,6 +57,12 @@ class LibriSpeech(FileCorpus):
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
         fields = [line.split("|") for line in lines if not line.startswith(";") and line.count("|") >= 2]
         return {speaker.strip(): sex.strip() for speaker, sex, *_ in fields}
+
+    @staticmethod
+    def _notes(known: dict[str, str | None]) -> list[str]:
+        """Of how many speakers the gender is not known, if of any."""
+        unknown = sum(not gender for gender in known.values())
+        return [f"SPEAKERS.TXT does not tell the gender of {unknown} of {len(known)} speakers"] if unknown else []
 
     def _fetch(self, subset: str) -> None:
         """Download one subset with its checksum verified, or say how a missing one is got."""

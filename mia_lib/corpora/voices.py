@@ -1,16 +1,19 @@
 """`voices`: VOiCES, LibriSpeech replayed in real rooms, in its published tree (iqtlabs.github.io/voices)."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mia_lib.corpora import CORPORA
 from mia_lib.corpora.base import FileCorpus, Survey, tidy
-from mia_lib.corpora.found import LISTED_TWICE, PassedOver
+from mia_lib.corpora.found import LISTED_TWICE, NOT_LISTED, PassedOver, Walk
 from mia_lib.support.errors import MiaError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SPEECH = "distant-16k/speech"  # below the root; beside it lie sounds of nobody
 INDEX = ["speaker", "chapter", "segment", "filename", "gender", "room", "mic", "distractor", "degrees"]
 """The columns used of references/train_index.csv and test_index.csv."""
 
@@ -45,7 +48,20 @@ class Voices(FileCorpus):
         again = table["path"].duplicated()
         twice = table.loc[again, ["path", "speaker"]].astype("str").itertuples(index=False, name=None)
         passed = [PassedOver(path, LISTED_TWICE, speaker) for path, speaker in twice]
-        return Survey(tidy(table[~again].reset_index(drop=True)), passed)
+        passed += self._not_listed(table["path"])
+        unknown = sum(one.why == NOT_LISTED for one in passed)
+        notes = [f"{unknown:,} recordings below {SPEECH} are in no index"] if unknown else []
+        return Survey(tidy(table[~again].reset_index(drop=True)), passed, notes)
+
+    def _not_listed(self, listed: "pd.Series") -> Iterator[PassedOver]:
+        """What lies where the index has its recordings, and is in no index."""
+        speech, walk = os.path.join(self.root, SPEECH), Walk(self.root)
+        if not os.path.isdir(speech):
+            return
+        known = set(listed)
+        for _, (path, why) in walk.files([speech]):
+            if why or Path(os.path.relpath(path, self.root)).as_posix() not in known:
+                yield walk.passed(path, why or NOT_LISTED)
 
 
 def _read_index(path: Path, subset: str) -> "pd.DataFrame":

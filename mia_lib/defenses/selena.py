@@ -12,6 +12,7 @@ from mia_lib.support.errors import UsageError
 from mia_lib.training.job import Job
 from mia_lib.training.lesson import as_many_steps, teacher_seeds
 
+FEWEST, DRAWS = 2, 200  # fragments that a sub-model needs; tries to give them to each
 SHARE = 0.4  # of the sub-models never train on a given fragment: 10 of 25 in the paper
 
 
@@ -20,15 +21,19 @@ def left_out(groups: np.ndarray, classes: np.ndarray, submodels: int, out: int, 
 
     groups, classes: int64 [n], the source and the speaker of each fragment. The paper draws the `out` sub-models freely;
     here the sources of one speaker take turns through the sub-models in random order, so that each sub-model lacks equally
-    many of them, to within one, and knows every speaker of whom there are at least two.
+    many of them, to within one, and knows every speaker of whom there are at least two. Where speakers have one each, all is
+    drawn again until every sub-model has FEWEST fragments.
     """
     rng = generator(seed, "teachers of each fragment")
     _, first, group = np.unique(groups, return_index=True, return_inverse=True)
-    plan = np.zeros((len(first), submodels), bool)
-    for speaker in np.unique(classes):
-        mine = rng.permutation(np.flatnonzero(classes[first] == speaker))
-        turns = np.arange(len(mine) * out).reshape(-1, out) % submodels
-        plan[mine[:, None], rng.permutation(submodels)[turns]] = True
+    for _ in range(DRAWS):
+        plan = np.zeros((len(first), submodels), bool)
+        for speaker in np.unique(classes):
+            mine = rng.permutation(np.flatnonzero(classes[first] == speaker))
+            turns = np.arange(len(mine) * out).reshape(-1, out) % submodels
+            plan[mine[:, None], rng.permutation(submodels)[turns]] = True
+        if (~plan[group]).sum(0).min() >= FEWEST:
+            break
     return plan[group]
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -23,14 +24,13 @@ from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 from mia_lib.support.parallel import ordered_map
 from mia_lib.support.progress import progress
+from mia_lib.support.settings import MIN_SOURCES, MIN_SPEAKERS
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mia_lib.support.settings import Settings
 
-MIN_SOURCES = 4  # a speaker with fewer usable source utterances cannot be split into members and non-members
-MIN_SPEAKERS = 8  # fewer cannot be split between target, shadows and outsiders
 PASSING = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 """What the system says of a file that may well be readable in a minute: this is no fault of the recording."""
 CHUNK = 16  # utterances per task of a worker
@@ -61,6 +61,7 @@ def make_fragments(
     seed: int,
     max_bad: float = 0.05,
     workers: int | None = None,
+    check_choice: "Callable[[pd.DataFrame], None] | None" = None,
 ) -> Fragments:
     """Choose speakers and utterances of `corpus` by `seed`, decode them and cut them into fragments, as a cached stage.
 
@@ -69,13 +70,16 @@ def make_fragments(
     `silent_fragments`, `shorter` (by a little than the header says), `duplicates` (with `duplicate_examples`), `speakers`,
     `speakers_dropped` (too few usable utterances; some are named in `speakers_dropped_names`), `fragments` and `seconds`;
     and, by `accounts.account`, everything that was
-    found in the corpus. workers: processes that decode; None means one per processor core.
+    found in the corpus. workers: processes that decode; None means one per processor core. check_choice: is shown the chosen
+    rows of the corpus before anything is decoded, and raises MiaError if they cannot do.
     Raises MiaError if more than the share `max_bad` of the recordings is lost, one recording is under two speakers, or
     fewer than MIN_SPEAKERS speakers remain.
     """
     survey = corpus.survey()
     refuse_lost(survey, max_bad)
     chosen, dropped = choose(survey.table, settings, seed)
+    if check_choice:
+        check_choice(chosen)
     length, hop = (round(s * SAMPLE_RATE) for s in (settings.fragment_seconds, settings.fragment_hop_seconds))
     params = {"data": corpus.fingerprint(chosen), "rows": _table_digest(chosen), "length": length}
     params |= {"hop": hop, "short": settings.short_utterances, "dropped": dropped}
@@ -108,7 +112,7 @@ def make_fragments(
     report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
     report |= account(survey, chosen, json.loads((folder / FATES).read_text(encoding="utf-8")), dropped)
     judge(report, survey, max_bad)
-    _need_speakers(report["speakers"], report["speakers_dropped_names"])
+    _need_speakers(report["speakers"], report["speakers_dropped_names"], _too_short(report, settings))
     return _load(folder, length, report)
 
 
@@ -240,14 +244,23 @@ def _chunks(table: "pd.DataFrame"):
         yield list(utterances(table.iloc[first : first + CHUNK]))
 
 
-def _need_speakers(count: int, dropped: list[str]) -> None:
+def _need_speakers(count: int, dropped: list[str], why: str = "") -> None:
     if count >= MIN_SPEAKERS:
         return
     few = f"; too few have {', '.join(dropped[:5])}{' and others' if len(dropped) > 5 else ''}" if dropped else ""
     raise MiaError(
         f"a corpus needs at least {MIN_SPEAKERS} speakers with {MIN_SOURCES} usable utterances each, "
-        f"and this one has {count}{few}"
+        f"and this one has {count}{why or few}"
     )
+
+
+def _too_short(report: dict, settings: "Settings") -> str:
+    """Where most recordings were dropped for their length: that the setting is the cause, and by how many."""
+    short, usable = report["dropped_short"], report["read"]
+    if 2 * short <= usable:
+        return ""
+    least = "half of " if settings.short_utterances == "pad" else ""
+    return f": {short} of {usable} recordings are shorter than {least}fragment_seconds={settings.fragment_seconds:g}"
 
 
 def _table_digest(table: "pd.DataFrame") -> str:

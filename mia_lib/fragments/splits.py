@@ -49,6 +49,9 @@ KNOWLEDGE = {
 
 TARGET_SHARE, UNSEEN_SHARE = 0.375, 0.125
 """Share of all speakers that the target trains on, and that are its unseen speakers; the shadows get the other half."""
+FEWEST_UNSEEN = 2
+"""Unseen speakers of a target, however few there are: one alone cannot tell how far another would be from it, so no interval
+could be drawn."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def split_sources(manifest: pd.DataFrame, speakers: list[str], share: float, rng
     for speaker in sorted(speakers):
         sources = sorted(of_speaker[speaker])
         if len(sources) < 2:
-            raise MiaError(f"speaker {speaker!r} has only one utterance, so it cannot both train and test a model")
+            raise MiaError(f"speaker {speaker!r} has only one utterance here, which cannot be on both sides of a split")
         count = min(max(round(share * len(sources)), 1), len(sources) - 1)
         chosen += list(rng.permutation(sources)[:count])
     return manifest["source"].isin(chosen).to_numpy()
@@ -150,11 +153,11 @@ def shadow_attack_splits(
     """
     rng = generator(seed, "speakers of target and shadows")
     speakers = [str(s) for s in rng.permutation(sorted(manifest["speaker"].astype(str).unique()))]
-    unseen = max(1, round(UNSEEN_SHARE * len(speakers)))
+    unseen = max(FEWEST_UNSEEN, round(UNSEEN_SHARE * len(speakers)))
     trained = max(2, round(TARGET_SHARE * len(speakers)))
     if len(speakers) < trained + unseen + 3:
         raise MiaError(
-            f"{len(speakers)} speakers are too few for a target and its shadow models: at least 6 are needed"
+            f"{len(speakers)} speakers are too few for a target and its shadow models: at least 8 are needed"
         )
     pool = speakers[trained + unseen :]
     target = make_split(

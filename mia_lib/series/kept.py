@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mia_lib.series.workplace import LOCK, in_progress
+from mia_lib.series.workplace import LOCK, USES, in_progress
 from mia_lib.support.cache import LEFT_OVER, LOCKS, Cache, last_used
 from mia_lib.support.errors import MiaError
 
-USES = "uses.txt"
 STAGE = re.compile(r"-[0-9a-f]{16}(\.partial)?$")
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def check_values(request: Request) -> Settings:
     largest = largest_seed(settings)
     if not 0 <= request.seed <= largest:
         raise UsageError(f"the seed must be from 0 to {largest}, not {request.seed}")
+    if not request.outputs.strip():
+        raise UsageError("--outputs must name a folder: leave it out for 'outputs'")
     if not 0 <= request.max_bad <= 1:
         raise UsageError(f"--max-bad must be a share from 0 to 1, not {request.max_bad}")
     return settings
@@ -68,19 +71,21 @@ def check(request: Request, download: bool = False, within: str = "") -> tuple[R
     Nothing is executed and nothing written. Raises UsageError or MiaError at the first fault.
     """
     from mia_lib.corpora.base import CORPORA, open_corpus
+    from mia_lib.corpora.found import kept
 
     settings = check_values(request)
     kind, _, place = request.corpus.partition(":")
-    corpus = f"{kind}:{_absolute(place)}" if place and CORPORA.get(kind).argument_is_path else request.corpus
+    corpus = f"{kind}:{kept(_absolute(place))}" if place and CORPORA.get(kind).argument_is_path else request.corpus
     _check_names(request.settings)
     if {"fragment_seconds", "hop", "feature", "model"} & {*request.settings}:
         from mia_lib.studies.fitting import check_lengths
 
         check_lengths(settings)
-    open_corpus(corpus, request.data_root or None, request.seed, download)
+    opened = open_corpus(corpus, request.data_root or None, request.seed, download)
+    _check_split(settings, getattr(opened, "subsets", ()))
     _check_device(request.device)
     changed = {name: settings.asdict()[name] for name in sorted(request.settings)}
-    data_root = _absolute(request.data_root) if request.data_root else ""
+    data_root = kept(_absolute(request.data_root)) if request.data_root else ""
     outputs = _absolute(request.outputs)
     checked = dataclasses.replace(request, corpus=corpus, outputs=outputs, data_root=data_root, settings=changed)
     name = _run_id(checked)
@@ -88,7 +93,9 @@ def check(request: Request, download: bool = False, within: str = "") -> tuple[R
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().resolve())
+    from mia_lib.corpora.found import real
+
+    return str(Path(real(path)).expanduser().resolve())
 
 
 def _check_names(settings: dict) -> None:
@@ -101,6 +108,19 @@ def _check_names(settings: dict) -> None:
         from mia_lib.models import MODELS
 
         MODELS.get(settings["model"])
+
+
+def _check_split(settings: Settings, subsets: Collection[str]) -> None:
+    """Refuse the paper's own split for other speakers than those that it divides."""
+    if settings.split != "lab41":
+        return
+    if not {"train-clean-100", "test-clean"}.issubset(subsets):
+        raise UsageError(
+            "split=lab41 divides the speakers of LibriSpeech train-clean-100 and test-clean: use --corpus "
+            "librispeech:train-clean-100+test-clean, or --set split=proportional"
+        )
+    if settings.max_speakers:
+        raise UsageError(f"split=lab41 needs all speakers: use max_speakers=0, not {settings.max_speakers}")
 
 
 def _check_device(device: str) -> None:

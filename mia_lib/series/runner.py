@@ -3,17 +3,16 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mia_lib.series.kept import USES
 from mia_lib.series.kernel import CellFailure, execute
 from mia_lib.series.notebooks import NOTEBOOKS, Notebook, check_parameters, find_notebooks, needed, select
 from mia_lib.series.parts import Parts
 from mia_lib.series.provenance import merge_claims, merge_results, write_run
 from mia_lib.series.request import Request, check
-from mia_lib.series.workplace import environment, locked, refuse_other_parameters
-from mia_lib.support.cache import Cache
+from mia_lib.series.workplace import USES, environment, locked, refuse_other_parameters
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import duration
@@ -105,15 +104,28 @@ def plan(request: Request, only: str | None, download: bool, notebooks: Path, wi
 
 
 def prepare_data(run: Run) -> dict:
-    """Read the corpus into fragments (a cached stage); returns the fragments' report and the hash of the data."""
+    """Read the corpus into fragments (a cached stage); returns the fragments' report and the hash of the data.
+
+    Raises MiaError where they do not do for what the chosen notebooks train: before anything is decoded, if that can be told.
+    """
     from mia_lib.corpora import open_corpus
     from mia_lib.fragments.cutting import make_fragments
+    from mia_lib.studies.dataset import Dataset
+    from mia_lib.studies.enough import check_enough, could_do
 
-    request = run.request
+    request, work = run.request, {word for notebook in run.chosen for word in notebook.work}
     corpus = open_corpus(request.corpus, request.data_root or None, request.seed, run.download)
-    cache = Cache(Path(request.outputs) / "cache")
-    cache.journal = run.folder / USES
-    fragments = make_fragments(corpus, cache, run.settings, request.seed, request.max_bad)
+    dataset = Dataset(**request.dataset())
+    dataset.cache.journal = run.folder / USES
+    fragments = make_fragments(
+        corpus,
+        dataset.cache,
+        run.settings,
+        request.seed,
+        request.max_bad,
+        check_choice=partial(could_do, dataset, work),
+    )
+    check_enough(dataset, work, fragments.manifest)
     return fragments.report | {"data_hash": fragments.key}
 
 

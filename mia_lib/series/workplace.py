@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mia_lib.corpora.found import real
 from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.files import read_json
@@ -12,6 +13,8 @@ from mia_lib.support.leftovers import clear_run, temporary
 from mia_lib.support.source import ROOT
 
 LOCK = ".lock"
+USES = "uses.txt"
+"""Where it is noted what stages a run, or a part of one, rests on (see `kept`)."""
 
 
 def refuse_other_parameters(folder: Path, parameters: dict) -> None:
@@ -34,6 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / LOCK, timeout=0.2)  # `in_progress` holds it for a moment
+    new = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -45,6 +49,8 @@ def locked(folder: Path) -> Iterator[None]:
         clear_run(folder)
         yield
     finally:
+        if folder in new and {path.name for path in folder.glob("*")} <= {LOCK, USES}:
+            _take_back(folder, new)
         lock.release()
 
 
@@ -61,6 +67,15 @@ def in_progress(folder: Path) -> bool:
         return True
 
 
+def _take_back(folder: Path, new: list[Path]) -> None:
+    """Remove the folder of a run that left nothing, such as one whose corpus was not there, and those made for it."""
+    with suppress(OSError):
+        for name in (LOCK, USES):
+            (folder / name).unlink(missing_ok=True)
+        for place in new:
+            place.rmdir()
+
+
 FOR_PERSONS = ("PYTHONSTARTUP", "IPYTHONDIR")
 """Variables with which a person sets up a console of their own; kernels run such files too."""
 
@@ -71,7 +86,7 @@ def environment(data_root: str) -> Iterator[None]:
     changes, and nothing that a person has set up for consoles of their own."""
     before = dict(os.environ)
     root = data_root or os.environ.get("MIA_DATA_ROOT") or "data"
-    os.environ["MIA_DATA_ROOT"] = str(Path(root).expanduser().resolve())
+    os.environ["MIA_DATA_ROOT"] = str(Path(real(root)).expanduser().resolve())
     os.environ.setdefault("PYTHONWARNINGS", "ignore::DeprecationWarning,ignore::FutureWarning")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     for name in FOR_PERSONS:

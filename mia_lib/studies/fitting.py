@@ -22,12 +22,21 @@ def check_lengths(settings: Settings) -> None:
         return
     tenths = range(1, 10 * LONGEST + 1)
     least = bisect_left(tenths, True, key=lambda t: _fits(replace(settings, fragment_seconds=t / 10)))
+    if least == len(tenths) and (others := _readable(settings)):
+        raise UsageError(
+            f"the model {settings.model!r} cannot read the feature {settings.feature!r}: use feature={' or '.join(others)}"
+        )
     found = least < len(tenths)
     way = f"{tenths[least] / 10:g} is the smallest that works" if found else "use a smaller hop or another model"
     raise UsageError(
         f"fragment_seconds={settings.fragment_seconds:g} is too short for the model {settings.model!r} on the feature "
         f"{settings.feature!r} with hop={settings.hop}: {way}"
     )
+
+
+def _readable(settings: Settings) -> list[str]:
+    """The features that the model can read instead."""
+    return [name for name in FEATURES.names() if _fits(replace(settings, feature=name))]
 
 
 def _fits(settings: Settings) -> bool:

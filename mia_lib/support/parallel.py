@@ -51,6 +51,7 @@ class _Pool:
         context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
         self._killed, self._others = killed_for_memory(), {*multiprocessing.active_children()}
         self._processes: set[multiprocessing.process.BaseProcess] = set()
+        self._refused = False
         try:
             self._started = context.Semaphore(0)
             self._pool = ProcessPoolExecutor(workers, context, initializer=_follow_parent, initargs=(self._started,))
@@ -62,12 +63,17 @@ class _Pool:
             try:
                 return self._pool.submit(function, task)
             except OSError as error:
+                self._refused = True
                 raise MiaError(f"cannot start worker processes: {remedy(error)}") from error
             finally:
                 self._processes |= {*multiprocessing.active_children()} - self._others
 
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
+        if self._refused:  # workers that had started are not known to the pool, and would be waited for at the end
+            for process in self._processes:
+                process.terminate()
+                process.join()
 
     def why(self) -> str:
         """Why a worker ended: those that were left are ended by the pool itself, with SIGTERM."""

@@ -5,21 +5,36 @@ from dataclasses import dataclass, field
 
 from mia_lib.support.errors import UsageError
 
+MIN_SOURCES = 4  # a speaker with fewer usable source utterances cannot be split into members and non-members
+MIN_SPEAKERS = 8  # fewer cannot be split between target, shadows and outsiders
+MOST = 1_000_000  # of what has no smaller bound of its own: nothing is that large
 
-def setting(default, text: str, least: float | None = None, choices: tuple[str, ...] = ()):
-    """A field of `Settings` that says what it means (`text`), its smallest value and its choices, if it has any."""
-    return field(default=default, metadata={"text": text, "least": least, "choices": choices})
+
+def setting(
+    default, text: str, least: float | None = None, most: float = MOST, some: int = 0, choices: tuple[str, ...] = ()
+):
+    """A field of `Settings`: what it means (`text`), and its smallest and largest value, or its choices, if it has any.
+
+    some: the smallest value beside 0, where 0 stands for all.
+    """
+    return field(
+        default=default, metadata={"text": text, "least": least, "most": most, "some": some, "choices": choices}
+    )
 
 
 @dataclass(frozen=True)
 class Settings:
     """The size and shape of one experiment. Changed on the command line by `--set name=value`."""
 
-    max_speakers: int = setting(0, "use at most this many speakers, chosen by seed (0: all)", least=0)
-    max_utterances: int = setting(0, "use at most this many source utterances of each speaker (0: all)", least=0)
-    fragment_seconds: float = setting(3.0, "length of a fragment", least=0.1)
+    max_speakers: int = setting(
+        0, "use at most this many speakers, chosen by seed (0: all)", least=0, some=MIN_SPEAKERS
+    )
+    max_utterances: int = setting(
+        0, "use at most this many source utterances of each speaker (0: all)", least=0, some=MIN_SOURCES
+    )
+    fragment_seconds: float = setting(3.0, "length of a fragment", least=0.1, most=60)
     fragment_hop_seconds: float = setting(
-        1.5, "from the start of one fragment to the next; below fragment_seconds they overlap", least=0.01
+        1.5, "from the start of one fragment to the next; below fragment_seconds they overlap", least=0.01, most=60
     )
     short_utterances: str = setting(
         "pad",
@@ -27,7 +42,7 @@ class Settings:
         choices=("pad", "drop"),
     )
     feature: str = setting("mfcc", "what the model reads; `list` names them")
-    hop: int = setting(512, "samples between two frames of the feature", least=1)
+    hop: int = setting(512, "samples between two frames of the feature", least=1, most=16_000)
     model: str = setting("paper_mfcc", "the architecture; `list` names them")
     split: str = setting(
         "proportional", 'or "lab41": the paper\'s own LibriSpeech split', choices=("proportional", "lab41")
@@ -36,21 +51,21 @@ class Settings:
         0.5, "share of each training speaker's utterances that the model trains on", least=0.01
     )
     repeats: int = setting(
-        3, "independent speaker splits, each with a target and shadows; all trained in one stack", least=1
+        3, "independent speaker splits, each with a target and shadows; all trained in one stack", least=1, most=1_000
     )
-    n_shadows: int = setting(2, "shadow models per target", least=1)
+    n_shadows: int = setting(2, "shadow models per target", least=1, most=1_000)
     n_references: int = setting(
-        16, "reference models on the target's speakers, for attacks that calibrate per fragment", least=4
+        16, "reference models on the target's speakers, for attacks that calibrate per fragment", least=4, most=10_000
     )
     query_fragments: int = setting(
         1000, "about so many, in whole recordings, for attacks that ask several times about each", least=100
     )
-    defense_references: int = setting(8, "reference models behind each defense that is judged", least=3)
-    defense_speakers: int = setting(30, "speakers that those know (0: all)", least=0)
-    epochs: int = setting(20, "of the target and the reference models", least=1)
-    shadow_epochs: int = setting(20, "of the shadows", least=1)
-    batch_size: int = setting(32, "fragments in one step of each model", least=2)
-    learning_rate: float = setting(1e-3, "of Adam", least=0.0)
+    defense_references: int = setting(8, "reference models behind each defense that is judged", least=3, most=10_000)
+    defense_speakers: int = setting(30, "speakers that those know (0: all)", least=0, some=2)
+    epochs: int = setting(20, "of the target and the reference models", least=1, most=10_000)
+    shadow_epochs: int = setting(20, "of the shadows", least=1, most=10_000)
+    batch_size: int = setting(32, "fragments in one step of each model", least=2, most=4_096)
+    learning_rate: float = setting(1e-3, "of Adam", least=0.0, most=1.0)
     schedule: str = setting(
         "cosine",
         'learning rate falls to zero, so that no model ends in a burst of loss; or "constant"',
@@ -59,7 +74,7 @@ class Settings:
     patience: int = setting(
         0, "stop a model after this many epochs without a lower validation loss (0: never)", least=0
     )
-    bootstrap: int = setting(1000, "resamples behind each interval", least=1)
+    bootstrap: int = setting(1000, "resamples behind each interval", least=1, most=100_000)
 
     def asdict(self) -> dict:
         return dataclasses.asdict(self)
@@ -121,6 +136,10 @@ def _checked(known: dataclasses.Field, value):
         raise UsageError(f"parameter {name!r} must be one of {', '.join(choices)}, not {value!r}")
     if least is not None and not least <= value < float("inf"):
         raise UsageError(f"parameter {name!r} must be at least {least}, not {value}")
+    if least is not None and value > known.metadata["most"]:
+        raise UsageError(f"parameter {name!r} must be at most {known.metadata['most']}, not {value}")
+    if least is not None and 0 < value < known.metadata["some"]:
+        raise UsageError(f"parameter {name!r} must be at least {known.metadata['some']}, or 0 for all, not {value}")
     return value
 
 

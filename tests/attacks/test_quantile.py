@@ -77,8 +77,8 @@ def test_strangers_to_the_model_get_a_score():
     "change, sentence",
     [
         (dict(inputs=None), "describe each fragment"),
-        (dict(population=None), "at least 10 fragments known to be non-members"),
-        (dict(population=np.arange(750) >= 745), "at least 10 fragments known to be non-members"),
+        (dict(population=None), "at least 8 fragments known to be non-members"),
+        (dict(population=np.arange(750) >= 743), "at least 8 fragments known to be non-members"),
     ],
 )
 def test_signals_without_inputs_or_population_are_refused_in_one_sentence(change, sentence):

@@ -4,7 +4,7 @@ import os
 import unicodedata
 
 import pytest
-from trees import folder_tree, librispeech_tree, tone, voices_row, write, write_index
+from trees import folder_tree, librispeech_tree, tone, voices_row, voices_tree, write, write_index
 
 from mia_lib.corpora import open_corpus
 from mia_lib.fragments.cutting import make_fragments
@@ -159,3 +159,14 @@ def test_a_table_that_names_nobody_is_said(tmp_path):
     tree = folder_tree(tmp_path / "speech", speakers=1, each=1)
     (tree / "speakers.csv").write_text("speaker,gender\nsomebody else,F\n")
     assert "0 of the 1" in survey_of(tree).notes[0] and "somebody else" in survey_of(tree).notes[0]
+
+
+def test_a_recording_that_no_index_of_voices_names_is_counted_and_said(tmp_path):
+    root = voices_tree(tmp_path)
+    index = root / "VOiCES_devkit" / "references" / "train_index.csv"
+    lines = index.read_text().splitlines()
+    index.write_text("\n".join([*lines[:5], *lines[8:]]) + "\n")
+    write(root / "VOiCES_devkit" / "distant-16k" / "distractors" / "babb.wav", tone())
+    found = open_corpus("voices:devkit", root).survey()
+    assert [one.why for one in found.passed] == ["not_listed"] * 3 and len(found.table) == 125
+    assert found.notes == ["3 recordings below distant-16k/speech are in no index"]

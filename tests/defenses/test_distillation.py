@@ -384,3 +384,10 @@ def test_temperatures_must_be_one_or_one_for_each_model():
 def test_dmp_without_reference_fragments_says_so_in_one_sentence():
     with pytest.raises(MiaError, match="needs reference fragments"):
         train_defended(DMP(), tiny(reference=None))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_sub_model_has_fragments_where_each_speaker_has_one(seed):
+    one_each = np.arange(8)
+    plan = left_out(one_each, one_each, 4, 2, seed)
+    assert (plan.sum(1) == 2).all() and (~plan).sum(0).min() >= 2

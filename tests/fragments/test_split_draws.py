@@ -20,10 +20,10 @@ def by_speaker(role):
 
 def test_the_speakers_and_recordings_of_target_and_shadows_at_seed_0():
     target, shadows = splits.shadow_attack_splits(MANIFEST, 2, 0.5, 0)
-    assert by_speaker(target.role) == "2121 0000 0000 0000 1122 1122 3333 0000"
+    assert by_speaker(target.role) == "2121 0000 3333 0000 1122 1122 3333 0000"
     assert target.speakers == ("s0", "s4", "s5")
-    assert by_speaker(shadows[0].role) == "0000 1212 1212 3333 0000 0000 0000 1221"
-    assert by_speaker(shadows[1].role) == "0000 2211 3333 1221 0000 0000 0000 1212"
+    assert by_speaker(shadows[0].role) == "0000 1221 0000 1221 0000 0000 0000 3333"
+    assert by_speaker(shadows[1].role) == "0000 2211 0000 3333 0000 0000 0000 1221"
 
 
 def test_what_is_set_aside_for_the_defender_and_for_early_stopping_at_seed_0():
@@ -31,8 +31,8 @@ def test_what_is_set_aside_for_the_defender_and_for_early_stopping_at_seed_0():
     reference, stopping = (
         f(MANIFEST, target, 0.5, 0) for f in (splits.set_reference_aside, splits.set_validation_aside)
     )
-    assert by_speaker(reference.role) == "6121 0000 0000 0000 1162 1162 3333 0000"
-    assert by_speaker(stopping.role) == "2421 0000 0000 0000 1422 4122 3333 0000"
+    assert by_speaker(reference.role) == "6121 0000 3333 0000 1162 1162 3333 0000"
+    assert by_speaker(stopping.role) == "2421 0000 3333 0000 1422 4122 3333 0000"
     assert reference.speakers == stopping.speakers == target.speakers
 
 
@@ -107,15 +107,15 @@ def test_a_speaker_with_one_recording_is_named():
         )
 
 
-def test_speakers_are_divided_by_their_shares_down_to_six():
-    for speakers, parts in ((6, (2, 1, 2, 1)), (8, (3, 1, 3, 1)), (24, (9, 3, 9, 3))):
+def test_speakers_are_divided_by_their_shares_down_to_eight_of_whom_two_are_strangers():
+    for speakers, parts in ((8, (3, 2, 2, 1)), (12, (4, 2, 4, 2)), (24, (9, 3, 9, 3))):
         rows = [(f"s{s}", f"s{s}-{i}") for s in range(speakers) for i in range(4)]
         manifest = pd.DataFrame(rows, columns=["speaker", "source"])
         target, (shadow,) = splits.shadow_attack_splits(manifest, 1, 0.5, 0)
         strangers = [manifest["speaker"][split.role == UNSEEN].nunique() for split in (target, shadow)]
         assert (len(target.speakers), strangers[0], len(shadow.speakers), strangers[1]) == parts
-    with pytest.raises(splits.MiaError, match="5 speakers are too few"):
-        splits.shadow_attack_splits(MANIFEST.iloc[:20], 1, 0.5, 0)
+    with pytest.raises(splits.MiaError, match="7 speakers are too few"):
+        splits.shadow_attack_splits(MANIFEST.iloc[:28], 1, 0.5, 0)
 
 
 def test_an_audit_at_seed_0_and_a_side_without_anybody():

@@ -143,7 +143,7 @@ def test_bad_data_stops_the_run_before_any_notebook(series):
     series.add("01_first")
     with pytest.raises(MiaError, match="the folder is empty"):
         series.run(prepare=broken)
-    assert series.executed() == []
+    assert series.executed() == [] and not series.outputs.exists()
 
 
 def test_only_runs_the_numbers_asked_for(series):

@@ -15,7 +15,7 @@ from mia_lib.support.parallel import ordered_map
 
 SCRIPT = """
 from mia_lib.support.parallel import ordered_map
-{guard}print(list(ordered_map(abs, [-1, 2], 2)))
+{guard}print(list(ordered_map(abs, [-1, 2], {workers})))
 """
 
 
@@ -57,20 +57,21 @@ def python(tmp_path, code, stdin=None, **options):
 
 
 def test_a_script_without_a_main_guard_is_told_so(tmp_path):
-    done = python(tmp_path, SCRIPT.format(guard=""))
+    done = python(tmp_path, SCRIPT.format(guard="", workers=2))
     last = done.stderr.splitlines()[-1]
     assert 'script.py starts anew in it: put what it does under `if __name__ == "__main__":`' in last
     assert "memory" not in last
-    assert python(tmp_path, SCRIPT.format(guard="if __name__ == '__main__': ")).stdout == "[1, 2]\n"
+    assert python(tmp_path, SCRIPT.format(guard="if __name__ == '__main__': ", workers=2)).stdout == "[1, 2]\n"
 
 
 def test_work_from_standard_input_is_done_in_this_process(tmp_path):
-    assert python(tmp_path, "", stdin=SCRIPT.format(guard="")).stdout == "[1, 2]\n"
+    assert python(tmp_path, "", stdin=SCRIPT.format(guard="", workers=2)).stdout == "[1, 2]\n"
 
 
-def test_too_few_file_descriptors_are_named(tmp_path):
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))\n    "
-    done = python(tmp_path, SCRIPT.format(guard=f"if __name__ == '__main__':\n    {limit}"))
+@pytest.mark.parametrize("files", [8, 16])
+def test_too_few_file_descriptors_are_named_and_the_end_comes(tmp_path, files):
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({files}, {files}))\n    "
+    done = python(tmp_path, SCRIPT.format(guard=f"if __name__ == '__main__':\n    {limit}", workers=8))
     assert "ulimit -n" in done.stderr.splitlines()[-1] and "memory" not in done.stderr.splitlines()[-1]
 
 
