@@ -1,9 +1,10 @@
 """A stack cut into parts: one on each core, and no more at once than there is memory for.
 
-While it trains, one model needs (6 P + 2 A + 2 X) numbers: P its parameters (themselves, slopes, two moments, Adam's step where rates differ,
-and the weights kept aside when it is finished), A what one step keeps for the way back, measured on a single model, twice
-because slopes of the same size come and go, and X a batch of features, gathered and normalised. Everything else (features
-of all fragments, labels, schedules) is shared or small. `Recipe.memory` says by how much a defense needs more.
+While it trains, one model needs (6 P + 2 A + 2 X) numbers: P its parameters (themselves, slopes, two moments, Adam's step
+where rates differ, and the weights kept aside when it is finished), A what one step keeps for the way back, measured on a
+single model, twice because slopes of the same size come and go, and X a batch of features, gathered and normalised.
+Everything else (features of all fragments, labels, schedules) is shared or small. `Recipe.memory` says by how much a defense
+needs more.
 """
 
 from dataclasses import replace
