@@ -12,8 +12,8 @@ from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, decide
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.reporting import embed, figures
 from mia_lib.series.claims import claim_of
-from mia_lib.series.workplace import USES
 from mia_lib.series.request import Request, check_values
+from mia_lib.series.workplace import USES
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.files import write_atomically
