@@ -15,7 +15,7 @@ from mia_lib.series import runner
 @pytest.fixture
 def failed(tmp_path, monkeypatch, capsys):
     """Run `python -m mia_lib run` as far as the data; returns status and the last line of standard error."""
-    monkeypatch.setattr(runner, "_run_notebooks", lambda run, parts, header, console: runner.Outcome())
+    monkeypatch.setattr(runner, "_run_notebooks", lambda *_: runner.Outcome())
     monkeypatch.setattr(runner, "_forecast", lambda *_: None)
 
     def run(*argv):

@@ -19,6 +19,7 @@ from mia_lib.support.progress import Stopped, Team, in_team, within
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+SHOWN_EVERY = 0.2  # seconds
 _turn = threading.RLock()  # the number of threads inside operations is the whole process's
 
 
@@ -53,7 +54,8 @@ def side_by_side(
         pool = ThreadPoolExecutor(count, "part", _denormals_are_zero)
         futures = [pool.submit(copy_context().run, function, task) for task in tasks]
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
+            while wait(futures, SHOWN_EVERY, FIRST_EXCEPTION).not_done and not _failed(futures):
+                team.show()
             _raise_first(futures)
             return [future.result() for future in futures]
         finally:
@@ -63,6 +65,10 @@ def side_by_side(
 
 def _denormals_are_zero() -> None:
     torch.set_flush_denormal(True)  # each thread has a register of its own
+
+
+def _failed(futures: Sequence[Future]) -> bool:
+    return any(future.done() and future.exception() is not None for future in futures)
 
 
 def _raise_first(futures: Sequence[Future]) -> None:

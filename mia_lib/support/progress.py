@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 FILE_VARIABLE = "MIA_PROGRESS_FILE"
 """Environment variable naming the file to which a notebook's kernel reports; set by the runner."""
@@ -82,12 +83,32 @@ class Stopped(BaseException):
     """Ends a task of a team of which another has failed, or which has been interrupted: nobody is meant to handle it."""
 
 
+@dataclass
+class _Count:
+    """How far the tasks of a team are with one kind of work."""
+
+    unit: str
+    totals: list[int] = field(default_factory=list)  # of those that have begun
+    done: int = 0
+    note: str = ""
+
+
 class Team:
-    """Tasks that do the same side by side and are shown as one: their bars of one label are one bar."""
+    """Tasks that do the same side by side and are shown as one: their bars of one label are one bar.
+
+    Tasks on other threads only count; who made the team shows: a terminal is written to by one thread, and no lock of the
+    library that draws can stop the work.
+    """
 
     def __init__(self, size: int):
-        self.size, self._lock, self._stopped = size, threading.Lock(), threading.Event()
-        self._bars: dict[str, tuple[Bar, list[int]]] = {}  # and the totals of those that have begun
+        self.size, self._lock, self._stopped, self._owner = (
+            size,
+            threading.Lock(),
+            threading.Event(),
+            threading.get_ident(),
+        )
+        self._counts: dict[str, _Count] = {}
+        self._bars: dict[str, Bar] = {}
 
     def stop(self) -> None:
         """End all tasks at their next step of progress."""
@@ -96,22 +117,33 @@ class Team:
     def begin(self, label: str, total: int | None, unit: str) -> None:
         """A task begins; those that are still to come are taken to be as long as the others."""
         with self._lock:
-            if label not in self._bars:
-                self._bars[label] = Bar(label, None, unit), []
-            bar, totals = self._bars[label]
-            totals.append(total or 0)
-            bar.resize(round(sum(totals) / len(totals) * max(self.size, len(totals))))
+            self._counts.setdefault(label, _Count(unit)).totals.append(total or 0)
 
     def update(self, label: str, n: int, note: str) -> None:
         """A task has gone on."""
         if self._stopped.is_set():
             raise Stopped
         with self._lock:
-            self._bars[label][0].update(n, note)
+            count = self._counts[label]
+            count.done, count.note = count.done + n, note or count.note
+        if threading.get_ident() == self._owner:
+            self.show()
+
+    def show(self) -> None:
+        """Show how far all tasks are."""
+        with self._lock:
+            counts = list(self._counts.items())
+        for label, count in counts:
+            if label not in self._bars:
+                self._bars[label] = Bar(label, None, count.unit)
+            bar, totals = self._bars[label], list(count.totals)
+            bar.resize(round(sum(totals) / len(totals) * max(self.size, len(totals))))
+            bar.update(count.done - bar.done, count.note)
 
     def close(self, state: str) -> None:
         """All have ended."""
-        for bar, _ in self._bars.values():
+        self.show()
+        for bar in self._bars.values():
             bar.close(state)
 
 

@@ -86,7 +86,7 @@ def test_an_interrupt_ends_all_tasks(monkeypatch):
                 time.sleep(0.001)
         ended.append(number)
 
-    def interrupted(futures, return_when):
+    def interrupted(futures, timeout, return_when):
         begun.wait()
         raise KeyboardInterrupt
 
