@@ -12,9 +12,7 @@ from mia_lib.attacks import ATTACKS
 from mia_lib.signals.signals import Signals
 from mia_lib.support.errors import MiaError
 
-FEWEST = (
-    8  # fragments of the population: one of each speaker of the smallest corpus; with fewer nothing can be regressed on
-)
+FEWEST = 8  # fragments of the population, one for each speaker of the smallest corpus: fewer are nothing to regress on
 PENALTIES = np.logspace(-3, 3, 13)  # of the ridge; leave-one-out chooses
 SMALLEST_ERROR = 1e-6
 

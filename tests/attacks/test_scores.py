@@ -133,7 +133,7 @@ def test_the_constants_of_the_attacks_are_those_of_their_papers_or_measured():
         2,
         2.0,
         5,
-        10,
+        8,
     )
     assert (rmia.TEMPERATURES, rmia.CORRECTIONS, rmia.TUNERS) == ((1.0, 2.0, 4.0, 8.0, 16.0), (0.0, 0.3, 0.6, 1.0), 3)
     assert (rmia.TUNING_FRAGMENTS, proxy.NEIGHBOURS, proxy.ALL_AS, lira.SMALLEST_VARIANCE) == (3000, 64, 8, 1e-12)
