@@ -207,8 +207,9 @@ def sweep_command(arguments: argparse.Namespace) -> None:
     from mia_lib.series.sweep import of_options, read_sweep, run_sweep
 
     if arguments.file is not None:
-        if arguments.corpus or arguments.seeds or arguments.set:
-            raise UsageError("a sweep is described by a file or by --corpus, --seeds and --set, not by both")
+        if arguments.corpus or arguments.seeds or arguments.set or arguments.only or arguments.sweep_id:
+            options = "--corpus, --seeds, --set, --only and --sweep-id"
+            raise UsageError(f"a sweep is described by a file or by {options}, not by both")
         sweep = read_sweep(Path(arguments.file), arguments.outputs)
     else:
         shared = ("profile", "device", "outputs", "data_root", "max_bad")

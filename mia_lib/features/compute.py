@@ -83,7 +83,9 @@ def store(
                 os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         return out
 
-    _extract(name, versions, hop, torch.device(device), fragments.sample_rate, on_disk)
+    out = _extract(name, versions, hop, torch.device(device), fragments.sample_rate, on_disk)
+    assert isinstance(out, np.memmap)  # as `on_disk` made it
+    out.flush()
 
 
 def load(folder: Path) -> Tensor:

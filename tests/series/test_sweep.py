@@ -144,6 +144,8 @@ def test_a_file_of_another_form_is_refused_in_one_sentence(tmp_path, capsys, tex
     [
         (["nowhere.yaml"], "cannot read nowhere.yaml"),
         (["sweep.yaml", "--seeds", "0-1"], "not by both"),
+        (["sweep.yaml", "--only", "04"], "not by both"),
+        (["sweep.yaml", "--sweep-id", "mine"], "not by both"),
         (["--seeds", "1-0"], "is not a list of seeds"),
         (["--corpus", "demo", "--corpus", "dmo"], "unknown corpus 'dmo'"),
         (["--sweep-id", "a/b"], "--sweep-id 'a/b' cannot name a folder"),
