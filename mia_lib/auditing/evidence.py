@@ -1,4 +1,4 @@
-"""Evidence: what an audit rests on, whoever made the model. The border between how answers were got and what is done with them."""
+"""Evidence: what an audit rests on, whoever made the model: the border between getting answers and judging them."""
 
 from dataclasses import dataclass, fields
 
