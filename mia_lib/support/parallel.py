@@ -29,7 +29,7 @@ def ordered_map(function: Callable, tasks: Iterable, workers: int | None = None)
     ):  # typed into standard input: no other can import it
         yield from map(function, tasks)
         return
-    pool = _Pool(workers)
+    pool = Pool(workers)
     waiting: deque[Future] = deque()
     try:
         for task in tasks:
@@ -44,7 +44,7 @@ def ordered_map(function: Callable, tasks: Iterable, workers: int | None = None)
         pool.close()
 
 
-class _Pool:
+class Pool:
     """Worker processes, and what is known of their end."""
 
     def __init__(self, workers: int):
@@ -58,10 +58,10 @@ class _Pool:
         except OSError as error:
             raise MiaError(f"cannot start worker processes: {remedy(error)}") from error
 
-    def submit(self, function: Callable, task: object) -> Future:
+    def submit(self, function: Callable, *task: object) -> Future:
         with _interrupts_ignored():  # workers start here and inherit it: Ctrl-C is the parent's business
             try:
-                return self._pool.submit(function, task)
+                return self._pool.submit(function, *task)
             except OSError as error:
                 self._refused = True
                 raise MiaError(f"cannot start worker processes: {remedy(error)}") from error
@@ -71,9 +71,17 @@ class _Pool:
     def close(self) -> None:
         self._pool.shutdown(cancel_futures=True)
         if self._refused:  # workers that had started are not known to the pool, and would be waited for at the end
-            for process in self._processes:
-                process.terminate()
-                process.join()
+            self._end_processes()
+
+    def end(self) -> None:
+        """End the workers, whatever they are at."""
+        self._end_processes()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _end_processes(self) -> None:
+        for process in self._processes:
+            process.terminate()
+            process.join()
 
     def why(self) -> str:
         """Why a worker ended: those that were left are ended by the pool itself, with SIGTERM."""

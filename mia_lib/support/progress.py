@@ -6,9 +6,10 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 
 FILE_VARIABLE = "MIA_PROGRESS_FILE"
 """Environment variable naming the file to which a notebook's kernel reports; set by the runner."""
@@ -119,10 +120,14 @@ class Team:
         with self._lock:
             self._counts.setdefault(label, _Count(unit)).totals.append(total or 0)
 
-    def update(self, label: str, n: int, note: str) -> None:
-        """A task has gone on."""
+    def check(self) -> None:
+        """Raises Stopped where the tasks are to end."""
         if self._stopped.is_set():
             raise Stopped
+
+    def update(self, label: str, n: int, note: str) -> None:
+        """A task has gone on."""
+        self.check()
         with self._lock:
             count = self._counts[label]
             count.done, count.note = count.done + n, note or count.note
@@ -192,6 +197,43 @@ def progress(label: str, total: int | None = None, unit: str = "it") -> Iterator
         state = "done"
     finally:
         bar.close(state)
+
+
+class Relay:
+    """Passes on what another process of ours reports in a file: its bars are bars here."""
+
+    def __init__(self, path: Path):
+        self._path, self._at, self._bars = path, 0, dict[str, Bar | Share]()
+        self._stack, self._done = ExitStack(), dict[str, int]()
+
+    def pass_on(self) -> None:
+        """Show what is new. Raises Stopped where the team of whoever waits has been stopped."""
+        for line in self._new():
+            label, done = str(line["label"]), int(line.get("done") or 0)
+            if line["state"] == "told":
+                tell(label)
+                continue
+            if label not in self._bars:
+                bar = self._stack.enter_context(progress(label, line.get("total"), "step"))
+                self._bars[label], self._done[label] = bar, 0
+            self._bars[label].update(done - self._done[label], line.get("note", ""))
+            self._done[label] = done
+        if (team := _team.get()) is not None:
+            team.check()
+
+    def _new(self) -> Iterator[dict]:
+        with suppress(OSError), open(self._path, encoding="utf-8", errors="replace") as file:
+            file.seek(self._at)
+            while (text := file.readline()).endswith("\n"):
+                self._at = file.tell()
+                with suppress(ValueError, KeyError, TypeError):
+                    line = json.loads(text)
+                    line["label"], line["state"]
+                    yield line
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._stack.close()
 
 
 def tell(text: str) -> None:

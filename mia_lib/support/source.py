@@ -21,7 +21,7 @@ PACKAGE = "mia_lib"
 ROOT = Path(__file__).resolve().parent.parent
 NEUTRAL = {
     f"{PACKAGE}.support.{name}"
-    for name in ("cache", "console", "errors", "files", "leftovers", "progress", "source", "typed")
+    for name in "cache cluster console errors executor files leftovers progress shipping source typed workers".split()
 }
 """Modules of ours that never decide a number: they keep, show and refuse."""
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where a package is not called as it is imported

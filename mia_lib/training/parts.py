@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from mia_lib.models import MODELS
-from mia_lib.support.cores import side_by_side
 from mia_lib.support.device import free_memory
+from mia_lib.support.executor import Here, chosen
 from mia_lib.training.job import Job
 from mia_lib.training.recipe import Recipe, train_defended
 from mia_lib.training.trained import TrainedModels, concatenated
@@ -66,7 +66,8 @@ def cut(models: int, largest: int, cores: bool = True) -> list[list[int]]:
 def train_in_parts(recipe: Recipe, job: Job, workers: int | None = None) -> TrainedModels:
     """`train_defended`, in parts: on a CPU one for each core, else as few as there is memory for, one after the other.
 
-    workers: cores (None: those that this process may use); the same bits come of any number.
+    workers: cores of this process; None: the parts go to the executor that the environment names, which is as many threads
+    of this process as it may use cores unless something else was asked for. The same bits come of any.
     """
     each, device = bytes_per_model(job) * recipe.memory, torch.device(job.device)
     fit, cores = max(1, floor(SHARE * free_memory(device) / each)), device.type == "cpu"
@@ -74,10 +75,18 @@ def train_in_parts(recipe: Recipe, job: Job, workers: int | None = None) -> Trai
     if fit < min(PART, len(job.train)):
         job = replace(job, label=f"{job.label} in {len(parts)} parts ({each / 1e6:.0f} MB for each model)")
 
-    def train(number: int) -> TrainedModels:
+    tasks = []
+    for number, rows in enumerate(parts):
         checkpoint = job.checkpoint and job.checkpoint.with_stem(f"{job.checkpoint.stem}-{number}")
-        part = replace(job.pick(parts[number]), checkpoint=checkpoint)
-        return train_defended(recipe.part(parts[number]), part)
-
+        tasks.append((recipe.part(rows), replace(job.pick(rows), checkpoint=checkpoint)))
     at_once = max(1, fit // len(parts[0])) if cores else 1
-    return concatenated(side_by_side(train, range(len(parts)), at_once, workers))
+    executor = chosen() if cores and workers is None else Here(workers)
+    return concatenated(executor.each(train_part, tasks, at_once))
+
+
+def train_part(task: tuple[Recipe, Job]) -> TrainedModels:
+    """Train one part of a stack; on another machine, where the folder of checkpoints is not there, without any."""
+    recipe, job = task
+    if job.checkpoint is not None and not job.checkpoint.parent.exists():
+        job = replace(job, checkpoint=None)
+    return train_defended(recipe, job)

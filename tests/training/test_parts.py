@@ -11,6 +11,7 @@ import torch
 from defenses.noisy_voices import alone, largest_difference, toy
 
 from mia_lib.defenses.base import Defense, make_defense
+from mia_lib.support.executor import VARIABLE
 from mia_lib.training import parts
 from mia_lib.training.parts import bytes_per_model, train_in_parts
 from mia_lib.training.recipe import train_defended
@@ -132,3 +133,20 @@ def test_a_defense_that_trains_more_models_counts_them():
 def test_larger_batches_need_more():
     small, large = toy(batch_size=8), toy(batch_size=16)
     assert np.isfinite(bytes_per_model(small)) and bytes_per_model(large) > bytes_per_model(small)
+
+
+@pytest.mark.parametrize("name", ["none", "distillation:4"])
+def test_worker_processes_give_the_same_bits_as_threads(monkeypatch, name):
+    monkeypatch.setattr(parts, "PART", 2)
+    job = replace(toy(epochs=1), dtype=torch.float32)
+    alone = weights(train_in_parts(make_defense(name), job, 1))
+    monkeypatch.setenv(VARIABLE, "workers:2")
+    assert weights(train_in_parts(make_defense(name), job)) == alone
+
+
+def test_where_the_folder_of_checkpoints_is_not_there_a_part_goes_without(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(parts, "train_defended", lambda recipe, part: given.append(part.checkpoint))
+    for folder in (tmp_path, tmp_path / "on another machine"):
+        parts.train_part((Defense(), replace(toy(epochs=1), checkpoint=folder / "c")))
+    assert given == [tmp_path / "c", None]

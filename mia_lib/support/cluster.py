@@ -1,0 +1,146 @@
+"""A Ray cluster: tasks go to its nodes, large arrays into its object store once, results come back as values.
+
+Nothing is taken for granted of a shared file system. Ray tries a task again whose worker or node has died.
+"""
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, TypeVar
+
+from mia_lib.support.cores import side_by_side
+from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.executor import TRIES, VARIABLE, WorkerDied
+from mia_lib.support.progress import FILE_VARIABLE, progress
+from mia_lib.support.shipping import Store, packed, unpacked
+from mia_lib.support.source import whole_digest
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+LOOK = 0.2  # seconds between two looks at whether a task is done or to be given up
+
+
+def state() -> dict[str, str]:
+    """What must be the same on all nodes: the versions of Python and torch, and our code."""
+    return {
+        "Python": platform.python_version(),
+        "torch": importlib.metadata.version("torch"),
+        "the code of mia_lib": whole_digest(),
+    }
+
+
+def _carry_out(task: bytes, *arrays: Any) -> Any:
+    """On a node: a function and its argument, arrays read from the object store where they lie."""
+    os.environ.pop(VARIABLE, None)  # what a task has to train, it trains itself
+    os.environ.pop(FILE_VARIABLE, None)  # of another machine
+    function, argument = unpacked(task, arrays.__getitem__)
+    return side_by_side(function, [argument], workers=1)[0]
+
+
+def load_ray() -> Any:
+    """The module. Raises UsageError where it is not installed."""
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("Ray is not installed: `pip install mia-lib[cluster]` brings it") from None
+    return ray
+
+
+class OnRay:
+    """The nodes of a Ray cluster. address: as Ray takes it, such as ray://HOST:10001; empty: one that is started here.
+
+    Raises MiaError where there is no cluster, or its nodes differ from this machine in what `state` says.
+    """
+
+    def __init__(self, address: str = ""):
+        self.address, self.ray = address, load_ray()
+
+    @cached_property
+    def joined(self) -> Any:
+        """The module, once it is connected and the nodes are checked."""
+        ray = self.ray
+        if not ray.is_initialized():
+            try:
+                ray.init(
+                    self.address or None,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                    **({} if self.address else {"include_dashboard": False}),
+                )
+            except Exception as error:  # of several kinds, by what is missing
+                where = self.address or "this machine"
+                raise MiaError(f"cannot join a Ray cluster at {where}: {_first_line(error)}") from error
+        self._check_nodes(ray)
+        return ray
+
+    def _check_nodes(self, ray: Any) -> None:
+        """Ask every node for its state."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        own, ask = state(), ray.remote(num_cpus=0, max_retries=1)(state)
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        answers = [ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], False)).remote() for n in nodes]
+        for node, answer in zip(nodes, answers, strict=True):
+            place = node["NodeManagerAddress"]
+            try:
+                found = ray.get(answer)
+            except Exception as error:
+                raise MiaError(f"node {place} of the Ray cluster cannot use mia_lib: {_first_line(error)}") from error
+            if differs := [name for name in own if found[name] != own[name]]:
+                name = differs[0]
+                raise MiaError(f"node {place} of the Ray cluster differs in {name}: {found[name]}, here {own[name]}")
+
+    def each(
+        self,
+        function: Callable[[Task], Result],
+        tasks: Sequence[Task],
+        most: int | None = None,
+        lost: Callable[[Task, MiaError], Result] | None = None,
+    ) -> list[Result]:
+        ray = self.joined
+        remote = ray.remote(num_cpus=1, max_retries=TRIES - 1)(_carry_out)
+        with progress(f"parts on {len([n for n in ray.nodes() if n['Alive']])} nodes", len(tasks), "part") as bar:
+            references: list[Any] = []
+
+            def put(array: Any) -> int:
+                references.append(ray.put(array))
+                return len(references) - 1
+
+            store = Store(put)
+            sent = [packed((function, task), store) for task in tasks]
+            waiting = [remote.remote(task, *references) for task in sent]
+            places = {reference: number for number, reference in enumerate(waiting)}
+            results: dict[int, Result] = {}
+            try:
+                while waiting:
+                    done, waiting = ray.wait(waiting, timeout=LOOK)
+                    bar.update(len(done))
+                    for number, reference in ((places[reference], reference) for reference in done):
+                        try:
+                            results[number] = self._result(reference)
+                        except WorkerDied as error:
+                            if lost is None:
+                                raise
+                            results[number] = lost(tasks[number], error)
+            finally:
+                for reference in waiting:
+                    ray.cancel(reference, force=True)
+        return [results[number] for number in range(len(tasks))]
+
+    def _result(self, reference: Any) -> Any:
+        """What a task gave. Raises what it raised, and WorkerDied where its workers did."""
+        errors = self.ray.exceptions
+        try:
+            return self.ray.get(reference)
+        except errors.RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, MiaError) else error) from None
+        except errors.RayError as error:
+            what = f"{TRIES} times over the same part: {_first_line(error)}"
+            raise WorkerDied(f"a worker of the Ray cluster ended unexpectedly, {what}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0][:300]
