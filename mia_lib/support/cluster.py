@@ -6,13 +6,14 @@ Nothing is taken for granted of a shared file system. Ray tries a task again who
 import importlib.metadata
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
 from mia_lib.support.cores import side_by_side
 from mia_lib.support.errors import MiaError, UsageError
-from mia_lib.support.executor import TRIES, VARIABLE, WorkerDied
+from mia_lib.support.executor import TRIES, VARIABLE, CarryOut, WorkerDied
 from mia_lib.support.progress import FILE_VARIABLE, progress
 from mia_lib.support.shipping import Store, packed, unpacked
 from mia_lib.support.source import whole_digest
@@ -81,7 +82,8 @@ class OnRay:
 
         own, ask = state(), ray.remote(num_cpus=0, max_retries=1)(state)
         nodes = [node for node in ray.nodes() if node["Alive"]]
-        answers = [ask.options(scheduling_strategy=NodeAffinitySchedulingStrategy(n["NodeID"], False)).remote() for n in nodes]
+        to = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+        answers = [ask.options(scheduling_strategy=place).remote() for place in to]
         for node, answer in zip(nodes, answers, strict=True):
             place = node["NodeManagerAddress"]
             try:
@@ -92,42 +94,41 @@ class OnRay:
                 name = differs[0]
                 raise MiaError(f"node {place} of the Ray cluster differs in {name}: {found[name]}, here {own[name]}")
 
-    def each(
-        self,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
-        most: int | None = None,
-        lost: Callable[[Task, MiaError], Result] | None = None,
-    ) -> list[Result]:
+    @property
+    def count(self) -> int:
+        """Processors of all nodes."""
+        return max(1, int(self.joined.cluster_resources().get("CPU", 1)))
+
+    @contextmanager
+    def session(self) -> Iterator[CarryOut]:
         ray = self.joined
-        remote = ray.remote(num_cpus=1, max_retries=TRIES - 1)(_carry_out)
-        with progress(f"parts on {len([n for n in ray.nodes() if n['Alive']])} nodes", len(tasks), "part") as bar:
-            references: list[Any] = []
+        remote, references = ray.remote(num_cpus=1, max_retries=TRIES - 1)(_carry_out), list[Any]()
 
-            def put(array: Any) -> int:
-                references.append(ray.put(array))
-                return len(references) - 1
+        def put(array: Any) -> int:
+            references.append(ray.put(array))
+            return len(references) - 1
 
-            store = Store(put)
-            sent = [packed((function, task), store) for task in tasks]
-            waiting = [remote.remote(task, *references) for task in sent]
-            places = {reference: number for number, reference in enumerate(waiting)}
-            results: dict[int, Result] = {}
-            try:
-                while waiting:
-                    done, waiting = ray.wait(waiting, timeout=LOOK)
-                    bar.update(len(done))
-                    for number, reference in ((places[reference], reference) for reference in done):
-                        try:
-                            results[number] = self._result(reference)
-                        except WorkerDied as error:
-                            if lost is None:
-                                raise
-                            results[number] = lost(tasks[number], error)
-            finally:
-                for reference in waiting:
+        store = Store(put)
+
+        def carry_out(function: Callable[[Task], Result], task: Task, /) -> Result:
+            reference = remote.remote(packed((function, task), store), *references)
+            with progress(f"parts on {self.nodes} nodes", 1, "part") as bar:
+                try:
+                    while not ray.wait([reference], timeout=LOOK)[0]:
+                        bar.update(0)  # raises where all are to end
+                    result = self._result(reference)
+                except BaseException:
                     ray.cancel(reference, force=True)
-        return [results[number] for number in range(len(tasks))]
+                    raise
+                bar.update(1)
+            return result
+
+        yield carry_out
+
+    @property
+    def nodes(self) -> int:
+        """How many machines there are."""
+        return sum(node["Alive"] for node in self.joined.nodes())
 
     def _result(self, reference: Any) -> Any:
         """What a task gave. Raises what it raised, and WorkerDied where its workers did."""

@@ -1,4 +1,4 @@
-"""Tasks for other processes of ours: as bytes, and the large arrays among them apart, each stored once however many need it."""
+"""Tasks for other processes of ours: as bytes, and the large arrays among them apart, each stored once for all."""
 
 import io
 import pickle

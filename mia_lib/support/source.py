@@ -19,11 +19,10 @@ from mia_lib.support.typed import TYPED, typed_code
 
 PACKAGE = "mia_lib"
 ROOT = Path(__file__).resolve().parent.parent
-NEUTRAL = {
-    f"{PACKAGE}.support.{name}"
-    for name in "cache cluster console errors executor files leftovers progress shipping source typed workers".split()
-}
-"""Modules of ours that never decide a number: they keep, show and refuse."""
+KEEPING = ("cache", "console", "errors", "files", "leftovers", "progress", "source", "typed")
+ELSEWHERE = ("executor", "executors", "workers", "cluster", "shipping")
+NEUTRAL = {f"{PACKAGE}.support.{name}" for name in (*KEEPING, *ELSEWHERE)}
+"""Modules of ours that never decide a number: they keep, show and refuse, or have others carry out the same."""
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where a package is not called as it is imported
 INSTALLED = {"site-packages", "dist-packages"}
 SOURCES = {path: path.read_bytes() for path in sorted(ROOT.rglob("*.py"))}

@@ -3,9 +3,10 @@
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -13,8 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mia_lib.support.cores import side_by_side
-from mia_lib.support.errors import MiaError
-from mia_lib.support.executor import TRIES, VARIABLE, WorkerDied
+from mia_lib.support.executor import TRIES, VARIABLE, CarryOut, WorkerDied
 from mia_lib.support.parallel import Pool
 from mia_lib.support.progress import FILE_VARIABLE, Relay, tell
 from mia_lib.support.shipping import Store, packed, unpacked
@@ -89,13 +89,8 @@ class Workers:
         for _ in range(count):
             self._idle.put(Worker())
 
-    def each(
-        self,
-        function: Callable[[Task], Result],
-        tasks: Sequence[Task],
-        most: int | None = None,
-        lost: Callable[[Task, MiaError], Result] | None = None,
-    ) -> list[Result]:
+    @contextmanager
+    def session(self) -> Iterator[CarryOut]:
         with tempfile.TemporaryDirectory(prefix="mia-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
 
@@ -106,15 +101,11 @@ class Workers:
 
             store = Store(put)
 
-            def one(task: Task) -> Result:
+            def carry_out(function: Callable[[Task], Result], task: Task, /) -> Result:
                 worker = self._idle.get()
                 try:
                     return worker.carry_out(packed((function, task), store), folder)
-                except WorkerDied as error:
-                    if lost is None:
-                        raise
-                    return lost(task, error)
                 finally:
                     self._idle.put(worker)
 
-            return side_by_side(one, tasks, most, self.count)
+            yield carry_out

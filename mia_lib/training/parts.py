@@ -15,7 +15,8 @@ import torch
 
 from mia_lib.models import MODELS
 from mia_lib.support.device import free_memory
-from mia_lib.support.executor import Here, chosen
+from mia_lib.support.executor import Here, each
+from mia_lib.support.executors import chosen
 from mia_lib.training.job import Job
 from mia_lib.training.recipe import Recipe, train_defended
 from mia_lib.training.trained import TrainedModels, concatenated
@@ -69,11 +70,11 @@ def train_in_parts(recipe: Recipe, job: Job, workers: int | None = None) -> Trai
     workers: cores of this process; None: the parts go to the executor that the environment names, which is as many threads
     of this process as it may use cores unless something else was asked for. The same bits come of any.
     """
-    each, device = bytes_per_model(job) * recipe.memory, torch.device(job.device)
-    fit, cores = max(1, floor(SHARE * free_memory(device) / each)), device.type == "cpu"
+    size, device = bytes_per_model(job) * recipe.memory, torch.device(job.device)
+    fit, cores = max(1, floor(SHARE * free_memory(device) / size)), device.type == "cpu"
     parts = cut(len(job.train), min(fit, PART) if cores else fit, cores)
     if fit < min(PART, len(job.train)):
-        job = replace(job, label=f"{job.label} in {len(parts)} parts ({each / 1e6:.0f} MB for each model)")
+        job = replace(job, label=f"{job.label} in {len(parts)} parts ({size / 1e6:.0f} MB for each model)")
 
     tasks = []
     for number, rows in enumerate(parts):
@@ -81,7 +82,7 @@ def train_in_parts(recipe: Recipe, job: Job, workers: int | None = None) -> Trai
         tasks.append((recipe.part(rows), replace(job.pick(rows), checkpoint=checkpoint)))
     at_once = max(1, fit // len(parts[0])) if cores else 1
     executor = chosen() if cores and workers is None else Here(workers)
-    return concatenated(executor.each(train_part, tasks, at_once))
+    return concatenated(each(executor, train_part, tasks, at_once))
 
 
 def train_part(task: tuple[Recipe, Job]) -> TrainedModels:
