@@ -26,6 +26,7 @@ This runs the notebooks that measure it, and writes a report with every number a
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
 executed notebooks. The same command run again continues where it stopped."""
 
+MOST_WORKERS = 1024
 LONGEST_WORD = 300  # letters shown of a word of an error message
 EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted. `python -m mia_lib run --help` has the options."
 
@@ -111,6 +112,19 @@ def _add_shared_options(command: Parser) -> None:
     add("--data-root", metavar="DIR", help="folder of local corpora (the variable MIA_DATA_ROOT, or data)")
     add("--download", action="store_true", help="fetch the corpus if it is missing and can be fetched")
     add(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="so many processes of this machine: parts of a run, or runs of a sweep, side by side",
+    )
+    add(
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="the same on a Ray cluster, such as ray://HOST:10001; without an address on one that is started here",
+    )
+    add(
         "--max-bad",
         type=float,
         default=Request.max_bad,
@@ -191,19 +205,32 @@ def _refuse_empty(arguments: argparse.Namespace) -> None:
             raise UsageError(f"--{name.replace('_', '-')} must name a folder: leave it out for the usual one")
 
 
+def executor_of(arguments: argparse.Namespace) -> str:
+    """The name of the executor that was asked for (see `support.executors`); empty where none was."""
+    if arguments.workers is not None and arguments.ray is not None:
+        raise UsageError("--workers and --ray are two ways: choose one")
+    if arguments.workers is not None:
+        if not 1 <= arguments.workers <= MOST_WORKERS:
+            raise UsageError(f"--workers must be from 1 to {MOST_WORKERS}, not {arguments.workers}")
+        return f"workers:{arguments.workers}"
+    return "" if arguments.ray is None else f"ray:{arguments.ray}".rstrip(":")
+
+
 def run_command(arguments: argparse.Namespace) -> None:
     """`run`: hand the options to the runner."""
     _refuse_empty(arguments)
+    executor = executor_of(arguments)
     settings = settings_of(arguments.set)
     from mia_lib.series.runner import run_series
 
     given = {name: value for name, value in vars(arguments).items() if name in PARAMETERS and value is not None}
-    run_series(Request(**given, settings=settings), only=arguments.only, download=arguments.download)
+    run_series(Request(**given, settings=settings), only=arguments.only, download=arguments.download, executor=executor)
 
 
 def sweep_command(arguments: argparse.Namespace) -> None:
     """`sweep`: a file or options as a sweep."""
     _refuse_empty(arguments)
+    executor = executor_of(arguments)
     from mia_lib.series.sweep import of_options, read_sweep, run_sweep
 
     if arguments.file is not None:
@@ -217,7 +244,7 @@ def sweep_command(arguments: argparse.Namespace) -> None:
         given["settings"] = settings_of(arguments.set)
         corpora, seeds = arguments.corpus or [Request.corpus], arguments.seeds or "0-2"
         sweep = of_options(corpora, seeds, given, arguments.only, arguments.sweep_id)
-    run_sweep(sweep, download=arguments.download)
+    run_sweep(sweep, download=arguments.download, executor=executor)
 
 
 def list_command(arguments: argparse.Namespace) -> None:

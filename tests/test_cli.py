@@ -37,7 +37,7 @@ def test_defaults_are_the_published_ones(request_of):
         max_bad=0.05,
         settings={},
     )
-    assert request_of() == {"request": Request(**published), "only": None, "download": False}
+    assert request_of() == {"request": Request(**published), "only": None, "download": False, "executor": ""}
 
 
 def test_options_reach_the_request(request_of):
@@ -45,6 +45,28 @@ def test_options_reach_the_request(request_of):
     asked = request_of(*argv, "--download", "--set", "epochs=3")
     expected = Request(profile="smoke", seed=3, run_id="mine", data_root="there", max_bad=0.5, settings={"epochs": "3"})
     assert asked["request"] == expected and asked["download"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "executor"),
+    [(["--workers", "3"], "workers:3"), (["--ray"], "ray"), (["--ray", "ray://host:10001"], "ray:ray://host:10001")],
+)
+def test_who_carries_out_is_asked_for_by_two_options(request_of, argv, executor):
+    assert request_of(*argv)["executor"] == executor
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--workers", "0"], "--workers must be from 1 to 1024, not 0"),
+        (["--workers", "two"], "invalid int value"),
+        (["--workers", "2", "--ray"], "--workers and --ray are two ways: choose one"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "sweep"])
+def test_who_carries_out_is_one_or_the_other(capsys, command, argv, says):
+    assert cli.main([command, *argv]) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_set_takes_several_values_and_may_be_repeated(request_of):

@@ -57,18 +57,20 @@ def run_series(
     prepare: Callable[[Run], dict] | None = None,
     console: Console | None = None,
     within: str = "",
+    executor: str = "",
 ) -> Path:
     """Execute the notebooks as requested and return the run's folder; what is done already is not repeated.
 
     only: numbers of the notebooks to run, as in `04,07`. download: fetch the corpus if it is missing. notebooks: folder
     of the series. prepare: reads the data before any notebook starts and returns its description (None: the corpus that
-    is requested). within: the sweep that the run is a part of. Raises UsageError before anything starts, and MiaError
+    is requested). within: the sweep that the run is a part of. executor: who trains parts of stacks, by name (see
+    `support.executors`; empty: each kernel itself). Raises UsageError before anything starts, and MiaError
     when data or a notebook fails.
     """
     console = console or Console()
     run = plan(request, only, download, Path(notebooks), within)
     started = time.monotonic()
-    with environment(request.data_root), locked(run.folder):
+    with environment(request.data_root, executor), locked(run.folder):
         refuse_other_parameters(run.folder, run.request.asdict())
         (run.folder / USES).unlink(missing_ok=True)
         console.say(f"Run {run.folder.name} in {run.folder}")

@@ -6,6 +6,7 @@ done again. A run that fails stops no other. From the records of all come `resul
 """
 
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,12 +21,17 @@ from mia_lib.evaluation.claims import CLAIM_COLUMNS
 from mia_lib.evaluation.reading import read_results
 from mia_lib.evaluation.records import COLUMNS
 from mia_lib.reporting.sweep_page import write_sweep_page
+from mia_lib.series.assignment import Assignment, Report, carry_out, marked, name_of, pack, unpack
 from mia_lib.series.notebooks import NOTEBOOKS
 from mia_lib.series.request import PARAMETERS, Request, check_name
 from mia_lib.series.runner import plan, run_series
+from mia_lib.support import limits
 from mia_lib.support.console import Console
+from mia_lib.support.cores import side_by_side
 from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.executor import WorkerDied
+from mia_lib.support.executors import make_executor
 from mia_lib.support.files import write_atomically
 from mia_lib.support.spreadsheets import to_csv
 
@@ -103,45 +109,106 @@ def read_sweep(path: Path, outputs: str = Request.outputs) -> Sweep:
     return Sweep(tuple(requests), None if only is None else str(only), str(shared.get("sweep_id", "")))
 
 
-def run_sweep(
-    sweep: Sweep, console: Console | None = None, download: bool = False, notebooks: Path = NOTEBOOKS, **options: Any
-) -> Path:
-    """Carry out all runs of a sweep, one after the other, each on all cores; returns the sweep's folder.
+@dataclass
+class _Sweeping:
+    """A sweep that is being carried out: its checked requests, and what became of them."""
 
-    options: further arguments of `run_series`. All requests are checked before the first run starts. Raises UsageError for a
-    request that makes no sense, and MiaError at the end where runs have failed.
+    sweep: Sweep
+    requests: Sequence[Request]
+    console: Console
+    options: dict[str, Any]  # of `run_series`, the same for all
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.requests[0].outputs) / self.sweep.name
+
+    def ended(self, run: str, error: str) -> None:
+        """A run came to its end, or failed; tables and page are renewed."""
+        if error:
+            self.progress.failed[run] = error
+            self.console.say(error)
+        else:
+            self.progress.done.append(run)
+        write_tables(self.folder, self.requests, self.progress)
+
+    def here(self) -> None:
+        """All runs, one after the other, each on all cores."""
+        for number, (asked, request) in enumerate(zip(self.sweep.requests, self.requests, strict=True), start=1):
+            run = name_of(request)
+            self.console.say(f"Run {number} of {len(self.requests)} of sweep {self.sweep.name}: {run}")
+            try:
+                run_series(asked, console=self.console, within=self.sweep.name, **self.options)
+            except MiaError as error:
+                self.ended(run, str(error))
+            else:
+                self.ended(run, "")
+
+    def elsewhere(self, executor: str) -> None:
+        """All runs, as many at a time as the executor has workers."""
+        chosen, mark, turn = make_executor(executor), marked(self.folder), threading.Lock()
+        at_once = min(chosen.count or 1, len(self.requests))
+        local = executor.startswith("workers")
+        cores = max(1, limits.cores() // at_once) if local else 1
+
+        def one(request: Request) -> None:
+            run = name_of(request)
+            before = b"" if local else pack(self.folder / run)
+            task = Assignment(request, self.sweep.name, cores, mark, before, **self.options)
+            try:
+                report = carry_out_elsewhere(carry_out, task)
+            except WorkerDied as error:
+                report = Report("", str(error))
+            with turn:
+                unpack(report.folder, self.folder / run)
+                for line in (f"Run {run} of sweep {self.sweep.name}:", *report.said.splitlines()):
+                    self.console.say(line)
+                self.ended(run, report.error)
+
+        each = f"{cores} core{'s' * (cores > 1)} each"
+        self.console.say(f"{len(self.requests)} runs of sweep {self.sweep.name}, {at_once} at a time, {each}")
+        with self.console.follow(), chosen.session() as carry_out_elsewhere:
+            side_by_side(one, self.requests, workers=at_once)
+
+
+def run_sweep(
+    sweep: Sweep,
+    console: Console | None = None,
+    download: bool = False,
+    notebooks: Path = NOTEBOOKS,
+    executor: str = "",
+    **options: Any,
+) -> Path:
+    """Carry out all runs of a sweep; returns the sweep's folder.
+
+    executor: whoever carries them out, by name (see `support.executors`); empty: this process, one after the other, each on
+    all cores. options: further arguments of `run_series`. All requests are checked before the first run starts. Raises
+    UsageError for a request that makes no sense, and MiaError at the end where runs have failed.
     """
     console, name = console or Console(), sweep.name
     requests = [plan(request, sweep.only, download, notebooks, name).request for request in sweep.requests]
-    names = [request.run_id for request in requests]
+    names = [name_of(request) for request in requests]
     if twice := next((one for one in names if names.count(one) > 1), None):
-        raise UsageError(f"two runs of the sweep are called {twice.partition('/')[2]}: name one of them by its run_id")
+        raise UsageError(f"two runs of the sweep are called {twice}: name one of them by its run_id")
     if len({request.outputs for request in requests}) > 1:
         raise UsageError("all runs of a sweep must have the same outputs folder")
-    folder, progress = Path(requests[0].outputs) / name, Progress()
-    for number, request in enumerate(requests, start=1):
-        run = request.run_id.partition("/")[2]
-        console.say(f"Run {number} of {len(requests)} of sweep {name}: {run}")
-        try:
-            asked, where = sweep.requests[number - 1], {"notebooks": notebooks, "within": name, **options}
-            run_series(asked, only=sweep.only, download=download, console=console, **where)
-        except MiaError as error:
-            progress.failed[run] = str(error)
-            console.say(str(error))
-        else:
-            progress.done.append(run)
-        write_tables(folder, requests, progress)
-    console.say(f"Report: {folder / 'index.html'}")
-    if progress.failed:
-        count = f"{len(progress.failed)} of {len(requests)} runs failed"
-        raise MiaError(f"{count}: {', '.join(progress.failed)}; the same command continues once this is mended")
-    return folder
+    shared = {"only": sweep.only, "download": download, "notebooks": notebooks, **options}
+    sweeping = _Sweeping(sweep, requests, console, shared)
+    if executor:
+        sweeping.elsewhere(executor)
+    else:
+        sweeping.here()
+    console.say(f"Report: {sweeping.folder / 'index.html'}")
+    if failed := sweeping.progress.failed:
+        count = f"{len(failed)} of {len(requests)} runs failed"
+        raise MiaError(f"{count}: {', '.join(failed)}; the same command continues once this is mended")
+    return sweeping.folder
 
 
 def write_tables(folder: Path, requests: Sequence[Request], progress: Progress) -> None:
     """Merge the records of the runs that have any into the sweep's tables and page."""
     folder.mkdir(parents=True, exist_ok=True)
-    runs = {request.run_id.partition("/")[2]: request for request in requests}
+    runs = {name_of(request): request for request in requests}
     tables = [read_results(folder / run / "results.csv")[COLUMNS] for run in runs]
     results = pd.concat([pd.DataFrame(columns=COLUMNS), *(table for table in tables if len(table))])
     paths = [folder / run / "claims.csv" for run in runs]

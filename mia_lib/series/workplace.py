@@ -81,14 +81,18 @@ FOR_PERSONS = ("PYTHONSTARTUP", "IPYTHONDIR")
 
 
 @contextmanager
-def environment(data_root: str) -> Iterator[None]:
-    """What every kernel finds: local corpora where this process sees them, the code that runs here, no chatter about coming
-    changes, and nothing that a person has set up for consoles of their own."""
+def environment(data_root: str, executor: str = "") -> Iterator[None]:
+    """What every kernel finds: local corpora where this process sees them, the code that runs here, who trains parts of
+    stacks (see `support.executors`), no chatter about coming changes, and nothing that a person has set up for consoles."""
     before = dict(os.environ)
     root = data_root or os.environ.get("MIA_DATA_ROOT") or "data"
     os.environ["MIA_DATA_ROOT"] = str(Path(real(root)).expanduser().resolve())
     os.environ.setdefault("PYTHONWARNINGS", "ignore::DeprecationWarning,ignore::FutureWarning")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    if executor:
+        from mia_lib.support.executors import VARIABLE, ready
+
+        os.environ[VARIABLE] = ready(executor)
     for name in FOR_PERSONS:
         os.environ.pop(name, None)
     with temporary() as folder:

@@ -86,7 +86,7 @@ def pace(study: ShadowStudy) -> Pace:
         config = TrainingConfig(s.model, steps // 4, size)
         job = Job(features, labels, own, config, list(range(models)), device=study.device, label="measure the pace")
         started = time.process_time(), time.perf_counter()
-        train_in_parts(make_defense("none"), job)
+        train_in_parts(make_defense("none"), job, cores)
         return np.array([time.process_time() - started[0], time.perf_counter() - started[1]])
 
     spent(SHORT)  # warms up

@@ -6,6 +6,7 @@ Nothing is taken for granted of a shared file system. Ray tries a task again who
 import importlib.metadata
 import os
 import platform
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +21,7 @@ from mia_lib.support.source import whole_digest
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+PATIENCE = 10  # seconds until a cluster must answer
 LOOK = 0.2  # seconds between two looks at whether a task is done or to be given up
 
 
@@ -56,14 +58,16 @@ class OnRay:
     """
 
     def __init__(self, address: str = ""):
-        self.address, self.ray = address, load_ray()
+        self.address, self.ray, self.wanted = address, load_ray(), state()
 
     @cached_property
     def joined(self) -> Any:
         """The module, once it is connected and the nodes are checked."""
         ray = self.ray
         if not ray.is_initialized():
+            where = self.address or "this machine"
             try:
+                _reach(self.address)
                 ray.init(
                     self.address or None,
                     log_to_driver=False,
@@ -71,7 +75,6 @@ class OnRay:
                     **({} if self.address else {"include_dashboard": False}),
                 )
             except Exception as error:  # of several kinds, by what is missing
-                where = self.address or "this machine"
                 raise MiaError(f"cannot join a Ray cluster at {where}: {_first_line(error)}") from error
         self._check_nodes(ray)
         return ray
@@ -80,7 +83,7 @@ class OnRay:
         """Ask every node for its state."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        own, ask = state(), ray.remote(num_cpus=0, max_retries=1)(state)
+        own, ask = self.wanted, ray.remote(num_cpus=0, max_retries=1)(state)
         nodes = [node for node in ray.nodes() if node["Alive"]]
         to = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
         answers = [ask.options(scheduling_strategy=place).remote() for place in to]
@@ -126,6 +129,12 @@ class OnRay:
         yield carry_out
 
     @property
+    def place(self) -> str:
+        """The address by which other processes of this machine join."""
+        ray = self.joined
+        return self.address or ray.get_runtime_context().gcs_address
+
+    @property
     def nodes(self) -> int:
         """How many machines there are."""
         return sum(node["Alive"] for node in self.joined.nodes())
@@ -140,6 +149,13 @@ class OnRay:
         except errors.RayError as error:
             what = f"{TRIES} times over the same part: {_first_line(error)}"
             raise WorkerDied(f"a worker of the Ray cluster ended unexpectedly, {what}") from error
+
+
+def _reach(address: str) -> None:
+    """Raise OSError where nobody listens at an address with a port: Ray itself would wait for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
 
 
 def _first_line(error: BaseException) -> str:

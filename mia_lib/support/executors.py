@@ -25,3 +25,9 @@ def make_executor(name: str) -> Executor:
 def chosen() -> Executor:
     """The executor that the environment names."""
     return make_executor(os.environ.get(VARIABLE, ""))
+
+
+def ready(name: str) -> str:
+    """The executor's name for processes that are started from here; a cluster is joined, or started, and checked first."""
+    executor = make_executor(name)
+    return f"ray:{executor.place}" if isinstance(executor, OnRay) else name

@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 
 PROC = Path("/proc/self")
+CORES_VARIABLE = "MIA_CORES"
+"""Environment variable with the number of cores to use at most."""
 
 
 def _mounts(proc: Path) -> Iterator[tuple[set[str], str, Path]]:
@@ -58,8 +60,12 @@ def _counted(path: Path, name: str) -> int | None:
 
 
 def cores() -> int:
-    """Cores that this process may keep busy: those it is bound to, and no more than the quota of any group around it."""
+    """Cores that this process may keep busy: those it is bound to, no more than the quota of any group around it, and than
+    CORES_VARIABLE says."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get(CORES_VARIABLE, "")
+    if asked.isdecimal() and int(asked):
+        allowed = min(allowed, int(asked))
     for group in groups("cpu"):
         new, old = group / "cpu.max", group / "cpu.cfs_quota_us"
         quota = number(new) or number(old)

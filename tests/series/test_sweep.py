@@ -1,14 +1,17 @@
 """Sweeps: every combination is a run and done once, failures stop no other, and the tables say what holds."""
 
 import io
+import zipfile
 
 import pandas as pd
 import pytest
-from series.fakes import DATA
+from series.fakes import DATA, prepared
 
 from mia_lib import cli
 from mia_lib.evaluation.across import ACROSS_COLUMNS
-from mia_lib.series.request import Request
+from mia_lib.series import assignment
+from mia_lib.series.assignment import MARK, Assignment, carry_out, pack, unpack
+from mia_lib.series.request import Request, check
 from mia_lib.series.sweep import Sweep, of_options, read_sweep, run_sweep, seeds_of
 from mia_lib.support.console import Console
 from mia_lib.support.errors import MiaError, UsageError
@@ -31,11 +34,11 @@ def sweep_of(series, corpora=("demo", "demo:50x10"), seeds="0-1", **parameters):
     return of_options(list(corpora), seeds, {"outputs": str(series.outputs)} | parameters, None, "")
 
 
-def carried_out(series, sweep):
+def carried_out(series, sweep, executor=""):
     """The folder of the sweep; `series.said` is what was printed."""
-    stream = io.StringIO()
+    stream, prepare = io.StringIO(), prepared if executor else lambda run: DATA
     try:
-        return run_sweep(sweep, Console(stream), notebooks=series.notebooks, prepare=lambda run: DATA)
+        return run_sweep(sweep, Console(stream), notebooks=series.notebooks, prepare=prepare, executor=executor)
     finally:
         series.said = stream.getvalue()
 
@@ -157,3 +160,70 @@ def test_misuse_of_the_command_is_one_sentence(tmp_path, capsys, words, says):
     assert cli.main(["sweep", *words, "--outputs", str(tmp_path / "outputs")]) == 2
     said = capsys.readouterr().err
     assert says in said and said.count("\n") == 1 and not (tmp_path / "outputs").exists()
+
+
+DIES_ONCE = """
+if seed == 0 and not (part.parents[2] / "died").exists():
+    (part.parents[2] / "died").touch()
+    import signal
+    os.kill(os.getppid(), signal.SIGKILL)
+    import time; time.sleep(60)
+"""
+
+
+def test_workers_carry_out_runs_side_by_side_and_a_killed_one_costs_its_run_only(series):
+    series.add("00_a", DIES_ONCE)
+    folder = carried_out(series, sweep_of(series, corpora=["demo"]), "workers:2")
+    results = pd.read_csv(folder / "results.csv")
+    assert sorted(results["seed"].unique()) == [0, 1] and series.executed() == ["00_a"] * 3
+    assert "2 runs of sweep" in series.said and "2 at a time" in series.said and "[1/1] 00_a" in series.said
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "2 of 2 runs are done" in page
+    carried_out(series, sweep_of(series, corpora=["demo"]), "workers:2")
+    assert series.executed() == [] and series.said.count("done before") == 2
+
+
+def test_a_run_that_fails_in_a_worker_stops_no_other(series):
+    series.add("00_a", "if seed == 0: raise ValueError('no such voice')")
+    with pytest.raises(MiaError, match="1 of 2 runs failed: demo-standard-s0"):
+        carried_out(series, sweep_of(series, corpora=["demo"]), "workers:2")
+    assert "no such voice" in series.said
+
+
+def assigned(series, **options):
+    request, _ = check(Request(outputs=str(series.outputs)), within="swept")
+    return Assignment(request, "swept", 1, "the mark", notebooks=series.notebooks, prepare=prepared, **options)
+
+
+def test_who_does_not_see_the_sweeps_folder_sends_back_what_came_of_the_run(series, tmp_path):
+    series.add("00_a")
+    report = carry_out(assigned(series))
+    assert not report.error and "[1/1] 00_a" in report.said and not series.outputs.exists()
+    unpack(report.folder, tmp_path / "back")
+    assert len(pd.read_csv(tmp_path / "back" / "results.csv")) == 2 and series.executed() == ["00_a"]
+    again = carry_out(assigned(series, before=pack(tmp_path / "back")))
+    assert "done before" in again.said and series.executed() == []
+
+
+def test_who_sees_it_works_in_it(series):
+    series.add("00_a")
+    (series.outputs / "swept").mkdir(parents=True)
+    (series.outputs / "swept" / MARK).write_text("the mark", encoding="utf-8")
+    report = carry_out(assigned(series))
+    assert not report.folder and (series.outputs / "swept" / "demo-standard-s0" / "results.csv").exists()
+
+
+def test_a_run_of_a_sweep_uses_its_share_of_the_cores(series, monkeypatch):
+    monkeypatch.setenv("MIA_CORES", "7")
+    seen = []
+    monkeypatch.setattr(assignment, "_failure", lambda *_: seen.append(assignment.os.environ["MIA_CORES"]) or "")
+    carry_out(assigned(series))
+    assert seen == ["1"] and assignment.os.environ["MIA_CORES"] == "7"
+
+
+def test_an_archive_writes_nothing_outside_of_its_folder(tmp_path):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("../outside.txt", "x")
+    unpack(content.getvalue(), tmp_path / "in")
+    assert not (tmp_path / "outside.txt").exists()
