@@ -8,6 +8,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # tests run beside each other: one core
 import signal
 
 import pytest
+from support.two_nodes import nodes  # noqa: F401, a fixture
 
 LONGEST = "test_end_to_end.py"
 """What takes longest starts first, so that the others go on beside it."""

@@ -5,7 +5,6 @@ import threading
 import time
 
 from series.fakes import prepared
-from support.two_nodes import two_nodes
 
 from mia_lib.series.sweep import of_options, run_sweep
 from mia_lib.support.console import Console
@@ -25,25 +24,24 @@ def swept(series, outputs, executor=""):
     return folder, said.getvalue()
 
 
-def test_a_node_killed_in_the_middle_of_a_sweep_costs_its_runs_only(series, tmp_path):
+def test_a_node_killed_in_the_middle_of_a_sweep_costs_its_runs_only(series, tmp_path, nodes):
     log = tmp_path / "log"
     series.add("00_a", WAITS.format(log=str(log), seconds=0))
     local, _ = swept(series, tmp_path / "local")
     log.unlink()
     series.add("00_a", WAITS.format(log=str(log), seconds=4))
-    with two_nodes() as cluster:
-        (node,) = cluster.worker_nodes
-        process, killed = str(node.all_processes["raylet"][0].process.pid), threading.Event()
+    node, killed = nodes.add_node(num_cpus=1), threading.Event()
+    process = str(node.all_processes["raylet"][0].process.pid)
 
-        def kill():
-            while not log.exists() or process not in log.read_text().split():
-                time.sleep(0.1)
-            cluster.remove_node(node, allow_graceful=False)
-            killed.set()
+    def kill():
+        while not log.exists() or process not in log.read_text().split():
+            time.sleep(0.1)
+        nodes.remove_node(node, allow_graceful=False)
+        killed.set()
 
-        threading.Thread(target=kill, daemon=True).start()
-        folder, said = swept(series, tmp_path / "cluster", f"ray:{cluster.address}")
-    assert killed.is_set() and log.read_text().count("\n") > 3 and "3 runs of sweep swept, 2 at a time" in said
+    threading.Thread(target=kill, daemon=True).start()
+    folder, said = swept(series, tmp_path / "cluster", f"ray:{nodes.address}")
+    assert killed.is_set() and log.read_text().count("\n") > 3 and "3 runs of sweep swept, 3 at a time" in said
     for name in ("results.csv", "across.csv"):
         assert (folder / name).read_bytes() == (local / name).read_bytes()
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [f"demo-standard-s{s}" for s in range(3)]

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from defenses.noisy_voices import toy
-from support.two_nodes import ray, two_nodes
 
 from mia_lib.defenses.base import make_defense
 from mia_lib.support.cluster import OnRay
@@ -21,11 +20,7 @@ from mia_lib.support.executor import TRIES, VARIABLE, WorkerDied, each
 from mia_lib.training import parts
 from mia_lib.training.parts import train_in_parts
 
-
-@pytest.fixture(scope="module")
-def nodes():
-    with two_nodes() as made:
-        yield made
+ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 
 
 def square(number):
@@ -61,7 +56,7 @@ def weights(models):
 
 def test_results_come_in_the_order_of_the_tasks(nodes):
     executor = OnRay(nodes.address)
-    assert executor.count == 2 and executor.nodes == 2
+    assert executor.count >= 2 and executor.nodes >= 2
     assert each(executor, square, range(5)) == [0, 1, 4, 9, 16]
 
 

@@ -1,17 +1,15 @@
 """A Ray cluster of two real nodes on this machine."""
 
 import os
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 
-
-@contextmanager
-def two_nodes():
+@pytest.fixture(scope="session")  # Ray does not bear a second cluster in one process
+def nodes():
     """Two nodes with a processor each, which find the tasks of tests; the first is the one that this process is on."""
+    ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
     from ray.cluster_utils import Cluster
 
     before, tests = os.environ.get("PYTHONPATH", ""), Path(__file__).parents[1]
@@ -19,9 +17,7 @@ def two_nodes():
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.add_node(num_cpus=1)
     ray.init(made.address, log_to_driver=False, logging_level="ERROR")
-    try:
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
-        os.environ["PYTHONPATH"] = before
+    yield made
+    ray.shutdown()
+    made.shutdown()
+    os.environ["PYTHONPATH"] = before
