@@ -118,11 +118,11 @@ class OnRay:
             with progress(f"parts on {self.nodes} nodes", 1, "part") as bar:
                 try:
                     while not ray.wait([reference], timeout=LOOK)[0]:
-                        bar.update(0)  # raises where all are to end
-                    result = self._result(reference)
-                except BaseException:
-                    ray.cancel(reference, force=True)
+                        bar.update(0)
+                except BaseException:  # all are to end; Ray does not bear it that a task is cancelled which has ended
+                    ray.cancel(reference)
                     raise
+                result = self._result(reference)
                 bar.update(1)
             return result
 
