@@ -54,8 +54,12 @@ class Alone:
     def trial(self, attack: str) -> Trial:
         """An attack with its controls. Raises MiaError where it cannot be fitted or scored."""
         needs = needs_of(attack)
-        controls = {} if self.unexposed is None or "copies" in needs else {"unexposed": self._scored(attack, self.unexposed)}
-        return self.tried(self.name(attack), self._scored(attack, self.signals), learns(attack), "person" in needs, controls)
+        controls = (
+            {} if self.unexposed is None or "copies" in needs else {"unexposed": self._scored(attack, self.unexposed)}
+        )
+        return self.tried(
+            self.name(attack), self._scored(attack, self.signals), learns(attack), "person" in needs, controls
+        )
 
     def tried(
         self, name: str, scored: Scored, learns: bool, by_person: bool, others: dict[str, Scored] | None = None

@@ -38,15 +38,17 @@ class OnDisk:
 
 
 def log_answers(block: np.ndarray, kind: str, what: str, first: int = 0) -> np.ndarray:
-    """Logits as they are, posteriors as their logarithms, of some rows [n, C]; `first` is the number of rows before them.
+    """Logits and embeddings as they are, posteriors as their logarithms, of some rows [n, C]; `first` is the number of rows before them.
 
     Raises MiaError naming `what` and the row that holds no number, or posteriors that do not sum to one.
     """
     largest = block.max(1)
     bad = ~np.isfinite(largest) if kind == "logits" else ~np.isfinite(block).all(1)
     if bad.any():
-        raise MiaError(f"{what}: {kind} of row {first + int(bad.argmax()) + 1} hold a value that is not a number (NaN or infinite)")
-    if kind == "logits":
+        raise MiaError(
+            f"{what}: {kind} of row {first + int(bad.argmax()) + 1} hold a value that is not a number (NaN or infinite)"
+        )
+    if kind != "posteriors":
         return block
     try:
         return log_of_posteriors(block)
@@ -72,12 +74,22 @@ def signals_of(
         labels=np.tile(evidence.label, (len(models), 1)), member=member, aligned=len(models) > 1,
         population=evidence.population, person=persons(evidence), inputs=evidence.blind,
     )  # fmt: skip
+    if evidence.kind == "embeddings":
+        embeddings = np.stack([log_answers(np.asarray(one), evidence.kind, evidence.name) for one in models])
+        known.pop("labels")
+        return Signals.from_embeddings(embeddings, **known)
     names = [evidence.name, *(f"{evidence.name}, model {k}" for k in range(1, len(models)))]
     if sum(one.size for one in models) <= IN_MEMORY:
-        logits = np.stack([log_answers(np.asarray(one), evidence.kind, what) for one, what in zip(models, names, strict=True)])
+        logits = np.stack(
+            [log_answers(np.asarray(one), evidence.kind, what) for one, what in zip(models, names, strict=True)]
+        )
         if copies is not None:
             known["copies"] = np.stack(
-                [[log_answers(np.asarray(q), evidence.kind, f"{evidence.name}, copies") for q in one] for one in copies], axis=1
+                [
+                    [log_answers(np.asarray(q), evidence.kind, f"{evidence.name}, copies") for q in one]
+                    for one in copies
+                ],
+                axis=1,
             )
         return hidden(evidence, Signals(logits, **known))
     return hidden(evidence, _by_blocks(evidence, models, names, known))
@@ -104,7 +116,11 @@ def _by_blocks(evidence: Evidence, models: Sequence[np.ndarray], names: Sequence
         np.concatenate([np.concatenate([getattr(one, name) for one in part], axis=1) for part in parts])
         for name in Statistics.__dataclass_fields__
     ))  # fmt: skip
-    small = Signals(np.zeros((len(models), n, 1), np.int8), np.minimum(known["labels"], 0), **{k: v for k, v in known.items() if k != "labels"})
+    small = Signals(
+        np.zeros((len(models), n, 1), np.int8),
+        np.minimum(known["labels"], 0),
+        **{k: v for k, v in known.items() if k != "labels"},
+    )
     signals = small._changed(logits=OnDisk((len(models), n, width)), labels=known["labels"])
     signals.__dict__["_computed"] = {"statistics": whole} | warm
     return signals
@@ -118,7 +134,9 @@ def fresh(model: np.ndarray, first: int, last: int) -> np.ndarray:
     start = model.__array_interface__["data"][0] - base.__array_interface__["data"][0]
     last = min(last, len(model))
     offset = base.offset + start + first * model.strides[0]
-    return np.fromfile(base.filename, model.dtype, (last - first) * model.shape[1], offset=offset).reshape(-1, model.shape[1])
+    return np.fromfile(base.filename, model.dtype, (last - first) * model.shape[1], offset=offset).reshape(
+        -1, model.shape[1]
+    )
 
 
 def hides_labels(evidence: Evidence) -> bool:

@@ -26,12 +26,18 @@ def evidence_of(arrays: Mapping[str, Any], name: str, protocol: str | None = Non
     kind = _kind(arrays, name)
     unknown = sorted(set(arrays) - {kind, f"reference_{kind}", *KNOWN})
     if unknown:
-        raise MiaError(f"{name}: unknown array {unknown[0]!r}: choose from {', '.join((kind, f'reference_{kind}', *KNOWN))}")
+        raise MiaError(
+            f"{name}: unknown array {unknown[0]!r}: choose from {', '.join((kind, f'reference_{kind}', *KNOWN))}"
+        )
     answers = _answers(arrays[kind], 2, kind, name)
     n, width = answers.shape
     if kind != "embeddings" and width < 2:
-        raise MiaError(f"{name}: {kind} of {width} class cannot be audited: a model must tell at least two speakers apart")
-    label = np.full(n, -1) if kind == "embeddings" else _needed(arrays, "label", "class of its speaker, -1 if none", name)
+        raise MiaError(
+            f"{name}: {kind} of {width} class cannot be audited: a model must tell at least two speakers apart"
+        )
+    label = (
+        np.full(n, -1) if kind == "embeddings" else _needed(arrays, "label", "class of its speaker, -1 if none", name)
+    )
     label = whole(label, n, -1, width - 1 if kind != "embeddings" else None, "label", name).astype(np.int64)
     member = _needed(arrays, "member", "1 member, 0 non-member, -1 not audited", name)
     member = whole(member, n, -1, 1, "member", name).astype(np.int8)
@@ -49,7 +55,9 @@ def evidence_of(arrays: Mapping[str, Any], name: str, protocol: str | None = Non
         if part is not None and part.shape[-2:] != (n, width):
             raise MiaError(f"{name}: {one} must end with the axes {(n, width)}, as the {kind}, not {part.shape[-2:]}")
     if parts["copies"] is not None and models and parts["reference_copies"] is None:
-        raise MiaError(f"{name}: has copies, but no reference_copies for its reference models: give both or leave both out")
+        raise MiaError(
+            f"{name}: has copies, but no reference_copies for its reference models: give both or leave both out"
+        )
     found = Evidence(
         name, kind, answers, label, member, speaker, recording, known, **parts,
         population=_population(arrays.get("population"), n, name),
@@ -69,7 +77,9 @@ def with_protocol(evidence: Evidence, protocol: str | None) -> Evidence:
         raise UsageError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     both = on_both_sides(evidence.recording, evidence.member)
     if both:
-        raise MiaError(f"{evidence.name}: recording {both[0]!r} is member and non-member: all its rows must be on one side")
+        raise MiaError(
+            f"{evidence.name}: recording {both[0]!r} is member and non-member: all its rows must be on one side"
+        )
     shared = on_both_sides(evidence.speaker, evidence.member)
     if protocol == "speaker" and not evidence.speakers_known:
         raise MiaError(f"{evidence.name}: the protocol speaker needs the column 'speaker': whose voice each row is")
@@ -165,12 +175,16 @@ def _reference_member(values: Any, models: int | None, n: int, name: str) -> np.
     if values is None and models is None:
         return None
     if values is None or models is None:
-        lacking = "reference_member [K, N], who trained on what" if values is None else "the answers of reference models"
+        lacking = (
+            "reference_member [K, N], who trained on what" if values is None else "the answers of reference models"
+        )
         raise MiaError(f"{name}: lacks {lacking}: reference models need both")
     values = np.asarray(values)
     if values.shape != (models, n):
         raise MiaError(f"{name}: reference_member must have the shape {(models, n)}, not {values.shape}")
-    return np.stack([whole(row, n, -1, 1, f"reference_member of model {k}", name) for k, row in enumerate(values)]).astype(np.int8)
+    return np.stack(
+        [whole(row, n, -1, 1, f"reference_member of model {k}", name) for k, row in enumerate(values)]
+    ).astype(np.int8)
 
 
 def _finite(values: Any, n: int, what: str, name: str) -> np.ndarray | None:
@@ -178,7 +192,11 @@ def _finite(values: Any, n: int, what: str, name: str) -> np.ndarray | None:
         return None
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 2 or len(values) != n:
-        raise MiaError(f"{name}: {what} must have {n} rows and one column for each statistic, not the shape {values.shape}")
+        raise MiaError(
+            f"{name}: {what} must have {n} rows and one column for each statistic, not the shape {values.shape}"
+        )
     if not np.isfinite(values).all():
-        raise MiaError(f"{name}: {what} of row {int((~np.isfinite(values)).any(1).argmax()) + 1} holds a value that is no finite number")
+        raise MiaError(
+            f"{name}: {what} of row {int((~np.isfinite(values)).any(1).argmax()) + 1} holds a value that is no finite number"
+        )
     return values

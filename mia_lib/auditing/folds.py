@@ -26,7 +26,9 @@ def deal(member: np.ndarray, unit: np.ndarray, group: np.ndarray, seed: int, aga
     side, owner = member[first], np.unique(group, return_inverse=True)[1][first]
     smaller = min(int(side.sum()), int((~side).sum()))
     if smaller < 2:
-        raise MiaError(f"needs at least 2 members and 2 non-members to be fitted on some and judged on others, not {smaller}")
+        raise MiaError(
+            f"needs at least 2 members and 2 non-members to be fitted on some and judged on others, not {smaller}"
+        )
     count, rng = min(FOLDS, smaller), generator(seed, "folds of an audit", again)
     fold, luck = np.empty(len(names), dtype=np.int64), rng.random(len(names))
     for value in (True, False):

@@ -19,7 +19,7 @@ from mia_lib.evaluation.one_run import one_run_epsilon, steinke_epsilon, tight_e
 from mia_lib.evaluation.rates import FPR_LEVELS
 from mia_lib.evaluation.records import Result, results_table
 from mia_lib.evaluation.resolution import measurable
-from mia_lib.evaluation.strongest import LEVELS, STRONGEST, strongest_of
+from mia_lib.evaluation.strongest import LEVELS, STRONGEST, Strongest, strongest_of
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import progress
 
@@ -51,7 +51,11 @@ def lacking(attack: str, evidence: Evidence) -> str:
         return "needs reference models (reference_logits or reference_posteriors, and reference_member)"
     persons = evidence.protocol == "speaker" and evidence.speakers_known
     held = dict(
-        copies=evidence.copies is not None, inputs=evidence.blind is not None, internals=False, embeddings=True, person=persons
+        copies=evidence.copies is not None,
+        inputs=evidence.blind is not None,
+        internals=False,
+        embeddings=True,
+        person=persons,
     )
     without = [LACKS[need] for need in needs if not held.get(need, False)]
     return f"needs {' and '.join(without)}" if without else ""
@@ -76,7 +80,9 @@ def trials(evidence: Evidence, seed: int) -> tuple[list[Trial], dict[str, str]]:
                 not_run[name] = why
             bar.update(1, name)
     if not found:
-        raise MiaError(f"{evidence.name}: no attack can be tried: {'; '.join(f'{k} {why}' for k, why in not_run.items())}")
+        raise MiaError(
+            f"{evidence.name}: no attack can be tried: {'; '.join(f'{k} {why}' for k, why in not_run.items())}"
+        )
     return found, not_run
 
 
@@ -101,26 +107,32 @@ def blind(evidence: Evidence, seed: int) -> Trial | None:
         return None
 
 
-def records(evidence: Evidence, found: list[Trial], baseline: Trial | None, draws: int, seed: int) -> pd.DataFrame:
-    """All rates with intervals and controls, of the strongest attack as well, as the house's table of results."""
+def records(
+    evidence: Evidence, found: list[Trial], baseline: Trial | None, draws: int, seed: int
+) -> tuple[pd.DataFrame, dict[str, Strongest]]:
+    """All rates with intervals and controls, of the strongest attack as well, as the house's table of results; and which
+    attack is the strongest by each measure."""
     tables = [_table(evidence, seed, one.attack, one.results(draws, seed)) for one in found]
     if baseline is not None:
         tables.append(_table(evidence, seed, BLIND, baseline.results(draws, seed)))
-    tables.append(_table(evidence, seed, STRONGEST, strongest(found, draws, seed)))
+    best = strongest(found, draws, seed)
+    results = [Result(measure, one.measure) for measure, one in best.items()]
+    tables.append(_table(evidence, seed, STRONGEST, results))
     if evidence.coins:
         tables += [_table(evidence, seed, name, results) for name, results in epsilons(evidence, found, seed)]
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True), best
 
 
-def strongest(found: list[Trial], draws: int, seed: int) -> Iterator[Result]:
-    """The largest value of all attacks of each measure, with the interval that knows that it was picked; `condition` stays
-    empty, the attack's name is found by its value."""
+def strongest(found: list[Trial], draws: int, seed: int) -> dict[str, Strongest]:
+    """The attack with the largest value of each measure, with the interval that knows that it was picked."""
+    best = {}
     for measure in JUDGED_BY:
         audits = {one.attack: [one.found.for_measure(measure)] for one in found if _carries(one.found.audit, measure)}
         if audits:
             total = sum(len(audit.member) for (audit,) in audits.values())
             chunk = int(np.clip(DRAWN_AT_ONCE // total, 1, CHUNK))
-            yield Result(measure, strongest_of(audits, draws, seed, measure, chunk).measure)
+            best[measure] = strongest_of(audits, draws, seed, measure, chunk)
+    return best
 
 
 def _carries(audit: Audit, measure: str) -> bool:
@@ -132,7 +144,9 @@ def epsilons(evidence: Evidence, found: list[Trial], seed: int) -> Iterator[tupl
     """Lower bounds of epsilon from the coins of this one run, by the attacks that know nothing of other coins of it: those
     fitted on reference models, or that learn nothing. All bounds hold together with CONFIDENCE, by Bonferroni; delta is
     1 / (2 n) for n coins. Beside each, its value where membership is shuffled."""
-    able = [one for one in found if not one.by_person and (evidence.reference_answers is not None or not learns(one.attack))]
+    able = [
+        one for one in found if not one.by_person and (evidence.reference_answers is not None or not learns(one.attack))
+    ]
     coin = np.char.add(np.char.add(evidence.speaker, "\x1f"), evidence.recording)
     for one in able:
         results = []

@@ -78,21 +78,32 @@ def _groups(columns: list[str], name: str) -> dict[tuple[str, str], list[str]]:
             numbered.setdefault((of, f"{kind}s"), {})[int(number or 0)] = column
     kinds = {kind for _, kind in numbered}
     if len(kinds) > 1:
-        raise MiaError(f"{name}: must hold one of logits, posteriors and embeddings, and holds {' and '.join(sorted(kinds))}")
+        raise MiaError(
+            f"{name}: must hold one of logits, posteriors and embeddings, and holds {' and '.join(sorted(kinds))}"
+        )
     for (of, kind), found in numbered.items():
         missing = sorted(set(range(len(found))) - set(found))
         if missing:
-            raise MiaError(f"{name}: lacks the column '{of}{kind}_{missing[0]}': answers are numbered from 0 without a gap")
+            raise MiaError(
+                f"{name}: lacks the column '{of}{kind}_{missing[0]}': answers are numbered from 0 without a gap"
+            )
     return {key: [found[i] for i in range(len(found))] for key, found in numbered.items()}
 
 
 def _numbers(table: "pd.DataFrame", columns: list[str], name: str) -> np.ndarray:
     """Columns as float [N, columns]; one column of lists as [N, their length]."""
-    if len(columns) == 1 and len(table) and hasattr(table[columns[0]].iloc[0], "__len__") and not isinstance(table[columns[0]].iloc[0], str):
+    if (
+        len(columns) == 1
+        and len(table)
+        and hasattr(table[columns[0]].iloc[0], "__len__")
+        and not isinstance(table[columns[0]].iloc[0], str)
+    ):
         lengths = table[columns[0]].map(len)
         if lengths.nunique() > 1:
             row = int((lengths != lengths.iloc[0]).to_numpy().argmax()) + 1
-            raise MiaError(f"{name}: {columns[0]} of row {row} has {lengths.iloc[row - 1]} numbers, and row 1 {lengths.iloc[0]}")
+            raise MiaError(
+                f"{name}: {columns[0]} of row {row} has {lengths.iloc[row - 1]} numbers, and row 1 {lengths.iloc[0]}"
+            )
         return np.stack(table[columns[0]].to_list()).astype(np.float64)
     for column in columns:
         if table[column].dtype.kind not in "iufb":
@@ -102,7 +113,9 @@ def _numbers(table: "pd.DataFrame", columns: list[str], name: str) -> np.ndarray
                 f"{name}: {column} of row {wrong + 1} is {text.iloc[wrong]!r}, not a number (decimals have a point, not a comma)"
             )
     values = table[columns]
-    return values.to_numpy(np.result_type(*values.dtypes, np.float16) if values.dtypes.map(lambda d: d.kind == "f").all() else np.float64)
+    return values.to_numpy(
+        np.result_type(*values.dtypes, np.float16) if values.dtypes.map(lambda d: d.kind == "f").all() else np.float64
+    )
 
 
 def _is_number(text: str) -> bool:

@@ -64,9 +64,7 @@ class Strongest:
     out_of: int
 
 
-def contests(
-    sides: Sequence[Audits], measure: str, draws: int, seed: int, chunk: int = CHUNK
-) -> list[Contest]:
+def contests(sides: Sequence[Audits], measure: str, draws: int, seed: int, chunk: int = CHUNK) -> list[Contest]:
     """Attacks on several kinds of models (such as defended and not) in the same draws of the bootstrap.
 
     Clusters of one name are the same everywhere. Of AUC and balanced accuracy an attacker may turn the answer round.
@@ -80,7 +78,9 @@ def contests(
     lists = [audits for side in sides for audits in side.values()]
     ends = np.cumsum([0, *map(len, lists)])
     found: list[list[np.ndarray]] = [[] for _ in lists]
-    for every in draw([audit for audits in lists for audit in audits], draws, generator(seed, "strongest attack"), chunk):
+    for every in draw(
+        [audit for audits in lists for audit in audits], draws, generator(seed, "strongest attack"), chunk
+    ):
         for parts, start, end in zip(found, ends[:-1], ends[1:], strict=True):
             parts.append(_of(every[start:end], measure))
     drawn = [np.concatenate(parts) for parts in found]
