@@ -29,7 +29,10 @@ A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, 
 executed notebooks. The same command run again continues where it stopped."""
 
 LONGEST_WORD = 300  # letters shown of a word of an error message
-EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 an audit's --fail-if holds, 130 interrupted. `python -m mia_lib run --help` has the options."
+EPILOG = (
+    "Exit status: 0 done, 1 failed, 2 bad usage, 3 an audit's --fail-if holds, 130 interrupted. "
+    "`python -m mia_lib run --help` has the options."
+)
 
 
 class Parser(argparse.ArgumentParser):

@@ -65,7 +65,7 @@ def audit(
     recordings whatever `evidence_of_recordings` takes. gives: `logits`, `posteriors` or `embeddings`; None guesses. Raises
     UsageError or MiaError, one sentence each.
     """
-    options = dict(protocol=protocol, seed=seed, draws=draws, anonymous=anonymous)
+    options: dict[str, Any] = dict(protocol=protocol, seed=seed, draws=draws, anonymous=anonymous)
     if isinstance(members, np.ndarray):
         arrays = _asked(model, control_model, (members, np.asarray(non_members)), labels, speakers, gives)
         return audit_signals(arrays, name=getattr(model, "__name__", type(model).__name__), **options)

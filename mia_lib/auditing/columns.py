@@ -1,6 +1,7 @@
 """From named arrays to `Evidence`: what saved signals may hold, and what is refused, whatever they were saved in."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -33,46 +34,62 @@ def evidence_of(arrays: Mapping[str, Any], name: str, protocol: str | None = Non
     n, width = answers.shape
     if kind != "embeddings" and width < 2:
         raise MiaError(
-            f"{name}: {kind} of {width} class cannot be audited: a model must tell at least two speakers apart"
+            f"{name}: {kind} of {width} class cannot be audited: a model must tell two speakers apart at least"
         )
-    label = (
-        np.full(n, -1) if kind == "embeddings" else _needed(arrays, "label", "class of its speaker, -1 if none", name)
-    )
-    label = whole(label, n, -1, width - 1 if kind != "embeddings" else None, "label", name).astype(np.int64)
-    member = _needed(arrays, "member", "1 member, 0 non-member, -1 not audited", name)
-    member = whole(member, n, -1, 1, "member", name).astype(np.int8)
-    for value, side in ((1, "members"), (0, "non-members")):
-        if not (member == value).any():
-            raise MiaError(f"{name}: holds no {side} (member = {value}), and an audit needs both")
+    label, member = _label(arrays, kind, n, width, name), _member(arrays, n, name)
+    population = None if "population" not in arrays else whole(arrays["population"], n, 0, 1, "population", name) == 1
+    if population is not None and (population & (member >= 0)).any():
+        row = int((population & (member >= 0)).argmax()) + 1
+        raise MiaError(f"{name}: row {row} is of the population and audited: its member must be -1")
     speaker, recording, known = _who(arrays, label, n, name)
-    parts = {one: arrays.get(one) for one in ("copies", "reference_copies", "control")} | {
-        "reference_answers": arrays.get(f"reference_{kind}")
-    }
-    axes = dict(copies=3, reference_copies=4, control=2, reference_answers=3)
-    parts = {one: None if part is None else _answers(part, axes[one], one, name) for one, part in parts.items()}
-    models = None if parts["reference_answers"] is None else len(parts["reference_answers"])
-    for one, part in parts.items():
-        if part is not None and part.shape[-2:] != (n, width):
-            raise MiaError(f"{name}: {one} must end with the axes {(n, width)}, as the {kind}, not {part.shape[-2:]}")
-    if parts["copies"] is not None and models and parts["reference_copies"] is None:
-        raise MiaError(
-            f"{name}: has copies, but no reference_copies for its reference models: give both or leave both out"
-        )
     found = Evidence(
-        name, kind, answers, label, member, speaker, recording, known, **parts,
-        population=_population(arrays.get("population"), n, name),
-        reference_member=_reference_member(arrays.get("reference_member"), models, n, name),
+        name, kind, answers, label, member, speaker, recording, known, population,
+        **_beside(arrays, kind, n, width, name),
         blind=_finite(arrays.get("blind"), n, "blind", name), sound=_words(arrays.get("sound"), n, "sound", name),
         coins=bool(np.all(arrays.get("coins", False))), found=n,
     )  # fmt: skip
     return with_protocol(found, protocol)
 
 
+def _label(arrays: Mapping[str, Any], kind: str, n: int, width: int, name: str) -> np.ndarray:
+    """The class of each row, int64 [n]; no embedding has one."""
+    if kind == "embeddings":
+        return np.full(n, -1)
+    label = _needed(arrays, "label", "the class of its speaker, -1 if none", name)
+    return whole(label, n, -1, width - 1, "label", name).astype(np.int64)
+
+
+def _member(arrays: Mapping[str, Any], n: int, name: str) -> np.ndarray:
+    """Who is a member, int8 [n]; raises MiaError unless there are members and others."""
+    member = whole(_needed(arrays, "member", "1 member, 0 non-member, -1 not audited", name), n, -1, 1, "member", name)
+    for value, side in ((1, "members"), (0, "non-members")):
+        if not (member == value).any():
+            raise MiaError(f"{name}: holds no {side} (member = {value}), and an audit needs both")
+    return member.astype(np.int8)
+
+
+def _beside(arrays: Mapping[str, Any], kind: str, n: int, width: int, name: str) -> dict[str, Any]:
+    """What other models, and the same about altered versions, answer: fields of Evidence."""
+    given = {one: arrays.get(one) for one in ("copies", "reference_copies", "control")}
+    given["reference_answers"] = arrays.get(f"reference_{kind}")
+    axes = dict(copies=3, reference_copies=4, control=2, reference_answers=3)
+    parts = {one: _answers(part, axes[one], one, name) for one, part in given.items() if part is not None}
+    for one, part in parts.items():
+        if part.shape[-2:] != (n, width):
+            raise MiaError(f"{name}: {one} must end with the axes {(n, width)}, as the {kind}, not {part.shape[-2:]}")
+    models = len(parts["reference_answers"]) if "reference_answers" in parts else None
+    member = _reference_member(arrays.get("reference_member"), models, n, name)
+    if "copies" in parts and models:
+        wanted = (len(parts["copies"]), models)
+        found = parts["reference_copies"].shape[:2] if "reference_copies" in parts else "none"
+        if found != wanted:
+            raise MiaError(f"{name}: beside copies, reference_copies must begin with the axes {wanted}, not {found}")
+    return {**parts, "reference_member": member}
+
+
 def with_protocol(evidence: Evidence, protocol: str | None) -> Evidence:
     """The evidence under a protocol, which None decides by whether the sides share speakers. Raises UsageError for an unknown
     one, MiaError where a recording, or under `speaker` a person, is on both sides."""
-    from dataclasses import replace
-
     if protocol not in (None, *PROTOCOLS):
         raise UsageError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     both = on_both_sides(evidence.recording, evidence.member)
@@ -165,10 +182,6 @@ def _who(arrays: Mapping[str, Any], label: np.ndarray, n: int, name: str) -> tup
         wide = len(str(int(label.max(initial=0))))
         speaker = np.array([f"class {c:0{wide}}" for c in label]) if known else recording
     return speaker, recording, known
-
-
-def _population(values: Any, n: int, name: str) -> np.ndarray | None:
-    return None if values is None else whole(values, n, 0, 1, "population", name) == 1
 
 
 def _reference_member(values: Any, models: int | None, n: int, name: str) -> np.ndarray | None:

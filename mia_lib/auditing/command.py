@@ -87,9 +87,10 @@ def described(evidence: "Evidence") -> list[str]:
     shared = bool(set(evidence.speaker[evidence.member == 1]) & set(evidence.speaker[evidence.member == 0]))
     why = "the two sides share speakers" if shared else "no speaker is on both sides"
     why = why if evidence.speakers_known else "who speaks is not known"
+    axis = "dimensions" if evidence.kind == "embeddings" else "classes"
     return [
-        f"Audit of {evidence.name}: {evidence.kind} of {n:,} rows and {width:,} {'dimensions' if evidence.kind == 'embeddings' else 'classes'}"
-        f"{beside}; {members:,} members, {others:,} non-members",
+        f"Audit of {evidence.name}: {evidence.kind} of {n:,} rows and {width:,} {axis}{beside}; "
+        f"{members:,} members, {others:,} non-members",
         f"{INDENT}protocol {evidence.protocol}: {why}",
     ]
 

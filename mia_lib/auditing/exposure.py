@@ -16,7 +16,8 @@ RECORDING_COLUMNS = [
     "recording", "speaker", "member", "exposure", "low", "high", "rank", "found_by", "attacks", "stability",
 ]  # fmt: skip
 PEOPLE_COLUMNS = [
-    "speaker", "member", "recordings", "exposure", "low", "high", "rank", "recordings_found", "found_by", "attacks", "stability",
+    "speaker", "member", "recordings", "exposure", "low", "high", "rank", "recordings_found", "found_by", "attacks",
+    "stability",
 ]  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def recordings(evidence: Evidence, trials: list[Trial]) -> pd.DataFrame:
     best = max(able, key=lambda one: _auc(one.found.audit))
     audited = np.flatnonzero(evidence.member >= 0)
     key = np.char.add(np.char.add(evidence.speaker, "\x1f"), evidence.recording)[audited]
-    names, first, code = np.unique(key, return_index=True, return_inverse=True)
+    _, first, code = np.unique(key, return_index=True, return_inverse=True)
     member = evidence.member[audited][first] == 1
     mean = _mean(scores_by_row(best.found.audit, len(evidence.member))[audited], code)
     found = np.stack([_any(found_rows(one.found.audit, evidence), code, audited) for one in trials])
@@ -85,7 +86,7 @@ def shares_below(scores: np.ndarray, member: np.ndarray) -> tuple[np.ndarray, np
 
 
 def found_rows(audit: Audit, evidence: Evidence) -> np.ndarray:
-    """Rows that an attack calls members where LEVEL of its non-members are, bool [N]; a person's score is that of all rows."""
+    """Rows that an attack calls members where LEVEL of its non-members are, bool [N]; a person's score is for all rows."""
     called = np.zeros(len(evidence.member), dtype=bool)
     called[audit.rows] = audit.scores >= threshold_at(audit.scores, audit.member, LEVEL)
     if evidence.protocol == "speaker" and len(audit.rows) == len(set(evidence.speaker[audit.rows])):

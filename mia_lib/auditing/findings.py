@@ -29,7 +29,8 @@ def _confounded(results: pd.DataFrame) -> list[str]:
     found = number(results, "blind")
     if found is None:
         return [
-            "No statistics of the sound were given: whether the two sides differ for other reasons than training is not known."
+            "No statistics of the sound were given (blind): whether the two sides differ for other reasons than training is "
+            "not known."
         ]
     if found.low > CHANCE:
         return [
@@ -72,9 +73,8 @@ def _strongest(results: pd.DataFrame, trials: list[Trial], name: str) -> list[st
     if best is None:
         return []
     word = "tells members from non-members" if best.low > CHANCE else "is not told from guessing"
-    return [
-        f"The strongest of {len(trials)} attacks, {name}, {word} (AUC {best.text()}, with the interval of the largest of several)."
-    ]
+    auc = f"AUC {best.text()}, with the interval of the largest of several"
+    return [f"The strongest of {len(trials)} attacks, {name}, {word} ({auc})."]
 
 
 def _control(results: pd.DataFrame, strongest: str) -> list[str]:

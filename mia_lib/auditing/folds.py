@@ -1,7 +1,7 @@
 """Folds: what is fitted on some recordings or persons is judged on others.
 
-Each side is dealt to the folds by itself, and within it each speaker's recordings one after the other: all folds have the same
-share of members. Where they had not, a fit would know of a recording that is held out that one member, or one other, is
+Each side is dealt to the folds by itself, and within it each speaker's recordings one after the other: all folds have the
+same share of members. Where they had not, a fit would know of a recording that is held out that one member, or one other, is
 missing, and random answers would come out below chance. For the same reason scores of several fits are not laid together as
 they are but as ranks within their own fold, which says nothing of how high another fold's scores are.
 """

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ def data_hash(evidence: Evidence) -> str:
 def _described(value, files: dict[str, str]) -> str:
     if isinstance(value, np.memmap):
         name = str(value.filename)
-        files.setdefault(name, file_digest(value.filename))
+        files.setdefault(name, file_digest(Path(name)))
         return f"{files[name]} {value.offset} {value.dtype} {value.shape}"
     if isinstance(value, np.ndarray):
         content = (

@@ -57,7 +57,7 @@ class SavedReferences(ReferenceStudy):
 
 
 class Referenced:
-    """Attacks that are fitted on reference models, as `ReferenceStudy` does it; the references never see the audited model."""
+    """Attacks that are fitted on reference models, as `ReferenceStudy` does it; these never see the audited model."""
 
     def __init__(self, evidence: Evidence, seed: int):
         assert evidence.reference_answers is not None

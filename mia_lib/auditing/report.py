@@ -17,6 +17,7 @@ from mia_lib.auditing.gate import Condition, condition
 from mia_lib.auditing.identity import data_hash
 from mia_lib.auditing.judge import BLIND, blind, records, trials
 from mia_lib.auditing.trial import Trial
+from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.evaluate import thinnest
 from mia_lib.evaluation.records import COLUMNS
 from mia_lib.evaluation.strongest import STRONGEST
@@ -44,12 +45,12 @@ class Report:
     blind: Trial | None = field(default=None, repr=False)
 
     def check(self, text: str) -> bool:
-        """Whether a condition such as `auc < 0.6` holds for certain: `>` compares the lower end of the interval, `<` the upper
-        end. Raises UsageError for what is no condition, MiaError for what this audit cannot tell."""
+        """Whether a condition such as `auc < 0.6` holds for certain: `>` compares the lower end of the interval, `<` the
+        upper end. Raises UsageError for what is no condition, MiaError for what this audit cannot tell."""
         return condition(text).holds(self.results)
 
     def save(self, path: str | Path) -> Path:
-        """Write FILES into a folder, each whole or not at all; returns it. Raises MiaError where another audit's files lie."""
+        """Write FILES into a folder, each whole or not at all; returns it. Raises MiaError where another audit's lie."""
         folder = Path(path)
         check_free(folder, self.about["data_hash"])
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +62,7 @@ class Report:
 
 
 def check_free(folder: Path, data: str) -> None:
-    """Raise MiaError unless a folder can take an audit of data with this hash: it is new, empty, or holds an audit of them."""
+    """Raise MiaError unless a folder can take an audit of data with this hash: it is new, empty, or holds one."""
     if folder.exists() and not folder.is_dir():
         raise MiaError(f"{folder} is a file: choose another folder for the audit")
     if not folder.exists() or not any(folder.iterdir()):
@@ -104,7 +105,7 @@ def judge(
         },
         "attacks": {one.attack: _numbers(results, one.attack) for one in found},
         "controls": _controls(results), "not_run": not_run,
-        "sizes": {one.attack: dict(units=int(thinnest([one.found.audit]).value), rows=len(one.found.audit.member)) for one in found},
+        "sizes": {one.attack: _size(one.found.audit) for one in found},
         "lost": _lost(shown), "versions": versions(),
         "gate": [dict(condition=one.text, holds=one.holds(results)) for one in fail_if],
     }  # fmt: skip
@@ -127,6 +128,11 @@ def _audited(evidence: Evidence) -> dict:
         references=references, copies=0 if evidence.copies is None else len(evidence.copies),
         control_model=evidence.control is not None, coins=evidence.coins, found=evidence.found,
     )  # fmt: skip
+
+
+def _size(audit: Audit) -> dict:
+    """How many rows were judged, and how many speakers or recordings the thinner side has."""
+    return dict(rows=len(audit.member), units=int(thinnest([audit]).value))
 
 
 def _numbers(results: pd.DataFrame, attack: str) -> dict:

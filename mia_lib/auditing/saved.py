@@ -19,8 +19,9 @@ OLD_HEADER = (1, 0)
 def read_signals(path: str | Path, protocol: str | None = None, name: str | None = None) -> Evidence:
     """Evidence from a file of saved signals, called by its name.
 
-    `.npz`: arrays named as `columns.evidence_of` says; stored (np.savez), those of answers above LARGE stay on disk. `.parquet`
-    and `.csv`: see `tables.read_table`. protocol: see `columns.with_protocol`. Raises UsageError for a file that is not there
+    `.npz`: arrays named as `columns.evidence_of` says; stored (np.savez), those of answers above LARGE stay on disk.
+    `.parquet` and `.csv`: see `tables.read_table`. protocol: see `columns.with_protocol`.
+    Raises UsageError for a file that is not there
     or of another kind, and MiaError, one sentence that names the file, for content that is not what it should be.
     """
     path = Path(path)

@@ -110,7 +110,7 @@ def _numbers(table: "pd.DataFrame", columns: list[str], name: str) -> np.ndarray
             text = table[column].astype(str)
             wrong = next((i for i, value in enumerate(text) if not _is_number(value)), 0)
             raise MiaError(
-                f"{name}: {column} of row {wrong + 1} is {text.iloc[wrong]!r}, not a number (decimals have a point, not a comma)"
+                f"{name}: {column} of row {wrong + 1} is {text.iloc[wrong]!r}, not a number (write decimals with a point)"
             )
     values = table[columns]
     return values.to_numpy(
