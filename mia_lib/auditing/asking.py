@@ -1,6 +1,6 @@
 """Every recording's answer from somebody's model, and what the model does wrong on the way, one clear sentence each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from mia_lib.auditing.hearing import Audio
 from mia_lib.auditing.served import Here, NoAnswer, Served
 from mia_lib.corpora.audio import SAMPLE_RATE
 from mia_lib.support.errors import MiaError
-from mia_lib.support.progress import progress, tell
+from mia_lib.support.progress import tell
 
 BATCH, BATCH_SAMPLES = 16, 120 * SAMPLE_RATE  # rows, and samples, of one question at most
 TRIED = 3  # rows on which a model is tried before it is asked about all
@@ -74,30 +74,31 @@ def _compare(model: Asked, waves: np.ndarray, alone: np.ndarray) -> None:
         )
 
 
-def answers(model: Asked, audio: Audio, width: int, names: np.ndarray, max_failed: int) -> tuple[np.ndarray, dict]:
+def answers(
+    model: Asked, audio: Audio, width: int, names: np.ndarray, max_failed: int, done: Callable[[int], object] = int
+) -> tuple[np.ndarray, dict[int, str]]:
     """A model's answers to all rows, float [N, C], and the rows that it did not answer: their number -> why.
 
     names: of the rows' recordings, for messages. Rows of equal length are asked together; where that fails, one by one. Rows
-    with NaN or without a finite number count as not answered. Raises MiaError after more than `max_failed` recordings.
+    with NaN or without a finite number count as not answered. done: is told how many rows were asked about. Raises MiaError
+    after more than `max_failed` recordings.
     """
     out, failed = np.full((len(audio), width), np.nan, np.float32), dict[int, str]()
-    with progress(f"ask {model.name}", len(audio), "row") as bar:
-        for rows in _batches(audio, model.batch or BATCH):
-            found = _ask_rows(model, np.stack([audio[row] for row in rows]), width)
-            if isinstance(found[0], np.ndarray) and found[0].dtype == np.float64 and out.dtype != np.float64:
+    for rows in _batches(audio, model.batch or BATCH):
+        for row, answer in zip(rows, _ask_rows(model, np.stack([audio[row] for row in rows]), width), strict=True):
+            if isinstance(answer, str):
+                failed[row] = answer
+                continue
+            if answer.dtype == np.float64 and out.dtype != np.float64:
                 out = out.astype(np.float64)
-            for row, answer in zip(rows, found, strict=True):
-                if isinstance(answer, str):
-                    failed[row] = answer
-                else:
-                    out[row] = answer
-            if len(lost := list(dict.fromkeys(names[row] for row in failed))) > max_failed:
-                first = next(iter(failed))
-                raise MiaError(
-                    f"the model {model.name} fails on {len(lost)} recordings, more than --max-bad allows; the first is "
-                    f"{names[first]}: {failed[first]}"
-                )
-            bar.update(len(rows))
+            out[row] = answer
+        if (lost := len({names[row] for row in failed})) > max_failed:
+            row, why = next(iter(failed.items()))
+            raise MiaError(
+                f"the model {model.name} fails on {lost} recordings, more than --max-bad allows; the first is "
+                f"{names[row]}: {why}"
+            )
+        done(len(rows))
     return out, failed
 
 
@@ -114,18 +115,20 @@ def _batches(audio: Audio, most: int) -> list[list[int]]:
 
 
 def _ask_rows(model: Asked, waves: np.ndarray, width: int) -> list[np.ndarray | str]:
-    """The answer to each of some waveforms [B, T], or why there is none."""
+    """The answer to each of some waveforms [B, T], or why there is none: those that have none are asked again alone."""
+    found: list[np.ndarray | str]
     try:
-        found = _asked(model, waves)
-        if len(waves) == 1 or found.shape[1] == width:
-            return [_judged(model, row, width) for row in found]
+        found = [_judged(row, width) for row in _asked(model, waves)]
     except NoAnswer as error:
-        if len(waves) == 1:
-            return [str(error)]
-    return [_ask_rows(model, wave[None], width)[0] for wave in waves]
+        found = [str(error)] * len(waves)
+    if len(waves) == 1:
+        return found
+    return [
+        _ask_rows(model, waves[i : i + 1], width)[0] if isinstance(one, str) else one for i, one in enumerate(found)
+    ]
 
 
-def _judged(model: Asked, answer: np.ndarray, width: int) -> np.ndarray | str:
+def _judged(answer: np.ndarray, width: int) -> np.ndarray | str:
     if len(answer) != width:
         return f"its answer has {len(answer)} numbers where others have {width}"
     if np.isnan(answer).any() or np.isposinf(answer).any() or not np.isfinite(answer).any():

@@ -1,9 +1,10 @@
 """Recordings decoded once, mono at 16 kHz, and the rows that models are asked about: fragments of them, or whole ones."""
 
-import tempfile
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -19,24 +20,32 @@ from mia_lib.support.progress import progress
 
 
 class Sounds(Sequence):
-    """Signals one after the other in a file that has no name and goes with the process: int16 [T] each."""
+    """Signals one after the other in a temporary file that goes with this object: int16 [T] each.
+
+    Other processes that are sent it read the same file.
+    """
 
     def __init__(self) -> None:
-        self._file, self._ends = tempfile.TemporaryFile(), [0]  # noqa: SIM115  # lives as long
+        self._folder: TemporaryDirectory | None = TemporaryDirectory(prefix="mia-", ignore_cleanup_errors=True)
+        self._path, self._ends = os.path.join(self._folder.name, "sounds.i16"), [0]
         self._all = np.zeros(0, np.int16)
 
-    def append(self, signal: np.ndarray) -> None:
-        """Add a signal, int16 [T]."""
-        self._file.write(signal.tobytes())
-        self._ends.append(self._ends[-1] + len(signal))
+    def extend(self, signals: Sequence[np.ndarray]) -> None:
+        """Add signals, int16 [T]."""
+        with open(self._path, "ab") as file:
+            for signal in signals:
+                file.write(signal.tobytes())
+                self._ends.append(self._ends[-1] + len(signal))
+
+    def __getstate__(self) -> dict:
+        return {"_folder": None, "_path": self._path, "_ends": self._ends, "_all": self._all[:0]}
 
     def __len__(self) -> int:
         return len(self._ends) - 1
 
     def __getitem__(self, i):
         if len(self._all) < self._ends[-1]:
-            self._file.flush()
-            self._all = np.asarray(np.memmap(self._file, np.int16, "r"))
+            self._all = np.asarray(np.memmap(self._path, np.int16, "r"))
         return self._all[self._ends[i] : self._ends[i + 1]]
 
 
@@ -86,9 +95,8 @@ def hear(corpus: Corpus, utterances: Sequence[Utterance], workers: int | None = 
         closing(ordered_map(partial(_hear_some, corpus), tasks, workers)) as parts,
     ):
         for part in parts:
-            for heard in part:
-                sounds.append(heard.signal)
-                about.append(heard._replace(signal=heard.signal[:0]))
+            sounds.extend([heard.signal for heard in part])
+            about += [heard._replace(signal=heard.signal[:0]) for heard in part]
             bar.update(len(part))
     return sounds, about
 

@@ -14,6 +14,7 @@ from mia_lib.corpora.base import Survey
 from mia_lib.corpora.found import LOSSES, WHY
 from mia_lib.fragments.accounts import refuse_lost
 from mia_lib.fragments.duplicates import compare, originals
+from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError, UsageError
 
 
@@ -23,7 +24,8 @@ class Material:
 
     table: R recordings with the columns path, name, speaker, member (-1 where nobody said). sounds: all that were heard, of
     which the table's are `heard` [R]. audio: the rows; of: int64 [N], the row's recording in the table. lost: path and
-    reason of every recording that is not in it; found: how many there were. spare: how many more may be lost.
+    reason of every recording that is not in it; found: how many there were. spare: how many more may be lost. key: digest of
+    the recordings and of who speaks in them.
     """
 
     table: pd.DataFrame
@@ -34,6 +36,7 @@ class Material:
     lost: pd.DataFrame
     found: int
     spare: int
+    key: str
 
     def column(self, name: str) -> np.ndarray:
         """A column of the table for each row: [N]."""
@@ -77,7 +80,7 @@ def material(
     of = np.repeat(np.arange(len(used)), [len(cut[i][0]) for i in used])
     audio = Audio(sounds, used[of], np.concatenate([cut[i][0] for i in used]).astype(np.int64), length)
     lost = _lost(listing, [why for _, why in cut])
-    return Material(table, sounds, used, audio, of, lost, len(table) + len(lost), spare)
+    return Material(table, sounds, used, audio, of, lost, len(table) + len(lost), spare, _key(table, about, used))
 
 
 def _spare(listing: Listing, reasons: list[str], max_bad: float) -> int:
@@ -123,6 +126,10 @@ def _need_sides(table: pd.DataFrame, sided: bool, cut: list[tuple[list[int], str
     for member, name in {1: "member", 0: "non-member"}.items() if sided else {UNKNOWN: "recording"}.items():
         if not (table["member"] == member).any():
             raise MiaError(f"no {name} is left that can be used{why}")
+
+
+def _key(table: pd.DataFrame, about: list[Heard], used: np.ndarray) -> str:
+    return digest([[about[i].mark.digest.hex() for i in used], [*table["speaker"]]])
 
 
 def _lost(listing: Listing, reasons: list[str]) -> pd.DataFrame:

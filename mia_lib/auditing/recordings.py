@@ -16,7 +16,7 @@ from mia_lib.auditing.served import opened
 from mia_lib.corpora.found import real
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError, UsageError
-from mia_lib.support.progress import tell
+from mia_lib.support.progress import progress, tell
 
 PROTOCOLS = ("utterance", "speaker")
 
@@ -47,10 +47,7 @@ def evidence_of_recordings(
     max_bad: tolerated share of recordings that cannot be read or answered. seconds_per_call: time limit of one answer of a
     model that is called by name. Raises UsageError or MiaError, one sentence.
     """
-    if gives not in (None, *KINDS):
-        raise UsageError(f"--gives cannot be {gives!r}: choose one of {', '.join(KINDS)}")
-    if seconds_per_call <= 0:
-        raise UsageError(f"--seconds-per-call must be above 0, not {seconds_per_call:g}")
+    check_options(gives, protocol, seconds_per_call)
     known = None if classes is None else read_classes(classes)
     heard = material(members, non_members, seconds=seconds, max_bad=max_bad, workers=workers)
     member = heard.table["member"].to_numpy()
@@ -58,35 +55,51 @@ def evidence_of_recordings(
     labels(known, heard.table["speaker"].to_numpy(), member)
     if coins:
         check_coins(member)
-    name, given, failed = _asked(model, heard, known, device, seconds_per_call, seed)
+    name, given, failed = asked_about(model, heard, known, device, seconds_per_call, seed)
     control = None
     if control_model is not None:
-        _, control, missing = _asked(control_model, heard, known, device, seconds_per_call, seed)
+        _, control, missing = asked_about(control_model, heard, known, device, seconds_per_call, seed)
         failed = missing | failed
-    kind = _kind(gives, np.delete(given, list(failed), axis=0), known)
+    kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
     return assembled(heard, name, kind, given, known, failed, control=control, protocol=protocol, coins=coins)
 
 
-def _asked(
+def check_options(gives: str | None, protocol: str | None, seconds_per_call: float) -> None:
+    """Raise UsageError for options that mean nothing, before anything is heard."""
+    if gives not in (None, *KINDS):
+        raise UsageError(f"--gives cannot be {gives!r}: choose one of {', '.join(KINDS)}")
+    if protocol not in (None, *PROTOCOLS):
+        raise UsageError(f"--protocol cannot be {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    if not seconds_per_call > 0:
+        raise UsageError(f"--seconds-per-call must be above 0, not {seconds_per_call:g}")
+
+
+def asked_about(
     model: Any, heard: Material, classes: Classes | None, device: str, seconds: float, seed: int
 ) -> tuple[str, np.ndarray, dict[int, str]]:
     """A model's name, its answers to all rows and, by row, why it gave none."""
     with opened(model, device, seconds) as one:
         width = _tried(one, heard, classes, seed)
-        given, failed = answers(one, heard.audio, width, heard.column("name"), heard.spare)
+        with progress(f"ask {one.name}", len(heard.audio), "row") as bar:
+            given, failed = answers(one, heard.audio, width, heard.column("name"), heard.spare, bar.update)
         return one.name, given, {row: f"{one.name}: {why}" for row, why in failed.items()}
 
 
 def _tried(model: Asked, heard: Material, classes: Classes | None, seed: int) -> int:
-    random = generator(seed, "recordings on which a model is tried first")
-    rows = random.permutation(np.unique(heard.of, return_index=True)[1])[:TRIED]
-    width = try_out(model, heard.audio, rows.tolist())
+    width = try_out(model, heard.audio, some_rows(heard, seed))
     if classes is not None:
         check_width(classes, width, model.name)
     return width
 
 
-def _kind(gives: str | None, given: np.ndarray, classes: Classes | None) -> str:
+def some_rows(heard: Material, seed: int) -> list[int]:
+    """A row of each of a few recordings, drawn by the seed."""
+    random = generator(seed, "recordings on which a model is tried first")
+    return random.permutation(np.unique(heard.of, return_index=True)[1])[:TRIED].tolist()
+
+
+def guessed_kind(gives: str | None, given: np.ndarray, classes: Classes | None) -> str:
+    """What answers [N, C] are, as it was said or, told in one line, as they look."""
     check_gives(gives, given, classes)
     kind, why = kind_of(given, classes)
     if gives is None:
@@ -97,8 +110,6 @@ def _kind(gives: str | None, given: np.ndarray, classes: Classes | None) -> str:
 def choose_protocol(protocol: str | None, table: pd.DataFrame) -> str:
     """The membership protocol of recordings with the columns speaker and member: as it was said, or `utterance` where the
     two sides share speakers. Raises MiaError where they do and should not."""
-    if protocol not in (None, *PROTOCOLS):
-        raise UsageError(f"--protocol cannot be {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     inside, outside = (set(table["speaker"][table["member"] == side]) for side in (1, 0))
     if protocol == "speaker" and (both := sorted(inside & outside)):
         more = f" and {len(both) - 1} others" if len(both) > 1 else ""
