@@ -55,7 +55,9 @@ class Served:
         except (EOFError, OSError):
             self.close()
             why = (
-                f"no answer within {self.seconds:g} s" if late.is_set() else f"its process ended: {self._why(process)}"
+                f"no answer within {self.seconds:g} s"
+                if late.is_set()
+                else f"its process ended: {self._why(process, True)}"
             )
             raise NoAnswer(why) from None
         finally:
@@ -78,17 +80,19 @@ class Served:
             about, _ = receive(process.stdout)
         except EOFError:
             self.close()
-            raise MiaError(f"the model {self.name} cannot be loaded: its process ended: {self._why(process)}") from None
+            raise MiaError(
+                f"the model {self.name} cannot be loaded: its process ended: {self._why(process, False)}"
+            ) from None
         if "error" in about:
             self.close()
             raise (UsageError if about["usage"] else MiaError)(about["error"])
         self.batch, self.samples = about["batch"], about["samples"]
         return process
 
-    def _why(self, process: subprocess.Popen) -> str:
+    def _why(self, process: subprocess.Popen, started: bool) -> str:
         self._said.seek(0)
         said = self._said.read()[-2000:].decode("utf-8", "replace")
-        return cause(process.wait(), started=False, killed_before=self._killed, said=said)
+        return cause(process.wait(), started=started, killed_before=self._killed, said=said)
 
     def close(self) -> None:
         """End the process, if there is one."""
