@@ -10,6 +10,7 @@ from mia_lib.auditing.asking import TRIED, Asked, answers, try_out
 from mia_lib.auditing.blind import sound_statistics
 from mia_lib.auditing.classes import Classes, check_gives, check_width, kind_of, labels, read_classes
 from mia_lib.auditing.coins import check_coins
+from mia_lib.auditing.columns import PROTOCOLS, on_both_sides
 from mia_lib.auditing.evidence import KINDS, Evidence
 from mia_lib.auditing.material import Material, material
 from mia_lib.auditing.served import opened
@@ -17,8 +18,6 @@ from mia_lib.corpora.found import real
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.progress import progress, tell
-
-PROTOCOLS = ("utterance", "speaker")
 
 
 def evidence_of_recordings(
@@ -110,14 +109,14 @@ def guessed_kind(gives: str | None, given: np.ndarray, classes: Classes | None) 
 def choose_protocol(protocol: str | None, table: pd.DataFrame) -> str:
     """The membership protocol of recordings with the columns speaker and member: as it was said, or `utterance` where the
     two sides share speakers. Raises MiaError where they do and should not."""
-    inside, outside = (set(table["speaker"][table["member"] == side]) for side in (1, 0))
-    if protocol == "speaker" and (both := sorted(inside & outside)):
+    both = on_both_sides(table["speaker"].to_numpy(str), table["member"].to_numpy())
+    if protocol == "speaker" and both:
         more = f" and {len(both) - 1} others" if len(both) > 1 else ""
         raise MiaError(
             f"under the protocol 'speaker' nobody may be on both sides, and {both[0]!r}{more} is: leave these speakers "
             "out of one side, or say --protocol utterance"
         )
-    return protocol or ("utterance" if inside & outside else "speaker")
+    return protocol or ("utterance" if both else "speaker")
 
 
 def assembled(
