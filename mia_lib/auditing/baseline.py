@@ -42,40 +42,41 @@ def widened(rate: Measure) -> Measure:
 
 
 def blind(evidence: Evidence, seed: int) -> Trial | None:
-    """The blind baseline with its shuffled control, one score a recording; None without statistics of the sound, or where
-    one side is too small to be fitted on some and judged on others."""
+    """The blind baseline with its shuffled control, one score a recording, or a person under the protocol `speaker`; None
+    without statistics of the sound, or where one side is too small to be fitted on some and judged on others."""
     if evidence.blind is None:
         return None
     rows = np.flatnonzero(evidence.member >= 0)
-    rows = rows[np.unique(evidence.recording[rows], return_index=True)[1]]
+    by_person = evidence.protocol == "speaker" and evidence.speakers_known
+    unit = (evidence.speaker if by_person else evidence.recording)[rows]
+    _, first, code = np.unique(unit, return_index=True, return_inverse=True)
+    sums = np.zeros((len(first), evidence.blind.shape[1]))
+    np.add.at(sums, code, evidence.blind[rows])
+    sound, rows = sums / np.bincount(code)[:, None], rows[first]
+    inside = evidence.member[rows] == 1
     owner = (evidence.speaker if evidence.speakers_known else evidence.recording)[rows]
-    unit = owner if evidence.protocol == "speaker" else evidence.recording[rows]
-    inside, sound = evidence.member[rows] == 1, evidence.blind[rows]
+
+    def tried(inside: np.ndarray, again: int = 0) -> CrossFitted:
+        return _tried(sound, inside, _folds(inside, unit[first], owner, seed, again), owner, rows)
+
     try:
-        found = _tried(sound, inside, _folds(evidence, inside, unit, owner, seed), owner, rows)
-        mixed = replace(found.audit, clusters=unit).shuffled(seed * 1000).member
-        control = _tried(sound, mixed, _folds(evidence, mixed, unit, owner, seed), owner, rows)
-        again = [
-            _tried(sound, inside, _folds(evidence, inside, unit, owner, seed, k), owner, rows).audit
-            for k in range(1, 1 + REFITS)
-        ]
+        found = tried(inside)
+        mixed = replace(found.audit, clusters=unit[first]).shuffled(seed * 1000).member
+        return Trial(BLIND, found, {"shuffled": tried(mixed)}, [tried(inside, k).audit for k in range(1, 1 + REFITS)])
     except MiaError:
         return None
-    return Trial(BLIND, found, {"shuffled": control}, again)
 
 
-def _folds(
-    evidence: Evidence, inside: np.ndarray, unit: np.ndarray, owner: np.ndarray, seed: int, again: int = 0
-) -> np.ndarray:
-    """The fold of each recording [n]: of whole speakers, whatever side they are on, where both sides share some."""
+def _folds(inside: np.ndarray, unit: np.ndarray, owner: np.ndarray, seed: int, again: int) -> np.ndarray:
+    """The fold of each unit: of whole speakers, whatever side they are on, where these have several units."""
     names, code = np.unique(owner, return_inverse=True)
-    if evidence.protocol == "speaker" or not evidence.speakers_known or len(names) < 2 * FOLDS:
+    if len(names) == len(unit) or len(names) < 2 * FOLDS:
         return deal(inside, unit, owner, seed, again)
     return (generator(seed, "speakers in folds of the blind baseline", again).permutation(len(names)) % FOLDS)[code]
 
 
 def _tried(sound: np.ndarray, inside: np.ndarray, fold: np.ndarray, owner: np.ndarray, rows: np.ndarray) -> CrossFitted:
-    """Recordings scored by a logistic model of statistics [n, F] of the other folds' recordings."""
+    """Units scored by a logistic model of the statistics [n, F] of the other folds."""
     scores = np.empty(len(rows))
     for k in np.unique(fold):
         held = fold == k
