@@ -8,7 +8,7 @@ import pandas as pd
 
 from mia_lib.attacks.base import ATTACKS, learns, needs_of
 from mia_lib.auditing.alone import Alone
-from mia_lib.auditing.baseline import BLIND, blind
+from mia_lib.auditing.baseline import BLIND
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.referenced import Referenced
 from mia_lib.auditing.trial import Trial
