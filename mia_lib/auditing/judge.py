@@ -1,6 +1,6 @@
 """Judges evidence: every attack that it allows, each beside its negative controls, and what never asks the model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -59,13 +59,14 @@ def lacking(attack: str, evidence: Evidence) -> str:
     return f"needs {' and '.join(without)}" if without else ""
 
 
-def trials(evidence: Evidence, seed: int) -> tuple[list[Trial], dict[str, str]]:
-    """Every attack that the evidence allows, and of the others why not. Raises MiaError where there is none."""
+def trials(evidence: Evidence, seed: int, attacks: Sequence[str] | None = None) -> tuple[list[Trial], dict[str, str]]:
+    """Every attack that the evidence allows (None: of all that are registered), and of the others why not. Raises MiaError
+    where there is none, UsageError for an unknown one."""
     referenced = evidence.reference_answers is not None
     design = Referenced(evidence, seed) if referenced else Alone(evidence, seed)
     design.read()
     found, not_run = [], {}
-    names = ATTACKS.names()
+    names = ATTACKS.names() if attacks is None else list(attacks)
     with progress("attacks", len(names), "attack") as bar:
         for name in names:
             why = lacking(name, evidence)
