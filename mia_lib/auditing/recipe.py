@@ -7,7 +7,7 @@ torch or NumPy seed the whole process; what each one answers is kept, so that an
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.material import Material, material
 from mia_lib.auditing.models import named, of_function, one_line
 from mia_lib.auditing.recordings import asked_about, assembled, check_options, choose_protocol, guessed_kind, some_rows
-from mia_lib.auditing.served import Here
+from mia_lib.auditing.served import Here, opened
 from mia_lib.support.cache import Cache
 from mia_lib.support.draws import generator, seeds
 from mia_lib.support.errors import MiaError, UsageError
@@ -146,32 +146,36 @@ def evidence_of_recipe(
     function = named(train) if isinstance(train, str) else train
     if not callable(function):
         raise UsageError(f"{train} is no function of recordings, labels and a seed")
-    heard = material(members, non_members, sided=model is not None, seconds=seconds, max_bad=max_bad, workers=workers)
     called = train if isinstance(train, str) else getattr(train, "__name__", type(train).__name__)
-    training = Training(
-        train, called, heard, _classes(classes, heard), gives == "embeddings", Path(outputs) / "cache", seed
-    )
-    first = 0 if model is None else 1
-    answered = _all_answered(training, range(first, models + 1), _side_by_side(train, workers))
-    heads = np.array([training.heads(k)[heard.of] for k in range(1, models + 1)], np.int8)
-    if model is None:
+    beside = nullcontext() if model is None else opened(model, device, seconds_per_call)
+    with beside as audited:
+        heard = material(
+            members, non_members, sided=model is not None, seconds=seconds, max_bad=max_bad, workers=workers
+        )
+        known = _classes(classes, heard)
+        training = Training(train, called, heard, known, gives == "embeddings", Path(outputs) / "cache", seed)
+        if audited is None:
+            numbers, side = range(models + 1), {"coins": True, "protocol": "utterance"}
+            side["member"] = training.heads(0)[heard.of].astype(np.int8)
+        else:
+            numbers, side = range(1, models + 1), {"coins": coins, "protocol": choose_protocol(protocol, heard.table)}
+            if coins:
+                check_coins(heard.table["member"].to_numpy())
+            name, (given, failed) = audited.name, asked_about(audited, heard, known, seed)
+    answered = _all_answered(training, numbers, _side_by_side(train, workers))
+    if audited is None:
         name, (given, failed) = called, answered.pop(0)
-        side = {"member": training.heads(0)[heard.of].astype(np.int8), "coins": True, "protocol": "utterance"}
-    else:
-        if coins:
-            check_coins(heard.table["member"].to_numpy())
-        side = {"coins": coins, "protocol": choose_protocol(protocol, heard.table)}
-        name, given, failed = asked_about(model, heard, training.classes, device, seconds_per_call, seed)
     for _, missing in answered:
         failed = missing | failed
-    kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), training.classes)
+    kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
     references = np.stack([one for one, _ in answered])
     if references.shape[2] != given.shape[1]:
         raise MiaError(
             f"the model {name} gives {given.shape[1]} numbers for a recording, and those of {called} {references.shape[2]}"
         )
+    heads = np.array([training.heads(k)[heard.of] for k in range(1, models + 1)], np.int8)
     more = side | {"reference_answers": references, "reference_member": heads}
-    return assembled(heard, name, kind, given, training.classes, failed, **more)
+    return assembled(heard, name, kind, given, known, failed, **more)
 
 
 def _classes(given: Any, heard: Material) -> Classes:
