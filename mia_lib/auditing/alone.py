@@ -9,7 +9,7 @@ import numpy as np
 from mia_lib.attacks.base import ATTACKS, learns, needs_of
 from mia_lib.auditing.answers import signals_of
 from mia_lib.auditing.evidence import Evidence
-from mia_lib.auditing.folds import deal, decisions, ranks_within
+from mia_lib.auditing.folds import deal_speakers, decisions, ranks_within
 from mia_lib.auditing.trial import Trial, Tried
 from mia_lib.evaluation.audit import Audit
 from mia_lib.signals.signals import Signals
@@ -91,7 +91,7 @@ class Alone:
 
     def _judged(self, scored: Scored, member: np.ndarray, columns: np.ndarray, learns: bool, again: int = 0) -> Tried:
         inside = member[columns] == 1
-        fold = self._folds(inside, columns, again)
+        fold = deal_speakers(inside, self.clusters[columns], self.unit[columns], self.seed, again)
         scores = scored(member, columns, fold)
         if np.isnan(scores).any():
             raise MiaError("gives scores that are not numbers")
@@ -100,13 +100,6 @@ class Alone:
         audit = Audit(scores, inside, self.clusters[columns], np.inf, columns, cross_fitted=learns)
         called = decisions(scores, inside, fold).astype(float)
         return Tried(audit, Audit(called, inside, self.clusters[columns], 0.5, columns, cross_fitted=True))
-
-    def _folds(self, inside: np.ndarray, columns: np.ndarray, again: int) -> np.ndarray:
-        """Of speakers; of recordings where there is one speaker only."""
-        try:
-            return deal(inside, self.clusters[columns], self.seed, again)
-        except MiaError:
-            return deal(inside, self.evidence.recording[columns], self.seed, again)
 
     def _scored(self, attack: str, signals: Signals) -> Scored:
         def scored(member: np.ndarray, columns: np.ndarray, fold: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The blind baseline: can members be told from others by the sound alone, without asking the model?
 
-Source: Das et al. 2024 (arXiv 2406.16201).
+Source: Das et al. 2024 (arXiv 2406.16201). The sound says who speaks, and a speaker of whom many recordings are members would
+be taken for a member in each: where both sides share speakers, whole speakers are held out.
 """
 
 from dataclasses import replace
@@ -9,7 +10,7 @@ import numpy as np
 
 from mia_lib.attacks.logistic import logistic
 from mia_lib.auditing.evidence import Evidence
-from mia_lib.auditing.folds import deal, decisions, ranks_within
+from mia_lib.auditing.folds import deal_speakers, decisions, ranks_within
 from mia_lib.auditing.trial import Trial, Tried
 from mia_lib.evaluation.audit import Audit
 from mia_lib.support.errors import MiaError
@@ -21,7 +22,7 @@ REFITS = 3
 
 def blind(evidence: Evidence, seed: int) -> Trial | None:
     """The blind baseline with its shuffled control, one score a recording, or a person under the protocol `speaker`; None
-    without statistics of the sound, or where one side is too small to be fitted on some speakers and judged on others."""
+    without statistics of the sound, or where one side is too small to be fitted on some and judged on others."""
     if evidence.blind is None:
         return None
     rows = np.flatnonzero(evidence.member >= 0)
@@ -30,16 +31,16 @@ def blind(evidence: Evidence, seed: int) -> Trial | None:
     _, first, code = np.unique(unit, return_index=True, return_inverse=True)
     sums = np.zeros((len(first), evidence.blind.shape[1]))
     np.add.at(sums, code, evidence.blind[rows])
-    sound, rows, unit = sums / np.bincount(code)[:, None], rows[first], unit[first]
+    sound, rows = sums / np.bincount(code)[:, None], rows[first]
     inside = evidence.member[rows] == 1
     owner = (evidence.speaker if evidence.speakers_known else evidence.recording)[rows]
 
     def tried(inside: np.ndarray, again: int = 0) -> Tried:
-        return _tried(sound, inside, deal(inside, owner, seed, again), owner, rows)
+        return _tried(sound, inside, deal_speakers(inside, owner, unit[first], seed, again), owner, rows)
 
     try:
         found = tried(inside)
-        mixed = replace(found.audit, clusters=unit).shuffled(seed * 1000).member
+        mixed = replace(found.audit, clusters=unit[first]).shuffled(seed * 1000).member
         return Trial(BLIND, found, {"shuffled": tried(mixed)}, [tried(inside, k).audit for k in range(1, 1 + REFITS)])
     except MiaError:
         return None
@@ -53,5 +54,5 @@ def _tried(sound: np.ndarray, inside: np.ndarray, fold: np.ndarray, owner: np.nd
         scores[held] = logistic(C=0.1, max_iter=1000).fit(sound[~held], inside[~held]).decision_function(sound[held])
     scores = ranks_within(scores, fold)
     called = decisions(scores, inside, fold).astype(float)
-    audits = (Audit(s, inside, owner, t, rows, cross_fitted=True) for s, t in ((scores, np.inf), (called, 0.5)))
-    return Tried(*audits)
+    of_scores = Audit(scores, inside, owner, np.inf, rows, cross_fitted=True)
+    return Tried(of_scores, replace(of_scores, scores=called, threshold=0.5))

@@ -28,13 +28,21 @@ def deal(member: np.ndarray, unit: np.ndarray, seed: int, again: int = 0) -> np.
     most = int((kind == 3).sum() + min((kind == 2).sum(), (kind == 1).sum()))
     if most < 2:
         raise MiaError(
-            "needs members and non-members of at least two speakers, to be fitted on some and judged on others"
+            "needs members and non-members of at least two speakers or recordings, to be fitted on some and judged on others"
         )
     luck, count = generator(seed, "folds of an audit", again).random(len(names)), min(FOLDS, most)
     order = np.lexsort((luck, kind))
     fold = np.empty(len(names), dtype=np.int64)
     fold[order] = np.arange(len(names)) % count
     return fold[code]
+
+
+def deal_speakers(member: np.ndarray, speaker: np.ndarray, unit: np.ndarray, seed: int, again: int = 0) -> np.ndarray:
+    """Folds of whole speakers, str [n]; of units (recordings), str [n], where speakers do not allow two folds."""
+    try:
+        return deal(member, speaker, seed, again)
+    except MiaError:
+        return deal(member, unit, seed, again)
 
 
 def ranks_within(scores: np.ndarray, fold: np.ndarray) -> np.ndarray:

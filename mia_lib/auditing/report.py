@@ -10,12 +10,13 @@ import pandas as pd
 
 from mia_lib.auditing import exposure
 from mia_lib.auditing.anonymous import anonymous as without_names
+from mia_lib.auditing.baseline import BLIND, blind
 from mia_lib.auditing.columns import with_protocol
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.findings import findings, number
 from mia_lib.auditing.gate import Condition, condition
 from mia_lib.auditing.identity import data_hash
-from mia_lib.auditing.judge import BLIND, blind, records, trials
+from mia_lib.auditing.judge import records, trials
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.evaluate import thinnest

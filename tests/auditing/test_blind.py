@@ -8,13 +8,13 @@ import pytest
 from scipy.signal import butter, sosfilt
 from voices import RATE, voice
 
+from mia_lib.auditing.baseline import blind
 from mia_lib.auditing.blind import LEVELS, STATISTICS, levels, sound_statistics, spectrum
 from mia_lib.auditing.evidence import Evidence
-from mia_lib.auditing.judge import blind
 from mia_lib.auditing.material import material
 
 LOW_PASS = butter(8, 3400, fs=RATE, output="sos")
-SPEAKERS, EACH = 30, 8  # of real speech
+SPEAKERS, EACH = 40, 10  # of real speech
 
 
 def sixteen_bits(wave):
@@ -61,10 +61,10 @@ def test_statistics_are_of_each_recording_by_itself_and_of_any_length():
 
 
 def test_a_difference_in_sound_alone_is_found_and_its_absence_is_not():
-    signals = [sixteen_bits(voice(s, n, 0.5)) for s in range(6) for n in range(20)]
-    member, speaker = np.tile([1, 0], 60).astype(np.int8), np.repeat([f"s{s}" for s in range(6)], 20)
+    signals = [sixteen_bits(voice(s, n, 0.5)) for s in range(12) for n in range(10)]
+    member, speaker = np.tile([1, 0], 60).astype(np.int8), np.repeat([f"s{s}" for s in range(12)], 10)
     altered = [telephone(one) if inside else one for one, inside in zip(signals, member, strict=True)]
-    assert found(sound_statistics(altered), member, speaker, "utterance").low > 0.5
+    assert found(sound_statistics(altered), member, speaker, "utterance").low > 0.8
     plain = found(sound_statistics(signals), member, speaker, "utterance")
     assert plain.low <= 0.5 <= plain.high
 
@@ -97,6 +97,6 @@ def test_in_real_speech_a_planted_low_pass_is_found_and_random_sides_are_alike(s
         member = side[unit]
         measure = found(plain, member, speaker, protocol, seed)
         held += measure.low <= 0.5 <= measure.high
-    assert held >= 17, "of 20 intervals of 95 % fewer hold it once in sixty times"
+    assert held >= 19
     altered = sound_statistics([telephone(one) for one in signals])
-    assert found(np.where(member[:, None] == 1, altered, plain), member, speaker, protocol).low > 0.7
+    assert found(np.where(member[:, None] == 1, altered, plain), member, speaker, protocol).low > 0.8
