@@ -73,6 +73,11 @@ def trials(evidence: Evidence, seed: int, attacks: Sequence[str] | None = None) 
             if why:
                 not_run[name] = why
             bar.update(1, name)
+    if not found and evidence.kind == "embeddings" and evidence.protocol != "speaker":
+        raise MiaError(
+            f"{evidence.name}: embeddings tell whose voice was trained on, so that no speaker may be on both sides (protocol "
+            "speaker); if they are logits or posteriors of classes, say so"
+        )
     if not found:
         raise MiaError(
             f"{evidence.name}: no attack can be tried: {'; '.join(f'{k} {why}' for k, why in not_run.items())}"

@@ -31,8 +31,7 @@ def found(statistics, member, speaker, protocol, seed=0):
     evidence = Evidence(
         "m", "logits", np.zeros((len(n), 2)), n % 2, member, speaker, n.astype(str), blind=statistics, protocol=protocol
     )
-    results = blind(evidence, seed).results(200, seed)
-    return next(one.value for one in results if one.metric == "auc")
+    return blind(evidence, seed).found.rates(200, seed)["auc"]
 
 
 def test_levels_are_what_they_are_called():
