@@ -101,9 +101,9 @@ def _absolute(path: str) -> str:
 def _check_names(settings: dict) -> None:
     """Refuse an unknown feature or model (settings that name things elsewhere)."""
     if "feature" in settings:
-        from mia_lib.features import FEATURES
+        from mia_lib.features.named import feature_kinds
 
-        FEATURES.get(settings["feature"])
+        feature_kinds(settings["feature"])
     if "model" in settings:
         from mia_lib.models import MODELS
 
