@@ -101,6 +101,7 @@ class PersonAttack:
     """Base: one score per person, given to all of the person's fragments, NaN where no person is known."""
 
     calibrated = False
+    learns = False
     needs: tuple[str, ...] = ("person",)
 
     def __init__(self, seed: int = 0):
@@ -141,6 +142,8 @@ class PersonAttack:
 
 class LearntPersonAttack(PersonAttack):
     """Base of attacks that weigh what is measured of a person by a logistic model."""
+
+    learns = True
 
     def features(self, answers: np.ndarray, code: np.ndarray) -> np.ndarray:
         """What one model's answers say of each person, float64 [persons, F]."""

@@ -108,9 +108,11 @@ def found_at(audits: Sequence[DrawnAudit], level: float) -> np.ndarray:
     return lower + share * (found[1] - lower)
 
 
-def draw(audits: Sequence[Audit], draws: int, rng: np.random.Generator) -> Iterator[list[DrawnAudit]]:
-    """All audits in the same draws, CHUNK at a time: clusters of one name weigh the same in all of them."""
-    for start in range(0, draws, CHUNK):
-        weights = bootstrap_weights([audit.clusters for audit in audits], min(CHUNK, draws - start), rng)
+def draw(
+    audits: Sequence[Audit], draws: int, rng: np.random.Generator, chunk: int = CHUNK
+) -> Iterator[list[DrawnAudit]]:
+    """All audits in the same draws, `chunk` at a time: clusters of one name weigh the same in all of them."""
+    for start in range(0, draws, chunk):
+        weights = bootstrap_weights([audit.clusters for audit in audits], min(chunk, draws - start), rng)
         share = 1 / len(audits)
         yield [DrawnAudit(audit, weight, rng, share) for audit, weight in zip(audits, weights, strict=True)]

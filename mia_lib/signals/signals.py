@@ -8,12 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
+from mia_lib.signals.on_disk import OnDisk
 from mia_lib.signals.statistics import Statistics, confidence, log_of_posteriors, posteriors, statistics
 from mia_lib.support.errors import MiaError
 
 
-def _check_logits(logits: np.ndarray) -> None:
-    """Raise MiaError unless every fragment of logits [K, N, C] has a finite one and none is NaN or +inf."""
+def _check_logits(logits: np.ndarray | OnDisk) -> None:
+    """Raise MiaError unless every fragment of logits [K, N, C] has a finite one and none is NaN or +inf; those on disk were
+    looked at when they were read."""
+    if isinstance(logits, OnDisk):
+        return
     for rows in logits:
         largest = rows.max(-1, initial=-np.inf)  # NaN where any is
         if np.isnan(largest).any() or np.isposinf(largest).any():
@@ -129,6 +133,10 @@ class Signals:
     def _computed(self) -> dict:
         """What was computed of these answers, whoever is a member: shared by all signals that differ in membership only."""
         return {}
+
+    def remember(self, computed: dict) -> None:
+        """Keep what was read off the answers elsewhere: `statistics`, and confidences by their temperature."""
+        self._computed.update(computed)
 
     def posteriors(self) -> np.ndarray:
         """Softmax of the logits, float64 [K, N, C]."""

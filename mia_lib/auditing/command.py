@@ -1,0 +1,119 @@
+"""`mia-lib audit`: from a command line to evidence, to a report, to files and an exit status."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mia_lib.support.console import INDENT, Console
+from mia_lib.support.errors import UsageError
+
+if TYPE_CHECKING:
+    from mia_lib.auditing.evidence import Evidence
+    from mia_lib.auditing.report import Report
+
+LEAKS = 3
+"""Exit status where a --fail-if holds."""
+ABOUT = """\
+Audit somebody's speaker model: can its answers tell who, or which recording, it was trained on?
+
+  python -m mia_lib audit --signals answers.npz                          answers that were saved
+  python -m mia_lib audit --signals answers.csv --fail-if "auc > 0.6"    the same as a gate of a build
+
+Saved signals are .npz, .parquet or .csv: one row a recording or fragment, with logits, posteriors or
+embeddings (in tables logits_0, logits_1 ...), label (class of its speaker, -1 if none) and member
+(1, 0, -1 not audited); where known speaker, recording, population, blind; in .npz also
+reference_logits [K, N, C] with reference_member [K, N], copies [Q, N, C] and control [N, C]."""
+EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds."
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """The options of `audit`, in groups: what is audited, how, and what comes out."""
+    what = command.add_argument_group("what is audited")
+    what.add_argument("--signals", metavar="FILE", help="saved answers of a model: .npz, .parquet or .csv")
+    how = command.add_argument_group("how")
+    how.add_argument(
+        "--protocol", metavar="NAME", help="utterance or speaker (guessed: do the two sides share speakers?)"
+    )
+    how.add_argument("--seed", type=int, default=0, help="seed of folds, controls and intervals (0)")
+    out = command.add_argument_group("what comes out")
+    out.add_argument("--outputs", default="outputs", metavar="DIR", help="where audits are kept (outputs)")
+    out.add_argument("--run-id", metavar="NAME", help="name of the audit's folder (made from what is audited)")
+    out.add_argument("--fail-if", action="append", default=[], metavar="CONDITION",
+                     help='exit 3 where it holds, e.g. "tpr_at_fpr_1e-2 > 0.05" (the lower end of the interval counts) or '
+                     '"lira_online.auc > 0.6"; may be given several times')  # fmt: skip
+    out.add_argument(
+        "--anonymous", action="store_true", help="numbers in place of the names of speakers and recordings"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out `audit`; returns the exit status. Raises UsageError or MiaError, before anything is written if it can."""
+    from mia_lib.auditing.gate import condition
+    from mia_lib.auditing.identity import data_hash
+    from mia_lib.auditing.report import check_free, judge
+
+    conditions = [condition(text) for text in arguments.fail_if]
+    if not 0 <= arguments.seed < 2**32 // 1000:
+        raise UsageError(f"the seed must be from 0 to {2**32 // 1000 - 1}, not {arguments.seed}")
+    check_run_id(arguments.run_id)
+    console = Console()
+    evidence = read(arguments)
+    for line in described(evidence):
+        console.say(line)
+    data = data_hash(evidence)
+    folder = Path(arguments.outputs) / (arguments.run_id or f"audit-{slug(evidence.name)}-s{arguments.seed}-{data[:8]}")
+    check_free(folder, data)
+    report = judge(evidence, seed=arguments.seed, anonymous=arguments.anonymous, fail_if=conditions)
+    report.save(folder)
+    return say(report, folder, conditions, console)
+
+
+def read(arguments: argparse.Namespace) -> "Evidence":
+    """The evidence that a command line names."""
+    from mia_lib.auditing.saved import read_signals
+
+    if not arguments.signals:
+        raise UsageError("say what to audit: --signals FILE (`python -m mia_lib audit --help` explains)")
+    return read_signals(arguments.signals, arguments.protocol)
+
+
+def described(evidence: "Evidence") -> list[str]:
+    """What is audited, and by which protocol, in two lines."""
+    members, others = (int((evidence.member == side).sum()) for side in (1, 0))
+    n, width = evidence.answers.shape
+    references = 0 if evidence.reference_answers is None else len(evidence.reference_answers)
+    beside = f", {references} reference models" if references else ""
+    shared = bool(set(evidence.speaker[evidence.member == 1]) & set(evidence.speaker[evidence.member == 0]))
+    why = "the two sides share speakers" if shared else "no speaker is on both sides"
+    why = why if evidence.speakers_known else "who speaks is not known"
+    axis = "dimensions" if evidence.kind == "embeddings" else "classes"
+    return [
+        f"Audit of {evidence.name}: {evidence.kind} of {n:,} rows and {width:,} {axis}{beside}; "
+        f"{members:,} members, {others:,} non-members",
+        f"{INDENT}protocol {evidence.protocol}: {why}",
+    ]
+
+
+def say(report: "Report", folder: Path, conditions: list, console: Console) -> int:
+    """Print what was found, most important first; returns the exit status."""
+    for sentence in report.about["findings"]:
+        console.say(f"{INDENT}{sentence}")
+    if report.about["not_run"]:
+        console.say(f"{INDENT}{len(report.about['not_run'])} attacks were not run: audit.json says what they lack")
+    held = [one for one in conditions if one.holds(report.results)]
+    for one in conditions:
+        console.say(f"{INDENT}{one.said(report.results)}")
+    console.say(f"Audit: {folder}")
+    return LEAKS if held else 0
+
+
+def slug(name: str) -> str:
+    """A name as part of a folder's."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", Path(name).stem).strip("-")[:60] or "model"
+
+
+def check_run_id(name: str | None) -> None:
+    """Raise UsageError for a name that cannot be a folder's."""
+    if name is not None and (not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) or name.lower() == "cache"):
+        raise UsageError(f"--run-id {name!r} cannot name a folder: use letters, digits, '.', '-', '_' (not 'cache')")

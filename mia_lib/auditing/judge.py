@@ -1,0 +1,166 @@
+"""Judges evidence: every attack that it allows, each beside its negative controls, and what never asks the model."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from mia_lib.attacks.base import ATTACKS, learns, needs_of
+from mia_lib.attacks.logistic import logistic
+from mia_lib.auditing.alone import Alone
+from mia_lib.auditing.evidence import Evidence
+from mia_lib.auditing.referenced import Referenced
+from mia_lib.auditing.trial import Trial
+from mia_lib.evaluation.audit import Audit
+from mia_lib.evaluation.bootstrap import CHUNK
+from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.one_run import one_run_epsilon, steinke_epsilon, tight_epsilon
+from mia_lib.evaluation.rates import FPR_LEVELS
+from mia_lib.evaluation.records import Result, results_table
+from mia_lib.evaluation.resolution import measurable
+from mia_lib.evaluation.strongest import LEVELS, STRONGEST, Strongest, strongest_of
+from mia_lib.support.errors import MiaError
+from mia_lib.support.progress import progress
+
+BLIND = "blind"
+"""What records call the classifier that sees the sound, and never the model."""
+PROFILE = "audit"
+JUDGED_BY = ("auc", "balanced_accuracy", *LEVELS)
+"""Measures of which the strongest attack is looked for."""
+GUESSED = (0.01, 0.05, 0.25)
+"""Shares of the coins, the highest and as many of the lowest, about which the bounds of epsilon let an attack guess."""
+CONFIDENCE = 0.95
+DRAWN_AT_ONCE = 20_000_000
+"""Weights of the bootstrap that are held at once, over all attacks."""
+LACKS = {
+    "copies": "answers to altered versions of each row (copies)",
+    "inputs": "a description of each row that does not depend on the model (blind)",
+    "internals": "what only the owner of a model can read (gradients and activations)",
+    "embeddings": "embeddings",
+    "person": "the protocol speaker, with the column speaker",
+}
+
+
+def lacking(attack: str, evidence: Evidence) -> str:
+    """What an attack would need that the evidence does not hold, in words; empty where it holds all."""
+    needs = needs_of(attack)
+    if ("embeddings" in needs) != (evidence.kind == "embeddings"):
+        return f"needs {'embeddings' if 'embeddings' in needs else 'logits or posteriors'}, not {evidence.kind}"
+    if getattr(ATTACKS.get(attack), "calibrated", False) and evidence.reference_answers is None:
+        return "needs reference models (reference_logits or reference_posteriors, and reference_member)"
+    persons = evidence.protocol == "speaker" and evidence.speakers_known
+    held = dict(
+        copies=evidence.copies is not None,
+        inputs=evidence.blind is not None,
+        internals=False,
+        embeddings=True,
+        person=persons,
+    )
+    without = [LACKS[need] for need in needs if not held.get(need, False)]
+    return f"needs {' and '.join(without)}" if without else ""
+
+
+def trials(evidence: Evidence, seed: int) -> tuple[list[Trial], dict[str, str]]:
+    """Every attack that the evidence allows, and of the others why not. Raises MiaError where there is none."""
+    referenced = evidence.reference_answers is not None
+    design = Referenced(evidence, seed) if referenced else Alone(evidence, seed)
+    design.read()
+    found, not_run = [], {}
+    names = ATTACKS.names()
+    with progress("attacks", len(names), "attack") as bar:
+        for name in names:
+            why = lacking(name, evidence)
+            if not why:
+                try:
+                    found.append(design.trial(name))
+                except MiaError as error:
+                    why = str(error).removeprefix(f"attack {name!r}: ")
+            if why:
+                not_run[name] = why
+            bar.update(1, name)
+    if not found:
+        raise MiaError(
+            f"{evidence.name}: no attack can be tried: {'; '.join(f'{k} {why}' for k, why in not_run.items())}"
+        )
+    return found, not_run
+
+
+def blind(evidence: Evidence, seed: int) -> Trial | None:
+    """The blind baseline (Das et al., arXiv 2406.16201): a logistic model on statistics of the sound, cross-fitted; None
+    without any, or where one side is too small for it."""
+    if evidence.blind is None:
+        return None
+    statistics = evidence.blind
+
+    def scored(member: np.ndarray, columns: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        scores = np.empty(len(columns))
+        for k in np.unique(fold):
+            known, asked = columns[fold != k], columns[fold == k]
+            model = logistic(C=0.1, max_iter=1000).fit(statistics[known], member[known] == 1)
+            scores[fold == k] = model.decision_function(statistics[asked])
+        return scores
+
+    try:
+        return Alone(evidence, seed).tried(BLIND, scored, learns=True, by_person=False)
+    except MiaError:
+        return None
+
+
+def records(
+    evidence: Evidence, found: list[Trial], baseline: Trial | None, draws: int, seed: int
+) -> tuple[pd.DataFrame, dict[str, Strongest]]:
+    """All rates with intervals and controls, of the strongest attack as well, as the house's table of results; and which
+    attack is the strongest by each measure."""
+    tables = [_table(evidence, seed, one.attack, one.results(draws, seed)) for one in found]
+    if baseline is not None:
+        tables.append(_table(evidence, seed, BLIND, baseline.results(draws, seed)))
+    best = strongest(found, draws, seed)
+    results = [Result(measure, one.measure) for measure, one in best.items()]
+    tables.append(_table(evidence, seed, STRONGEST, results))
+    if evidence.coins:
+        tables += [_table(evidence, seed, name, results) for name, results in epsilons(evidence, found, seed)]
+    return pd.concat(tables, ignore_index=True), best
+
+
+def strongest(found: list[Trial], draws: int, seed: int) -> dict[str, Strongest]:
+    """The attack with the largest value of each measure, with the interval that knows that it was picked."""
+    best = {}
+    for measure in JUDGED_BY:
+        audits = {one.attack: [one.found.for_measure(measure)] for one in found if _carries(one.found.audit, measure)}
+        if audits:
+            total = sum(len(audit.member) for (audit,) in audits.values())
+            chunk = int(np.clip(DRAWN_AT_ONCE // total, 1, CHUNK))
+            best[measure] = strongest_of(audits, draws, seed, measure, chunk)
+    return best
+
+
+def _carries(audit: Audit, measure: str) -> bool:
+    """Whether an audit has enough non-members for a rate at few false positives."""
+    return measure not in FPR_LEVELS or measurable(FPR_LEVELS[measure], int((~audit.member).sum()))
+
+
+def epsilons(evidence: Evidence, found: list[Trial], seed: int) -> Iterator[tuple[str, list[Result]]]:
+    """Lower bounds of epsilon from the coins of this one run, by the attacks that know nothing of other coins of it: those
+    fitted on reference models, or that learn nothing. All bounds hold together with CONFIDENCE, by Bonferroni; delta is
+    1 / (2 n) for n coins. Beside each, its value where membership is shuffled."""
+    able = [
+        one for one in found if not one.by_person and (evidence.reference_answers is not None or not learns(one.attack))
+    ]
+    coin = np.char.add(np.char.add(evidence.speaker, "\x1f"), evidence.recording)
+    for one in able:
+        results = []
+        for control, tried in (("", one.found), ("shuffled", one.controls["shuffled"])):
+            audit = replace(tried.audit, clusters=coin[tried.audit.rows])
+            coins = len(set(audit.clusters))
+            guesses = [(max(1, round(share * coins)),) * 2 for share in GUESSED if 2 * round(share * coins) <= coins]
+            confidence, delta = 1 - (1 - CONFIDENCE) / (2 * len(able)), 1 / (2 * coins)
+            for name, bound in (("steinke", steinke_epsilon), ("tight", tight_epsilon)):
+                value = one_run_epsilon(audit, guesses, delta, confidence, bound)
+                results.append(Result(f"epsilon_{name}", Measure(value, value, np.inf, coins), control=control))
+        yield one.attack, results
+
+
+def _table(evidence: Evidence, seed: int, attack: str, results) -> pd.DataFrame:
+    identity = dict(corpus=evidence.name, profile=PROFILE, seed=seed, protocol=evidence.protocol)
+    return results_table(identity | dict(defense="none", attack=attack, adaptive=False), results)
