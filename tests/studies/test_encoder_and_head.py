@@ -79,7 +79,7 @@ def test_all_defenses_run_on_heads_also_those_that_alter_audio(study):
 
 def test_other_weights_or_another_encoder_make_other_stages(encoder, monkeypatch):
     first = feature_params("encoder:pitches", 512)
-    assert first == feature_params("encoder:pitches", 256) == {"feature": "encoder:pitches", "weights": "first"}
+    assert first == feature_params("encoder:pitches", 256) == {"encoder": "Pitches", "weights": "first"}
     monkeypatch.setattr(encoder, "fingerprint", "second")
     assert feature_params("encoder:pitches", 512) != first
     assert feature_params("mfcc", 512) == {"feature": "mfcc", "hop": 512}
