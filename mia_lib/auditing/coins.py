@@ -44,12 +44,16 @@ def draw_coins(members: Any, seed: int, workers: int | None = None) -> tuple[pd.
 
 def write_coins(drawn: pd.DataFrame, path: str | os.PathLike) -> None:
     """Write what `draw_coins` drew as a CSV; raises UsageError for a file that is there already: its coins may be in use."""
-    target = Path(path)
+    check_free(Path(path))
+    write_atomically(Path(path), to_csv(drawn))
+
+
+def check_free(target: Path) -> None:
+    """Raise UsageError unless a list of coins can be written to a file."""
     if target.exists():
         raise UsageError(f"{target} is there already, and a model may be trained by it: name another file")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"{target}: there is no folder {target.parent}")
-    write_atomically(target, to_csv(drawn))
 
 
 def check_coins(member: np.ndarray) -> None:

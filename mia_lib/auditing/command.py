@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mia_lib.auditing import inputs
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import UsageError
 
@@ -18,13 +19,17 @@ ABOUT = """\
 Audit somebody's speaker model: can its answers tell who, or which recording, it was trained on?
 
   python -m mia_lib audit --signals answers.npz                          answers that were saved
+  python -m mia_lib audit --model m.onnx --members in --non-members out  a model, and a folder per speaker of each side
+  python -m mia_lib audit --train my.code:train --members data           a recipe: reference models are trained by coins
+  python -m mia_lib audit coins --members data --to coins.csv            draws who is a member of your next training run
   python -m mia_lib audit --signals answers.csv --fail-if "auc > 0.6"    the same as a gate of a build
 
 Saved signals are .npz, .parquet or .csv: one row a recording or fragment, with logits, posteriors or
 embeddings (in tables logits_0, logits_1 ...), label (class of its speaker, -1 if none) and member
 (1, 0, -1 not audited); where known speaker, recording, population, blind; in .npz also
 reference_logits [K, N, C] with reference_member [K, N], copies [Q, N, C] and control [N, C]."""
-EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds."
+RISK = "Nothing is unpickled; but TorchScript and module:function run the code of whoever made them. "
+EPILOG = RISK + "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -32,6 +37,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     what = command.add_argument_group("what is audited")
     what.add_argument("--signals", metavar="FILE", help="saved answers of a model: .npz, .parquet or .csv")
     how = command.add_argument_group("how")
+    inputs.add_options(command, what, how)
     how.add_argument(
         "--protocol", metavar="NAME", help="utterance or speaker (guessed: do the two sides share speakers?)"
     )
@@ -58,7 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"the seed must be from 0 to {2**32 // 1000 - 1}, not {arguments.seed}")
     check_run_id(arguments.run_id)
     console = Console()
-    evidence = read(arguments)
+    if arguments.task == inputs.COINS:
+        inputs.draw(arguments, console)
+        return 0
+    evidence = read(arguments, console)
     for line in described(evidence):
         console.say(line)
     data = data_hash(evidence)
@@ -69,13 +78,18 @@ def run(arguments: argparse.Namespace) -> int:
     return say(report, folder, conditions, console)
 
 
-def read(arguments: argparse.Namespace) -> "Evidence":
+def read(arguments: argparse.Namespace, console: Console) -> "Evidence":
     """The evidence that a command line names."""
     from mia_lib.auditing.saved import read_signals
 
-    if not arguments.signals:
-        raise UsageError("say what to audit: --signals FILE (`python -m mia_lib audit --help` explains)")
-    return read_signals(arguments.signals, arguments.protocol)
+    if arguments.signals:
+        inputs.refuse_beside_signals(arguments)
+        found = read_signals(arguments.signals, arguments.protocol)
+        return inputs.with_coins(found) if arguments.coins else found
+    if arguments.model is None and arguments.train is None:
+        given = "--signals FILE, --model NAME or --train NAME"
+        raise UsageError(f"say what to audit: {given} (`python -m mia_lib audit --help` explains)")
+    return inputs.evidence(arguments, console)
 
 
 def described(evidence: "Evidence") -> list[str]:

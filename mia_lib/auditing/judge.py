@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from mia_lib.attacks.base import ATTACKS, learns, needs_of
-from mia_lib.attacks.logistic import logistic
 from mia_lib.auditing.alone import Alone
+from mia_lib.auditing.baseline import BLIND, blind
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.referenced import Referenced
 from mia_lib.auditing.trial import Trial
@@ -23,8 +23,6 @@ from mia_lib.evaluation.strongest import LEVELS, STRONGEST, Strongest, strongest
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import progress
 
-BLIND = "blind"
-"""What records call the classifier that sees the sound, and never the model."""
 PROFILE = "audit"
 JUDGED_BY = ("auc", "balanced_accuracy", *LEVELS)
 """Measures of which the strongest attack is looked for."""
@@ -84,27 +82,6 @@ def trials(evidence: Evidence, seed: int) -> tuple[list[Trial], dict[str, str]]:
             f"{evidence.name}: no attack can be tried: {'; '.join(f'{k} {why}' for k, why in not_run.items())}"
         )
     return found, not_run
-
-
-def blind(evidence: Evidence, seed: int) -> Trial | None:
-    """The blind baseline (Das et al., arXiv 2406.16201): a logistic model on statistics of the sound, cross-fitted; None
-    without any, or where one side is too small for it."""
-    if evidence.blind is None:
-        return None
-    statistics = evidence.blind
-
-    def scored(member: np.ndarray, columns: np.ndarray, fold: np.ndarray) -> np.ndarray:
-        scores = np.empty(len(columns))
-        for k in np.unique(fold):
-            known, asked = columns[fold != k], columns[fold == k]
-            model = logistic(C=0.1, max_iter=1000).fit(statistics[known], member[known] == 1)
-            scores[fold == k] = model.decision_function(statistics[asked])
-        return scores
-
-    try:
-        return Alone(evidence, seed).tried(BLIND, scored, learns=True, by_person=False)
-    except MiaError:
-        return None
 
 
 def records(

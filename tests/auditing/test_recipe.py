@@ -14,8 +14,8 @@ from mia_lib.support.errors import MiaError, UsageError
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Recordings of four speakers, twelve each."""
-    return folder(tmp_path_factory.mktemp("data"), range(4), range(12), seconds=0.6)
+    """Recordings of four speakers, twelve each, whom nothing but their recordings tells apart."""
+    return folder(tmp_path_factory.mktemp("data"), range(4), range(12), 0.6, apart=0)
 
 
 @pytest.fixture
@@ -40,14 +40,14 @@ def test_references_are_trained_by_coins_of_their_own_and_so_is_the_target(tmp_p
     assert len({tuple(row) for row in coins}) == 9 and np.abs(np.corrcoef(coins) - np.eye(9)).max() < 0.6
     truth = evidence.reference_answers[:, np.arange(48), evidence.label]
     for answers, inside in zip(truth, evidence.reference_member == 1, strict=True):
-        assert answers[inside].min() == 1 and answers[~inside].mean() < 0.95
+        assert answers[inside].min() == 1 and answers[~inside].mean() < 0.5
 
 
 def test_a_forest_that_learns_by_heart_is_found_out_end_to_end(tmp_path, data):
     evidence = trained(forest, data, outputs=tmp_path, models=8)
     results = records(evidence, trials(evidence, 0)[0], blind(evidence, 0), 100, 0)
     auc = results[(results["metric"] == "auc") & (results["control"] == "")].set_index("attack")["value"]
-    assert auc["lira"] > 0.7 and auc["rmia"] > 0.7 and abs(auc["blind"] - 0.5) < 0.25
+    assert auc["lira_online"] > 0.9 and auc["rmia_offline"] > 0.9 and abs(auc["blind"] - 0.5) < 0.25
 
 
 def test_what_was_trained_is_not_trained_again(tmp_path, data, log):
