@@ -1,4 +1,4 @@
-"""A single model, without reference models: attacks are fitted on some of its recordings and judged on others."""
+"""A single model, without reference models: attacks are fitted on some of its speakers and judged on others."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,7 @@ import numpy as np
 from mia_lib.attacks.base import ATTACKS, learns, needs_of
 from mia_lib.auditing.answers import signals_of
 from mia_lib.auditing.evidence import Evidence
-from mia_lib.auditing.folds import deal, decisions, ranks_within
+from mia_lib.auditing.folds import deal_speakers, decisions, ranks_within
 from mia_lib.auditing.trial import Trial, Tried
 from mia_lib.evaluation.audit import Audit
 from mia_lib.signals.signals import Signals
@@ -22,12 +22,14 @@ Scored = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Alone:
-    """Attacks on one model. Whatever they learn, thresholds too, is learnt on other folds of recordings (under the protocol
-    `speaker`, of persons) than it is judged on. The shuffled control is fitted anew, on shuffled membership."""
+    """Attacks on one model. Whatever they learn, thresholds too, is learnt on other speakers than it is judged on (see
+    `folds`). The shuffled control is fitted anew, on shuffled membership."""
 
     def __init__(self, evidence: Evidence, seed: int):
         self.evidence, self.seed = evidence, seed
-        self.unit = evidence.speaker if evidence.protocol == "speaker" else evidence.recording
+        self.unit = (
+            evidence.speaker if evidence.protocol == "speaker" else evidence.recording
+        )  # what is a member or not
         self.clusters = evidence.speaker if evidence.speakers_known else evidence.recording
 
     @cached_property
@@ -89,15 +91,15 @@ class Alone:
 
     def _judged(self, scored: Scored, member: np.ndarray, columns: np.ndarray, learns: bool, again: int = 0) -> Tried:
         inside = member[columns] == 1
-        fold = deal(inside, self.unit[columns], self.clusters[columns], self.seed, again)
+        fold = deal_speakers(inside, self.clusters[columns], self.unit[columns], self.seed, again)
         scores = scored(member, columns, fold)
         if np.isnan(scores).any():
             raise MiaError("gives scores that are not numbers")
         if learns:
             scores = ranks_within(scores, fold)
-        audit = Audit(scores, inside, self.clusters[columns], np.inf, columns)
+        audit = Audit(scores, inside, self.clusters[columns], np.inf, columns, cross_fitted=learns)
         called = decisions(scores, inside, fold).astype(float)
-        return Tried(audit, Audit(called, inside, self.clusters[columns], 0.5, columns))
+        return Tried(audit, Audit(called, inside, self.clusters[columns], 0.5, columns, cross_fitted=True))
 
     def _scored(self, attack: str, signals: Signals) -> Scored:
         def scored(member: np.ndarray, columns: np.ndarray, fold: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Audits from Python: `audit` a model and recordings or arrays, `audit_signals` what was saved."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ def audit_signals(
     seed: int = 0,
     draws: int = DRAWS,
     anonymous: bool = False,
+    attacks: Sequence[str] | None = None,
     name: str = "signals",
 ) -> Report:
     """Audit saved answers: a file, a table, named arrays (as `columns.evidence_of` says), or evidence.
 
     protocol: `utterance` or `speaker`; None decides by whether members and non-members share speakers. draws: of the
-    bootstrap. Raises UsageError or MiaError, one sentence each.
+    bootstrap. attacks: which are tried; None tries all. Raises UsageError or MiaError, one sentence each.
     """
     if isinstance(signals, (str, Path)):
         evidence = read_signals(signals, protocol)
@@ -39,7 +40,7 @@ def audit_signals(
         evidence = signals
     else:
         raise UsageError(f"signals must be a file, a table, named arrays or evidence, not {type(signals).__name__}")
-    return judge(evidence, seed=seed, draws=draws, protocol=protocol, anonymous=anonymous)
+    return judge(evidence, seed=seed, draws=draws, protocol=protocol, anonymous=anonymous, attacks=attacks)
 
 
 def audit(
@@ -56,6 +57,7 @@ def audit(
     seed: int = 0,
     draws: int = DRAWS,
     anonymous: bool = False,
+    attacks: Sequence[str] | None = None,
 ) -> Report:
     """Audit a model on what it was, and what it was not, trained on.
 
@@ -65,7 +67,7 @@ def audit(
     recordings whatever `evidence_of_recordings` takes. gives: `logits`, `posteriors` or `embeddings`; None guesses. Raises
     UsageError or MiaError, one sentence each.
     """
-    options: dict[str, Any] = dict(protocol=protocol, seed=seed, draws=draws, anonymous=anonymous)
+    options: dict[str, Any] = dict(protocol=protocol, seed=seed, draws=draws, anonymous=anonymous, attacks=attacks)
     if isinstance(members, np.ndarray):
         arrays = _asked(model, control_model, (members, np.asarray(non_members)), labels, speakers, gives)
         return audit_signals(arrays, name=getattr(model, "__name__", type(model).__name__), **options)

@@ -13,11 +13,11 @@ from mia_lib.evaluation.rates import threshold_at
 LEVEL = 0.01
 """The false-positive rate at which an attack is said to find a recording."""
 RECORDING_COLUMNS = [
-    "recording", "speaker", "member", "exposure", "low", "high", "rank", "found_by", "attacks", "stability",
+    "recording", "speaker", "member", "exposure", "low", "high", "rank", "found", "attacks", "found_by", "stability",
 ]  # fmt: skip
 PEOPLE_COLUMNS = [
-    "speaker", "member", "recordings", "exposure", "low", "high", "rank", "recordings_found", "found_by", "attacks",
-    "stability",
+    "speaker", "member", "recordings", "exposure", "low", "high", "rank", "recordings_found", "found", "attacks",
+    "found_by", "stability",
 ]  # fmt: skip
 
 
@@ -26,9 +26,10 @@ def recordings(evidence: Evidence, trials: list[Trial]) -> pd.DataFrame:
 
     exposure: the share of the other non-member recordings that the strongest attack on recordings (by its AUC, out of all)
     scores lower, equal ones counted half; low and high: its exact 95 % interval by the number of non-members (Clopper and
-    Pearson 1934). found_by: how many of the `attacks` that were tried call any of its rows a member where 1 % of the
-    non-members are. stability: the share of refits of the strongest attack (other folds, half of the reference models) in
-    which it is on the same side of that threshold; NaN where nothing is refitted.
+    Pearson 1934). found: how many of the `attacks` that were tried call any of its rows a member where 1 % of the
+    non-members are; found_by: their names. stability: the share of refits of the strongest attack (other folds, half of
+    the reference models) in which it is on the same side of that threshold; NaN where nothing is refitted. sound:
+    where it can be heard, if that is known.
     """
     able = [one for one in trials if not one.by_person] or trials
     best = max(able, key=lambda one: _auc(one.found.audit))
@@ -41,28 +42,33 @@ def recordings(evidence: Evidence, trials: list[Trial]) -> pd.DataFrame:
     value, low, high = shares_below(mean, member)
     table = pd.DataFrame(dict(
         recording=evidence.recording[audited][first], speaker=evidence.speaker[audited][first], member=member.astype(int),
-        exposure=value, low=low, high=high, rank=0, found_by=found.sum(0), attacks=len(trials),
+        exposure=value, low=low, high=high, rank=0, found=found.sum(0), attacks=len(trials),
+        found_by=_names(found, trials),
         stability=_stability(best, evidence, code, audited),
     ))  # fmt: skip
-    return _ranked(table.assign(score=mean))[RECORDING_COLUMNS]
+    sound = [] if evidence.sound is None else ["sound"]
+    if sound:
+        table["sound"] = evidence.sound[audited][first]
+    return _ranked(table.assign(score=mean))[RECORDING_COLUMNS + sound]
 
 
 def people(evidence: Evidence, table: pd.DataFrame, trials: list[Trial]) -> pd.DataFrame:
     """One row per speaker and side, the most exposed first, from the recordings' table.
 
     exposure: the mean of the recordings'; low and high: its 95 % interval by Student's t over recordings, NaN for a single
-    one. recordings_found: how many are found by any attack. found_by: how many of the `attacks`, those on persons too, find
-    any of the person's recordings. stability: the mean of the recordings'.
+    one. recordings_found: how many are found by any attack. found: how many of the `attacks`, those on persons too, find
+    any of the person's recordings; found_by: their names. stability: the mean of the recordings'.
     """
-    found = {side: np.stack([_found_speakers(one, evidence, side) for one in trials]).sum(0) for side in (0, 1)}
+    found = {side: np.stack([_found_speakers(one, evidence, side) for one in trials]) for side in (0, 1)}
     speakers, rows = np.unique(evidence.speaker), []
     for (speaker, member), own in table.groupby(["speaker", "member"], sort=True):
         value, n = own["exposure"].mean(), len(own)
         half = student.ppf(0.975, n - 1) * own["exposure"].std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+        finders = found[member][:, np.searchsorted(speakers, speaker)]
         rows.append(dict(
-            speaker=speaker, member=member, recordings=n, exposure=value, low=max(0.0, value - half) if n > 1 else np.nan,
-            high=min(1.0, value + half) if n > 1 else np.nan, rank=0, recordings_found=int((own["found_by"] > 0).sum()),
-            found_by=int(found[member][np.searchsorted(speakers, speaker)]), attacks=len(trials),
+            speaker=speaker, member=member, recordings=n, exposure=value, low=np.clip(value - half, 0, 1),
+            high=np.clip(value + half, 0, 1), rank=0, recordings_found=int((own["found"] > 0).sum()),
+            found=int(finders.sum()), attacks=len(trials), found_by=_names(finders[:, None], trials)[0],
             stability=own["stability"].mean(), score=value,
         ))  # fmt: skip
     return _ranked(pd.DataFrame(rows))[PEOPLE_COLUMNS]
@@ -92,6 +98,15 @@ def found_rows(audit: Audit, evidence: Evidence) -> np.ndarray:
     if evidence.protocol == "speaker" and len(audit.rows) == len(set(evidence.speaker[audit.rows])):
         called = np.isin(evidence.speaker, evidence.speaker[called]) & (evidence.member >= 0)
     return called
+
+
+def _names(found: np.ndarray, trials: list[Trial]) -> list[str]:
+    """The names of the attacks that find each of n, from bool [attacks, n]."""
+    kinds, kind = np.unique(found, axis=1, return_inverse=True)
+    words = [
+        "; ".join(one.attack for one, is_found in zip(trials, column, strict=True) if is_found) for column in kinds.T
+    ]
+    return [words[i] for i in kind.ravel()]
 
 
 def _found_speakers(trial: Trial, evidence: Evidence, side: int) -> np.ndarray:

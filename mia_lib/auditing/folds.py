@@ -1,9 +1,10 @@
-"""Folds: what is fitted on some recordings or persons is judged on others.
+"""Folds: what is fitted on some speakers is judged on others.
 
-Each side is dealt to the folds by itself, and within it each speaker's recordings one after the other: all folds have the
-same share of members. Where they had not, a fit would know of a recording that is held out that one member, or one other, is
-missing, and random answers would come out below chance. For the same reason scores of several fits are not laid together as
-they are but as ranks within their own fold, which says nothing of how high another fold's scores are.
+All recordings of a speaker are in one fold, under every protocol. By recordings alone a classifier would learn how many of
+a speaker's recordings are members, and of the one that is held out it would know what is missing: where each speaker has as
+many members as others, random answers come out below chance, and where folds are made alike to prevent that, above. Scores of
+several fits are not laid together as they are but as ranks within their own fold, which says nothing of how high another
+fold's scores are.
 """
 
 import numpy as np
@@ -16,26 +17,32 @@ from mia_lib.support.errors import MiaError
 FOLDS = 5
 
 
-def deal(member: np.ndarray, unit: np.ndarray, group: np.ndarray, seed: int, again: int = 0) -> np.ndarray:
-    """The fold of each example, int [n], from 0; examples of one unit share it.
+def deal(member: np.ndarray, unit: np.ndarray, seed: int, again: int = 0) -> np.ndarray:
+    """The fold of each example, int [n], from 0; examples of one unit, str [n], share it. member: bool [n]. again: others.
 
-    member: bool [n], the same within a unit. unit: str [n], what is kept together. group: str [n], whose units are spread
-    evenly. again: deals others. There are FOLDS, or as many as the smaller side has units; raises MiaError for less than two.
+    Units with members, with others and with both are each dealt in turn, so that every fold leaves both sides to be learnt
+    from. There are FOLDS, or as many as units allow; raises MiaError where they do not allow two.
     """
-    names, first, code = np.unique(unit, return_index=True, return_inverse=True)
-    side, owner = member[first], np.unique(group, return_inverse=True)[1][first]
-    smaller = min(int(side.sum()), int((~side).sum()))
-    if smaller < 2:
+    names, code = np.unique(unit, return_inverse=True)
+    kind = 2 * (np.bincount(code, member) > 0) + (np.bincount(code, ~member) > 0)
+    most = int((kind == 3).sum() + min((kind == 2).sum(), (kind == 1).sum()))
+    if most < 2:
         raise MiaError(
-            f"needs at least 2 members and 2 non-members to be fitted on some and judged on others, not {smaller}"
+            "needs members and non-members of at least two speakers or recordings, to be fitted on some and judged on others"
         )
-    count, rng = min(FOLDS, smaller), generator(seed, "folds of an audit", again)
-    fold, luck = np.empty(len(names), dtype=np.int64), rng.random(len(names))
-    for value in (True, False):
-        own = np.flatnonzero(side == value)
-        own = own[np.lexsort((luck[own], rng.permutation(owner.max() + 1)[owner[own]]))]
-        fold[own] = np.arange(len(own)) % count
+    luck, count = generator(seed, "folds of an audit", again).random(len(names)), min(FOLDS, most)
+    order = np.lexsort((luck, kind))
+    fold = np.empty(len(names), dtype=np.int64)
+    fold[order] = np.arange(len(names)) % count
     return fold[code]
+
+
+def deal_speakers(member: np.ndarray, speaker: np.ndarray, unit: np.ndarray, seed: int, again: int = 0) -> np.ndarray:
+    """Folds of whole speakers, str [n]; of units (recordings), str [n], where speakers do not allow two folds."""
+    try:
+        return deal(member, speaker, seed, again)
+    except MiaError:
+        return deal(member, unit, seed, again)
 
 
 def ranks_within(scores: np.ndarray, fold: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mia_lib.attacks.base import ATTACKS
-from mia_lib.auditing.judge import BLIND, JUDGED_BY
+from mia_lib.auditing.baseline import BLIND
+from mia_lib.auditing.judge import JUDGED_BY
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import FPR_LEVELS, POOLED
 from mia_lib.evaluation.reading import measure_of

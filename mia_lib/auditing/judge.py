@@ -1,6 +1,6 @@
 """Judges evidence: every attack that it allows, each beside its negative controls, and what never asks the model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from mia_lib.attacks.base import ATTACKS, learns, needs_of
 from mia_lib.auditing.alone import Alone
-from mia_lib.auditing.baseline import BLIND, blind
+from mia_lib.auditing.baseline import BLIND
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.referenced import Referenced
 from mia_lib.auditing.trial import Trial
@@ -59,13 +59,14 @@ def lacking(attack: str, evidence: Evidence) -> str:
     return f"needs {' and '.join(without)}" if without else ""
 
 
-def trials(evidence: Evidence, seed: int) -> tuple[list[Trial], dict[str, str]]:
-    """Every attack that the evidence allows, and of the others why not. Raises MiaError where there is none."""
+def trials(evidence: Evidence, seed: int, attacks: Sequence[str] | None = None) -> tuple[list[Trial], dict[str, str]]:
+    """Every attack that the evidence allows (None: of all that are registered), and of the others why not. Raises MiaError
+    where there is none, UsageError for an unknown one."""
     referenced = evidence.reference_answers is not None
     design = Referenced(evidence, seed) if referenced else Alone(evidence, seed)
     design.read()
     found, not_run = [], {}
-    names = ATTACKS.names()
+    names = ATTACKS.names() if attacks is None else list(attacks)
     with progress("attacks", len(names), "attack") as bar:
         for name in names:
             why = lacking(name, evidence)

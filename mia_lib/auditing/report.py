@@ -1,8 +1,8 @@
 """The results of an audit, and the files that they are written to."""
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +10,19 @@ import pandas as pd
 
 from mia_lib.auditing import exposure
 from mia_lib.auditing.anonymous import anonymous as without_names
+from mia_lib.auditing.baseline import BLIND, blind
 from mia_lib.auditing.columns import with_protocol
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.findings import findings, number
 from mia_lib.auditing.gate import Condition, condition
 from mia_lib.auditing.identity import data_hash
-from mia_lib.auditing.judge import BLIND, blind, records, trials
+from mia_lib.auditing.judge import records, trials
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.evaluate import thinnest
 from mia_lib.evaluation.records import COLUMNS
 from mia_lib.evaluation.strongest import STRONGEST
-from mia_lib.support.errors import MiaError
+from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.spreadsheets import to_csv
 from mia_lib.support.versions import versions
@@ -79,24 +80,29 @@ def judge(
     draws: int = DRAWS,
     protocol: str | None = None,
     anonymous: bool = False,
+    audio: bool = True,
+    attacks: Sequence[str] | None = None,
     fail_if: Iterable[Condition] = (),
 ) -> Report:
     """All attacks that the evidence allows, with controls, intervals and who is exposed.
 
     draws: of the bootstrap. protocol: see `columns.with_protocol`; None keeps that of the evidence. anonymous: numbers in
-    place of names. fail_if: conditions whose outcome is recorded. Raises MiaError, one sentence, where nothing can be told.
+    place of names. audio: whether the table of recordings says where their sound is. attacks: which are tried;
+    None tries all. fail_if: conditions whose outcome is recorded. Raises MiaError, one sentence, where nothing can be told.
     """
+    if draws < 2:
+        raise UsageError(f"an interval needs at least 2 draws of the bootstrap, not {draws}")
     evidence = with_protocol(evidence, protocol or evidence.protocol)
     data = data_hash(evidence)
-    shown = without_names(evidence) if anonymous else evidence
-    found, not_run = trials(shown, seed)
+    shown = without_names(evidence) if anonymous else evidence if audio else replace(evidence, sound=None)
+    found, not_run = trials(shown, seed, attacks)
     baseline = blind(shown, seed)
     results, best = records(shown, found, baseline, draws, seed)
     recordings = exposure.recordings(shown, found)
     people = exposure.people(shown, recordings, found)
     about = {
         "audited": _audited(shown), "protocol": shown.protocol, "data_hash": data,
-        "parameters": dict(seed=seed, draws=draws, protocol=protocol, anonymous=anonymous),
+        "parameters": dict(seed=seed, draws=draws, protocol=protocol, anonymous=anonymous, attacks=attacks),
         "findings": findings(shown, results, found, best["auc"].attack),
         "blind": None if baseline is None else _numbers(results, BLIND),
         "strongest": {

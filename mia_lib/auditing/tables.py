@@ -152,7 +152,7 @@ def _csv(path: Path) -> "pd.DataFrame":
     kept = dict.fromkeys(("speaker", "recording", "sound"), str)
     try:
         return pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=kept, float_precision="round_trip", keep_default_na=False,
+            io.StringIO(text), sep=separator, dtype=kept, keep_default_na=False,
             na_values={}, index_col=False, skipinitialspace=True,
         )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:

@@ -8,9 +8,9 @@ import pytest
 from scipy.signal import butter, sosfilt
 from voices import RATE, voice
 
+from mia_lib.auditing.baseline import blind
 from mia_lib.auditing.blind import LEVELS, STATISTICS, levels, sound_statistics, spectrum
 from mia_lib.auditing.evidence import Evidence
-from mia_lib.auditing.judge import blind
 from mia_lib.auditing.material import material
 
 LOW_PASS = butter(8, 3400, fs=RATE, output="sos")
