@@ -51,7 +51,7 @@ def confidence(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0)
 
 
 def confidences(logits: np.ndarray, labels: np.ndarray, temperatures: Sequence[float]) -> np.ndarray:
-    """`confidence` of one model's logits [n, C] at several temperatures, float64 [temperatures, n], by one exponential for each
+    """`confidence` of one model's logits [n, C] at several temperatures, float64 [temperatures, n], by one exponential a
     value: what is divided by half the temperature is its square."""
     z, y = torch.from_numpy(np.array(logits)).double(), torch.from_numpy(np.array(labels))
     y = torch.where(y >= 0, y, z.argmax(1))
