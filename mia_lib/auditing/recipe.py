@@ -20,9 +20,9 @@ from mia_lib.auditing.classes import Classes, check_width, read_classes
 from mia_lib.auditing.coins import check_coins
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.material import Material, material
-from mia_lib.auditing.models import named, of_function, one_line
 from mia_lib.auditing.recordings import asked_about, assembled, check_options, choose_protocol, guessed_kind, some_rows
 from mia_lib.auditing.served import Here, opened
+from mia_lib.features.foreign.models import named, of_function, one_line
 from mia_lib.support.cache import Cache
 from mia_lib.support.draws import generator, seeds
 from mia_lib.support.errors import MiaError, UsageError

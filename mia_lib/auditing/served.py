@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mia_lib.auditing.frames import receive, send
-from mia_lib.auditing.models import Model, of_function, one_line
+from mia_lib.features.foreign.models import Model, of_function, one_line
 from mia_lib.support.death import cause
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.limits import killed_for_memory

@@ -8,7 +8,7 @@ import threading
 from typing import IO
 
 from mia_lib.auditing.frames import receive, send
-from mia_lib.auditing.models import load_model, one_line
+from mia_lib.features.foreign.models import load_model, one_line
 from mia_lib.support.errors import MiaError, UsageError
 
 

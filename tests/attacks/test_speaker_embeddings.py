@@ -135,3 +135,9 @@ def test_attacks_on_logits_refuse_embeddings_in_one_sentence(name):
                       population=np.arange(300) < 0, internals=np.zeros((2, 300, 9)))  # fmt: skip
     with pytest.raises(MiaError):
         fitted(name, aligned).score(target)
+
+
+def test_the_farthest_and_the_nearest_of_a_persons_embeddings_by_hand():
+    x = similarity_features(np.array([[1.0, 0], [2.0, 0], [0, 1.0]]), np.zeros(3, int))
+    np.testing.assert_allclose(x[0, 5:7], [1 / 5**0.5, 2 / 5**0.5], atol=1e-12)
+    np.testing.assert_array_equal(x[0, 7:], 0.0)  # nobody else is there

@@ -7,8 +7,8 @@ import pytest
 from faulty import MARKED, crashes, marked
 from voices import RATE, bands, folder, voice, write
 
-from mia_lib.auditing.models import Model
 from mia_lib.auditing.recordings import evidence_of_recordings
+from mia_lib.features.foreign.models import Model
 from mia_lib.support.errors import MiaError, UsageError
 
 

@@ -13,9 +13,9 @@ import torch
 from onnx import TensorProto, helper, save
 from voices import RATE, folder
 
-from mia_lib.auditing.models import EXPORT, load_model, plain
 from mia_lib.auditing.recordings import evidence_of_recordings
 from mia_lib.auditing.report import judge
+from mia_lib.features.foreign.models import EXPORT, load_model, plain
 from mia_lib.support.errors import MiaError, UsageError
 
 

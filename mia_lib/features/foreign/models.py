@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from mia_lib.features.encoders import ENCODERS
 from mia_lib.support.errors import MiaError, UsageError
 
-FORMS = "a file of ONNX, torch.export or TorchScript, or package.module:function"
+FORMS = "a file of ONNX, torch.export or TorchScript, package.module:function, or an encoder that `list` names"
 EXPORT = (
     "load it in your own program and export it there: torch.export.save(torch.export.export(model.eval(), "
     "(torch.zeros(2, 48000),), dynamic_shapes=[{0: torch.export.Dim.AUTO}]), 'model.pt2')"
@@ -62,21 +63,35 @@ def plain(answer: Any, name: str) -> np.ndarray:
 
 
 def load_model(name: str, device: str = "cpu") -> Model:
-    """The model called `name`: FILE.onnx or FILE.onnx:OUTPUT, an exported program, TorchScript or package.module:function.
+    """The model called `name`: a file (see `load_file`), package.module:function, or the name of an encoder.
 
     device: `cpu`, `cuda` or `cuda:N`. Raises UsageError where there is no such model, and MiaError, one sentence, where it
     cannot be loaded, or only by unpickling it.
     """
-    file, _, output = name.rpartition(":")
-    if not file.lower().endswith(".onnx"):
-        file, output = name, ""
-    if os.path.isfile(file):
-        return LOADERS[_form(Path(file))](name, Path(file), output, device)
-    if os.path.isdir(file):
+    if os.path.isfile(file_of(name)):
+        return load_file(name, device)
+    if os.path.isdir(name):
         raise UsageError(f"the model {name} is a folder: give {FORMS}")
+    if name in ENCODERS.names():
+        return of_function(ENCODERS.get(name)(), name, device)
     if NAMED.fullmatch(name):
         return of_function(named(name), name, device)
     raise UsageError(f"there is no model {name!r}: give {FORMS}")
+
+
+def file_of(name: str) -> str:
+    """The file that FILE.onnx:OUTPUT or FILE names."""
+    file, _, _output = name.rpartition(":")
+    return file if file.lower().endswith(".onnx") else name
+
+
+def load_file(name: str, device: str = "cpu") -> Model:
+    """The model of FILE.onnx or FILE.onnx:OUTPUT, or of a file of an exported program or TorchScript.
+
+    Raises MiaError, one sentence, where it cannot be loaded, or only by unpickling it.
+    """
+    file = Path(file_of(name))
+    return LOADERS[_form(file)](name, file, name[len(str(file)) + 1 :], device)
 
 
 def named(name: str) -> Any:
@@ -140,7 +155,7 @@ def _form(path: Path) -> str:
 
 
 def _onnx(name: str, path: Path, output: str, device: str) -> Model:
-    from mia_lib.auditing.onnx_models import load_onnx
+    from mia_lib.features.foreign.onnx_models import load_onnx
 
     function, batch, samples = load_onnx(path, output, device)
     return Model(name, function, batch, samples)
@@ -157,7 +172,7 @@ def _script(name: str, path: Path, _output: str, device: str) -> Model:
 
 
 def _exported(name: str, path: Path, _output: str, device: str) -> Model:
-    from mia_lib.auditing.exported import load_exported
+    from mia_lib.features.foreign.exported import load_exported
 
     module, batch, samples = load_exported(path, device)
     return _of_torch(name, module, device, batch, samples)
