@@ -66,6 +66,10 @@ def evidence(arguments: argparse.Namespace, console: Console) -> "Evidence":
         raise UsageError("--train without --model draws its own coins: leave --coins out")
     sides = (arguments.members, arguments.non_members)
     options = {name: value for name in SHARED if (value := getattr(arguments, name)) is not None}
+    if arguments.device is not None:
+        from mia_lib.support.device import choose_device
+
+        options["device"] = str(choose_device(arguments.device))
     options |= dict(protocol=arguments.protocol, coins=arguments.coins, seed=arguments.seed)
     with console.follow():
         if arguments.train is None:
