@@ -1,4 +1,4 @@
-"""The command line: `python -m mia_lib`. Exit status 0: done, 1: failed, 2: bad usage, 130: interrupted."""
+"""The command line: `python -m mia_lib`. Exit status 0: done, 1: failed, 2: bad usage, 3: a model leaks, 130: interrupted."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from mia_lib.auditing import command as auditing
 from mia_lib.series.request import PARAMETERS, Request
 from mia_lib.support.console import Console, write
 from mia_lib.support.errors import MiaError, UsageError
@@ -22,13 +23,17 @@ This runs the notebooks that measure it, and writes a report with every number a
   python -m mia_lib run --corpus folder:my/recordings   your speech: one folder per speaker
   python -m mia_lib run --only 04 --set n_shadows=8     one notebook, one setting changed
   python -m mia_lib sweep --seeds 0-4                   the same over five seeds: what holds in all of them
+  python -m mia_lib audit --signals answers.npz         a model of your own, by its saved answers
 
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
 executed notebooks. The same command run again continues where it stopped."""
 
 MOST_WORKERS = 1024
 LONGEST_WORD = 300  # letters shown of a word of an error message
-EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 130 interrupted. `python -m mia_lib run --help` has the options."
+EPILOG = (
+    "Exit status: 0 done, 1 failed, 2 bad usage, 3 an audit's --fail-if holds, 130 interrupted. "
+    "`python -m mia_lib run --help` has the options."
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,7 +47,7 @@ def build_parser() -> Parser:
     """The parser of all commands; importing nothing that takes time."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m mia_lib", description=ABOUT, epilog=EPILOG, formatter_class=raw, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", metavar="{run,sweep,list,cache}")
+    commands = parser.add_subparsers(dest="command", metavar="{run,sweep,audit,list,cache}")
     run = commands.add_parser(
         "run",
         help="execute the notebooks and write the report",
@@ -60,6 +65,16 @@ def build_parser() -> Parser:
         allow_abbrev=False,
     )
     _add_sweep_options(sweep)
+    audit = commands.add_parser(
+        "audit",
+        help="attack somebody's model by its answers, and say what they prove",
+        usage=auditing.USAGE,
+        description=auditing.ABOUT,
+        epilog=auditing.EPILOG,
+        formatter_class=lambda prog: raw(prog, max_help_position=26, width=110),
+        allow_abbrev=False,
+    )
+    auditing.add_options(audit)
     names = commands.add_parser(
         "list",
         help="print every name that can be used",
@@ -75,7 +90,7 @@ def build_parser() -> Parser:
     )
     _add_outputs(kept)
     kept.add_argument("--prune", action="store_true", help="remove the stages that no run in DIR rests on")
-    for command in (run, sweep, names, kept):
+    for command in (run, sweep, audit, names, kept):
         command.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
 
@@ -145,8 +160,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _interrupt_when_asked_to_end()
         arguments = build_parser().parse_args(argv)
         if not arguments.command:
-            raise UsageError("say what to do: run, sweep, list or cache (`python -m mia_lib --help` explains)")
-        COMMANDS[arguments.command](arguments)
+            raise UsageError("say what to do: run, sweep, audit, list or cache (`python -m mia_lib --help` explains)")
+        return COMMANDS[arguments.command](arguments) or 0
     except KeyboardInterrupt:
         return _fail("interrupted; the same command continues where this stopped", 130)
     except Exception as error:
@@ -159,7 +174,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
     finally:
         write("", sys.stdout)  # help may still wait to be printed
-    return 0
 
 
 def _fail(message: str, status: int) -> int:
@@ -270,4 +284,16 @@ def cache_command(arguments: argparse.Namespace) -> None:
         Console().say(line)
 
 
-COMMANDS = {"run": run_command, "sweep": sweep_command, "list": list_command, "cache": cache_command}
+def audit_command(arguments: argparse.Namespace) -> int:
+    """`audit`: judge what is named; the exit status says whether a condition holds."""
+    _refuse_empty(arguments)
+    return auditing.run(arguments)
+
+
+COMMANDS = {
+    "run": run_command,
+    "sweep": sweep_command,
+    "audit": audit_command,
+    "list": list_command,
+    "cache": cache_command,
+}

@@ -15,10 +15,10 @@ class Attack(Protocol):
     """A membership inference attack: `fit` on shadow signals, then `score` a target.
 
     `calibrated` attacks compare a fragment with itself in models that did and did not train on it: they need shadows
-    with `Signals.aligned`, called reference models. Two attributes are optional. An attack that learns a threshold of its own
-    (accept score >= t) leaves it in `threshold`; for the others whoever fits them learns one. `needs` names what an attack
-    sees beside logits, as fields of Signals ("copies"): those that are costly to have are given on `query_fragments` of the
-    fragments only.
+    with `Signals.aligned`, called reference models. Three attributes are optional. An attack that learns a threshold of its
+    own (accept score >= t) leaves it in `threshold`; for the others whoever fits them learns one. `learns = False` says that
+    scores do not depend on whose membership `fit` saw. `needs` names what an attack sees beside logits, as fields of Signals
+    ("copies"): those that are costly to have are given on `query_fragments` of the fragments only.
     """
 
     calibrated: bool
@@ -78,6 +78,11 @@ def side_means(values: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> t
 def needs_of(attack: str) -> tuple[str, ...]:
     """What an attack sees beside the logits, as names of fields of Signals; nothing for most."""
     return tuple(getattr(ATTACKS.get(attack), "needs", ()))
+
+
+def learns(attack: str) -> bool:
+    """Whether the scores of an attack depend on whose membership it was fitted on."""
+    return bool(getattr(ATTACKS.get(attack), "learns", True))
 
 
 def fragment_attacks() -> list[str]:

@@ -19,7 +19,7 @@ def agreement(signals: Signals, budget: int) -> np.ndarray:
 
     Where the speaker is none of the classes (label -1), the model's own answer to the fragment itself stands in.
     """
-    clean = signals.logits.argmax(-1)
+    clean = signals.answered_logits.argmax(-1)
     speaker = np.where(signals.labels >= 0, signals.labels, clean)
     copies = () if signals.copies is None else signals.copies[: budget - 1]
     answers = [clean, *(logits.argmax(-1) for logits in copies)]

@@ -13,6 +13,7 @@ class MetricAttack:
     """Base of attacks that only look at one number of the target's answer."""
 
     calibrated = False
+    learns = False
 
     def __init__(self, seed: int = 0):
         del seed  # nothing is drawn

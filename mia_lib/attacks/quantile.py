@@ -48,6 +48,7 @@ class Quantile:
     """
 
     calibrated = False
+    learns = False
     needs = ("inputs",)
 
     def __init__(self, seed: int = 0):

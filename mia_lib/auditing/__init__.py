@@ -1,0 +1,1 @@
+"""The auditor: attacks on somebody else's model or saved signals, and what they prove."""

@@ -17,12 +17,12 @@ def read_people(path: Path) -> list[dict[str, str]]:
     Separators are recognised, spaces around values dropped, and accents brought to one form (NFC). Raises MiaError, one
     sentence that names the file, for a table that cannot be understood.
     """
-    text = _text(path)
+    text = table_text(path)
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep="):
         separator, text = first.strip()[4:5] or "\t", rest
     else:
-        separator = _separator(first)
+        separator = separator_of(first)
     try:
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True) if any(row)]
     except csv.Error as error:
@@ -47,7 +47,8 @@ def genders(path: Path) -> dict[str, str]:
     return found
 
 
-def _text(path: Path) -> str:
+def table_text(path: Path) -> str:
+    """The text of a table: UTF-8 with or without a mark, or UTF-16 with one. Raises MiaError naming the file otherwise."""
     try:
         data = path.read_bytes()
         utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -58,7 +59,7 @@ def _text(path: Path) -> str:
         raise MiaError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _separator(header: str) -> str:
+def separator_of(header: str) -> str:
     """What separates the names of a header line; a comma where nothing does."""
     if not any(mark in header for mark in SEPARATORS):
         return ","

@@ -104,8 +104,7 @@ class PrivateObjective(Objective):
             raise UsageError("dp_sgd needs a network that mixes no fragments: train it with norm='group'")
         reference = required(job.reference, "dp_sgd needs reference fragments, whose statistics normalise the features")
         mean, scale = feature_statistics(job.features, reference)
-        network.mean.copy_(mean)
-        network.scale.copy_(scale)
+        network.normalise_by(mean, scale)
         sizes = [len(rows) for rows in job.train]
         rates = [sampling_rate(job.config.batch_size, n) for n in sizes]
         targets, steps = np.broadcast_to(self.epsilon, len(sizes)), own_steps(job.config, job.train)

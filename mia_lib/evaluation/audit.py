@@ -22,13 +22,19 @@ def check_scores(scores: np.ndarray, member: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class Audit:
-    """Scores of one target on its audit set. `threshold` was learnt elsewhere; intervals draw `clusters` as a whole."""
+    """Scores of one target on its audit set. `threshold` was learnt elsewhere; intervals draw `clusters` as a whole.
+
+    cross_fitted: what is scored in one part was learnt on the others. A part's luck then moves their scores as well, and
+    rates have twice the variance that clusters alone say: for a linear direction learnt on K - 1 of K parts of noise, each
+    pair of parts adds a K - 1th of a part's own (Nadeau and Bengio 2003 correct for the same).
+    """
 
     scores: np.ndarray  # float [n]
     member: np.ndarray  # bool [n]
     clusters: np.ndarray  # str [n]
     threshold: float
     rows: np.ndarray  # int [n], which fragments
+    cross_fitted: bool = False
 
     def __post_init__(self):
         check_scores(self.scores, self.member)
@@ -53,7 +59,8 @@ class Audit:
     def restricted_to(self, mask: np.ndarray) -> "Audit":
         """The part of the audit on fragments with a condition; `mask` is bool over all fragments of the corpus."""
         kept = mask[self.rows]
-        return Audit(self.scores[kept], self.member[kept], self.clusters[kept], self.threshold, self.rows[kept])
+        parts = {name: getattr(self, name)[kept] for name in ("scores", "member", "clusters", "rows")}
+        return replace(self, **parts)
 
 
 def shuffled(audits: list[Audit], seed: int) -> list[Audit]:

@@ -7,10 +7,10 @@ from math import hypot
 import numpy as np
 
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.bootstrap import DrawnAudit, draw, found_at
+from mia_lib.evaluation.bootstrap import CHUNK, DrawnAudit, draw, found_at
 from mia_lib.evaluation.evaluate import evaluate, thinnest
 from mia_lib.evaluation.intervals import NORMAL, Measure, inflation, spread_of_mean
-from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
+from mia_lib.evaluation.rates import FPR_LEVELS, POOLED, POOLED_LEVEL
 from mia_lib.evaluation.resolution import measurable
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import UsageError
@@ -20,6 +20,8 @@ Audits = Mapping[str, Sequence[Audit]]
 STRONGEST = "strongest"
 """What records call whichever attack is the strongest."""
 MEASURES = ("auc", "balanced_accuracy", POOLED)
+LEVELS = {name: level for name, level in FPR_LEVELS.items() if level > 0}
+"""True-positive rates of each target by itself, of which the strongest can be asked as well."""
 ENOUGH = 2000
 """Examples, members and non-members, below which a trial cannot tell one false alarm in a thousand from none."""
 NEAR = 3.0
@@ -62,25 +64,28 @@ class Strongest:
     out_of: int
 
 
-def contests(sides: Sequence[Audits], measure: str, draws: int, seed: int) -> list[Contest]:
+def contests(sides: Sequence[Audits], measure: str, draws: int, seed: int, chunk: int = CHUNK) -> list[Contest]:
     """Attacks on several kinds of models (such as defended and not) in the same draws of the bootstrap.
 
     Clusters of one name are the same everywhere. Of AUC and balanced accuracy an attacker may turn the answer round.
-    Raises UsageError for other measures than MEASURES, and where there is no attack.
+    Raises UsageError for other measures than MEASURES and LEVELS, and where there is no attack.
     """
-    if measure not in MEASURES:
-        raise UsageError(f"unknown measure {measure!r} of the strongest attack: choose one of {', '.join(MEASURES)}")
+    if measure not in (*MEASURES, *LEVELS):
+        choice = ", ".join((*MEASURES, *LEVELS))
+        raise UsageError(f"unknown measure {measure!r} of the strongest attack: choose one of {choice}")
     if not all(side and all(side.values()) for side in sides):
         raise UsageError("the strongest of several attacks needs at least one audit of at least one attack")
     lists = [audits for side in sides for audits in side.values()]
     ends = np.cumsum([0, *map(len, lists)])
     found: list[list[np.ndarray]] = [[] for _ in lists]
-    for every in draw([audit for audits in lists for audit in audits], draws, generator(seed, "strongest attack")):
+    for every in draw(
+        [audit for audits in lists for audit in audits], draws, generator(seed, "strongest attack"), chunk
+    ):
         for parts, start, end in zip(found, ends[:-1], ends[1:], strict=True):
             parts.append(_of(every[start:end], measure))
     drawn = [np.concatenate(parts) for parts in found]
     values = np.array([evaluate(audits, 0)[measure].value for audits in lists])
-    may_turn = measure != POOLED
+    may_turn = measure in ("auc", "balanced_accuracy")
     if may_turn:
         for j in np.flatnonzero(values < 0.5):
             drawn[j], values[j] = 1 - drawn[j], 1 - values[j]
@@ -98,6 +103,8 @@ def _of(audits: Sequence[DrawnAudit], measure: str) -> np.ndarray:
     """A measure of one attack in some draws, [draws, targets]."""
     if measure == POOLED:
         return found_at(audits, POOLED_LEVEL)
+    if measure in LEVELS:
+        return np.stack([found_at([audit], LEVELS[measure])[:, 0] for audit in audits], axis=1)
     if measure == "auc":
         return np.stack([audit.auc() for audit in audits], axis=1)
     decided = [audit.decisions(audit.audit.threshold)["balanced_accuracy"] for audit in audits]
@@ -117,15 +124,17 @@ def able(audits: Audits, measure: str) -> Audits:
     }
 
 
-def strongest_of(audits: Audits, draws: int = 1000, seed: int = 0, measure: str = "auc") -> Strongest:
-    """The attack with the largest value, with a 95 % interval of the largest true one.
+def strongest_of(
+    audits: Audits, draws: int = 1000, seed: int = 0, measure: str = "auc", chunk: int = CHUNK
+) -> Strongest:
+    """The attack with the largest value, with a 95 % interval of the largest true one; chunk: draws at once.
 
     How far the value of any attack rises above itself in a draw, at most, bounds all of them from below together, and so the
     one that was picked; how far any falls, from above (Romano and Wolf, Econometrica 2005). Percentiles of the largest drawn
     value would not do: they repeat the optimism of picking. How far targets lie apart widens it as `spread_of_mean` says. The
     value itself stays the largest and is optimistic.
     """
-    (contest,) = contests([audits], measure, draws, seed)
+    (contest,) = contests([audits], measure, draws, seed, chunk)
     best, off = contest.best, contest.deviations()
     wider = inflation(contest.drawn[best], contest.clusters[best])
     value = float(contest.values[best])

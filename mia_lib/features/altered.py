@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mia_lib.features.base import FEATURES
 from mia_lib.features.compute import load, store
+from mia_lib.features.named import feature_kinds, feature_params, stage_name
 from mia_lib.fragments.augmentation import AlteredAudio
 from mia_lib.fragments.perturbations import PERTURBATIONS, PerturbedAudio
 from mia_lib.support.cache import Cache
@@ -44,9 +44,9 @@ def perturbed_features(
         versions = [PerturbedAudio(fragments.audio, rows, function, seed, device) for function in functions]
         store(folder, feature, versions, fragments, hop, device)
 
-    params = {"feature": feature, "fragments": fragments.key, "hop": hop, "device": torch.device(device).type}
+    params = feature_params(feature, hop) | {"fragments": fragments.key, "device": torch.device(device).type}
     params |= {"rows": digest(rows.tolist()), "count": count, "seed": seed}
-    return load(cache.stage(f"copies-{feature}", params, build, [FEATURES.get(feature)]))
+    return load(cache.stage(f"copies-{stage_name(feature)}", params, build, feature_kinds(feature)))
 
 
 def augmented_features(
@@ -64,7 +64,7 @@ def augmented_features(
         audio = AlteredAudio(fragments.audio, copies, seed, fragments.sample_rate)
         store(folder, feature, [audio], fragments, hop, device)
 
-    params = {"feature": feature, "fragments": fragments.key, "hop": hop, "device": torch.device(device).type}
+    params = feature_params(feature, hop) | {"fragments": fragments.key, "device": torch.device(device).type}
     params |= {"copies": copies, "seed": seed}
-    values = load(cache.stage(f"augmented-{feature}", params, build, [FEATURES.get(feature)]))[0]
+    values = load(cache.stage(f"augmented-{stage_name(feature)}", params, build, feature_kinds(feature)))[0]
     return values.view(copies, len(fragments.audio), *values.shape[1:])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mia_lib.features.base import FEATURES
+from mia_lib.features.named import feature_kinds, feature_params, make_feature, stage_name
 from mia_lib.support.cache import Cache
 from mia_lib.support.cores import side_by_side
 from mia_lib.support.device import tune
@@ -47,7 +47,7 @@ def _extract(
 ) -> np.ndarray:
     """`extract` into an array of a shape and type that are known after the first batch; a batch is one core's task."""
     tune()
-    transform, count = FEATURES.get(name)(hop, sample_rate).to(device), len(versions[0])
+    transform, count = make_feature(name, hop, sample_rate).to(device), len(versions[0])
     label = f"{name} of {count} fragments" + (f", {len(versions)} versions" if len(versions) > 1 else "")
 
     @torch.no_grad()
@@ -101,8 +101,8 @@ def feature_stage(
     def build(folder: Path, _scratch: Path) -> None:
         store(folder, name, [fragments.audio], fragments, hop, device)
 
-    params = {"feature": name, "fragments": fragments.key, "hop": hop, "device": torch.device(device).type}
-    return cache.stage(f"features-{name}", params, build, [FEATURES.get(name)])
+    params = feature_params(name, hop) | {"fragments": fragments.key, "device": torch.device(device).type}
+    return cache.stage(f"features-{stage_name(name)}", params, build, feature_kinds(name))
 
 
 def compute_features(

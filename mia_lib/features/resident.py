@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mia_lib.features.base import FEATURES
+from mia_lib.features.named import make_feature
 from mia_lib.support.device import free_memory
 from mia_lib.support.errors import MiaError
 
@@ -28,7 +28,7 @@ class Waveforms:
     """
 
     def __init__(self, name: str, fragments: "Fragments", hop: int, device: torch.device):
-        self.device, self.transform = device, FEATURES.get(name)(hop, fragments.sample_rate).to(device)
+        self.device, self.transform = device, make_feature(name, hop, fragments.sample_rate).to(device)
         self.audio: np.ndarray | Tensor = fragments.audio  # memory-mapped
         if device.type != "cpu":
             self.audio = torch.empty(fragments.audio.shape, dtype=torch.int16, device=device)

@@ -45,6 +45,11 @@ class StackedNetwork(nn.Module):
         """Logits [models, batch, max(classes)] of normalised features [models, batch, frames, bins]."""
         raise NotImplementedError
 
+    def normalise_by(self, mean: Tensor, scale: Tensor) -> None:
+        """Take over the mean and standard deviation of each bin, [models, bins], over what the models train on."""
+        self.mean.copy_(mean)
+        self.scale.copy_(scale)
+
     def initialise(self, seeds: list[int]) -> None:
         """Draw the weights of model k from seeds[k]."""
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]

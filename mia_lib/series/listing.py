@@ -6,6 +6,8 @@ from mia_lib.attacks import ATTACKS
 from mia_lib.corpora import CORPORA
 from mia_lib.defenses import DEFENSES
 from mia_lib.features import FEATURES
+from mia_lib.features.encoders import ENCODERS
+from mia_lib.features.named import ENCODED
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.models import MODELS
 from mia_lib.series.notebooks import find_notebooks
@@ -17,7 +19,7 @@ def sections() -> dict[str, dict[str, str]]:
     """Section -> name -> its one-line description; sections that hold nothing are left out."""
     known = {
         "corpora": CORPORA.describe(),
-        "features": FEATURES.describe(),
+        "features": FEATURES.describe() | {f"{ENCODED}{name}": text for name, text in ENCODERS.describe().items()},
         "models": MODELS.describe(),
         "attacks": ATTACKS.describe(),
         "defenses": DEFENSES.describe(),

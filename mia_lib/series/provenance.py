@@ -1,9 +1,7 @@
 """The records of a run: what the notebooks left under `parts/`, merged into `results.csv` and `run.json`."""
 
-import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +15,7 @@ from mia_lib.series.notebooks import NOTEBOOKS
 from mia_lib.support.digests import digest
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.spreadsheets import to_csv
-
-PACKAGES = ("mia-lib", "torch", "torchaudio", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "papermill")
+from mia_lib.support.versions import versions
 
 
 def merge_results(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
@@ -65,17 +62,6 @@ def write_run(run_folder: Path, notebooks: list[str], header: dict) -> None:
         "notebooks": about,
     }
     write_atomically(run_folder / "run.json", json.dumps(record, indent=1, default=str))
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, of the machine's system and of the packages that decide the numbers."""
-    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def commit() -> str | None:

@@ -76,7 +76,7 @@ def check(request: Request, download: bool = False, within: str = "") -> tuple[R
     settings = check_values(request)
     kind, _, place = request.corpus.partition(":")
     corpus = f"{kind}:{kept(_absolute(place))}" if place and CORPORA.get(kind).argument_is_path else request.corpus
-    _check_names(request.settings)
+    settings = _with_known_names(settings, request.settings)
     if {"fragment_seconds", "hop", "feature", "model"} & {*request.settings}:
         from mia_lib.studies.fitting import check_lengths
 
@@ -98,16 +98,19 @@ def _absolute(path: str) -> str:
     return str(Path(real(path)).expanduser().resolve())
 
 
-def _check_names(settings: dict) -> None:
-    """Refuse an unknown feature or model (settings that name things elsewhere)."""
-    if "feature" in settings:
-        from mia_lib.features import FEATURES
+def _with_known_names(settings: Settings, asked: Collection[str]) -> Settings:
+    """The settings with the path of an encoder's file spelt out; refuses unknown names of features and models among those
+    that were asked for."""
+    if "feature" in asked:
+        from mia_lib.features.named import absolute, feature_kinds
 
-        FEATURES.get(settings["feature"])
-    if "model" in settings:
+        feature_kinds(settings.feature)
+        settings = dataclasses.replace(settings, feature=absolute(settings.feature))
+    if "model" in asked:
         from mia_lib.models import MODELS
 
-        MODELS.get(settings["model"])
+        MODELS.get(settings.model)
+    return settings
 
 
 def _check_split(settings: Settings, subsets: Collection[str]) -> None:

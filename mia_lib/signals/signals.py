@@ -8,12 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
+from mia_lib.signals.on_disk import OnDisk
 from mia_lib.signals.statistics import Statistics, confidence, log_of_posteriors, posteriors, statistics
 from mia_lib.support.errors import MiaError
 
 
-def _check_logits(logits: np.ndarray) -> None:
-    """Raise MiaError unless every fragment of logits [K, N, C] has a finite one and none is NaN or +inf."""
+def _check_logits(logits: np.ndarray | OnDisk) -> None:
+    """Raise MiaError unless every fragment of logits [K, N, C] has a finite one and none is NaN or +inf; those on disk were
+    looked at when they were read."""
+    if isinstance(logits, OnDisk):
+        return
     for rows in logits:
         largest = rows.max(-1, initial=-np.inf)  # NaN where any is
         if np.isnan(largest).any() or np.isposinf(largest).any():
@@ -34,7 +38,8 @@ class Signals:
 
     What not everybody has, None without it: person, int64 [N], whose voice the attacker takes a fragment to be; inputs,
     float [N, D], a description of each fragment that does not depend on any model; copies, float [Q, K, N, C], answers
-    to Q altered versions of each fragment; internals, float [K, N, W], what only the owner of a model can read.
+    to Q altered versions of each fragment; internals, float [K, N, W], what only the owner of a model can read; embeddings,
+    float [K, N, D], of the voice in each fragment. Encoders give nothing else: logits then have no class, C = 0.
     Raises MiaError when shapes disagree or values are not what they should be.
     """
 
@@ -47,10 +52,13 @@ class Signals:
     inputs: np.ndarray | None = None
     copies: np.ndarray | None = None
     internals: np.ndarray | None = None
+    embeddings: np.ndarray | None = None
 
     def __post_init__(self):
-        if self.logits.ndim != 3:
-            raise MiaError(f"logits must have the axes models, fragments, classes, not the shape {self.logits.shape}")
+        for name, given in (("logits", self.logits), ("embeddings", self.embeddings)):
+            if given is not None and given.ndim != 3:
+                last = "classes" if name == "logits" else "dimensions"
+                raise MiaError(f"{name} must have the axes models, fragments, {last}, not the shape {given.shape}")
         shape = self.logits.shape[:2]
         for name, wanted, found in (
             ("labels", shape, self.labels.shape),
@@ -60,12 +68,18 @@ class Signals:
             ("inputs", shape[1:], shape[1:] if self.inputs is None else self.inputs.shape[:1]),
             ("copies", self.logits.shape, self.logits.shape if self.copies is None else self.copies.shape[1:]),
             ("internals", shape, shape if self.internals is None else self.internals.shape[:2]),
+            ("embeddings", shape, shape if self.embeddings is None else self.embeddings.shape[:2]),
         ):
             if wanted != found:
                 raise MiaError(f"{name} must have the shape {wanted}, as the logits have, not {found}")
-        for values in (self.logits, *([] if self.copies is None else self.copies)):
-            _check_logits(values)
-        for name, extra in (("inputs", self.inputs), ("internals", self.internals)):
+        if self.embeddings is None or self.logits.shape[2]:
+            for values in (self.logits, *([] if self.copies is None else self.copies)):
+                _check_logits(values)
+        for name, extra in (
+            ("inputs", self.inputs),
+            ("internals", self.internals),
+            ("embeddings", self.embeddings),
+        ):
             if extra is not None and not np.isfinite(extra).all():
                 raise MiaError(f"{name} hold values that are not finite numbers")
         if not np.isin(self.member, (-1, 0, 1)).all():
@@ -89,17 +103,30 @@ class Signals:
             options["copies"] = log_of_posteriors(options["copies"])
         return cls(log_of_posteriors(posteriors), labels, member, **options)
 
+    @classmethod
+    def from_embeddings(cls, embeddings: np.ndarray, member: np.ndarray, **options) -> "Signals":
+        """Signals of encoders that give embeddings [K, N, D] and nothing else: there is no class, and all labels are -1."""
+        shape = embeddings.shape[:2]
+        return cls(np.empty((*shape, 0)), np.full(shape, -1), member, embeddings=embeddings, **options)
+
+    @property
+    def answered_logits(self) -> np.ndarray:
+        """The logits, for whoever needs some; raises MiaError where only embeddings were answered."""
+        if not self.logits.shape[2]:
+            raise MiaError("these signals hold embeddings only, and this attack needs logits or posteriors")
+        return self.logits
+
     @property
     def statistics(self) -> Statistics:
         """Confidence, loss, entropies and top posteriors of every model and fragment, computed once."""
         if "statistics" not in self._computed:
-            self._computed["statistics"] = statistics(self.logits, self.labels)
+            self._computed["statistics"] = statistics(self.answered_logits, self.labels)
         return self._computed["statistics"]
 
     def confidence(self, temperature: float) -> np.ndarray:
         """Logit-scaled confidence of the logits divided by a temperature, float64 [K, N]; computed once for each."""
         if temperature not in self._computed:
-            self._computed[temperature] = confidence(self.logits, self.labels, temperature)
+            self._computed[temperature] = confidence(self.answered_logits, self.labels, temperature)
         return self._computed[temperature]
 
     @cached_property
@@ -107,9 +134,13 @@ class Signals:
         """What was computed of these answers, whoever is a member: shared by all signals that differ in membership only."""
         return {}
 
+    def remember(self, computed: dict) -> None:
+        """Keep what was read off the answers elsewhere: `statistics`, and confidences by their temperature."""
+        self._computed.update(computed)
+
     def posteriors(self) -> np.ndarray:
         """Softmax of the logits, float64 [K, N, C]."""
-        return posteriors(self.logits)
+        return posteriors(self.answered_logits)
 
     def pick(self, models: list[int]) -> "Signals":
         """The signals of some of the models."""
@@ -124,7 +155,8 @@ class Signals:
         for name in ("population", "person", "inputs"):
             parts[name] = None if getattr(self, name) is None else getattr(self, name)[index[1]]
         parts["copies"] = None if self.copies is None else self.copies[:, *index]
-        parts["internals"] = None if self.internals is None else self.internals[index]
+        for name in ("internals", "embeddings"):
+            parts[name] = None if getattr(self, name) is None else getattr(self, name)[index]
         new = self._changed(**parts)
         new.__dict__["_computed"] = {what: values[index] for what, values in self._computed.items()}
         return new

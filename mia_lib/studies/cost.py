@@ -5,7 +5,8 @@ their defense (`Defense.cost`); what is in the cache already costs nothing. Its 
 each core, for about a second: in processor time, which a passing load does not change; how much longer it took by the clock
 says how busy the machine is. All else that a notebook does (starting, attacks, intervals, figures) is the `seconds` in its
 metadata, as measured on a machine of known pace in profile `standard`: all but START of it in proportion to the number of
-fragments.
+fragments. That machine's pace was measured on one network, and so is this one's, whatever is trained. What embeddings of
+altered copies cost is not foreseen.
 """
 
 import time
@@ -27,6 +28,7 @@ from mia_lib.training.job import Job, TrainingConfig
 from mia_lib.training.parts import PART, cut, train_in_parts
 
 KNOWN_PACE = 1.2e-4  # core-seconds per fragment and pass, where `seconds` were measured
+KNOWN_NETWORK = "paper_mfcc", (94, 20)  # whose pace it was
 KNOWN_FRAGMENTS = 2575  # there
 START = 4.3  # seconds that a notebook takes to do nothing, there
 MOST_PARTS = 4  # of the stack whose pace is measured
@@ -71,9 +73,14 @@ class Forecast:
         return rest * sum(spent[name] for name in known) / forecast if rest and forecast else None
 
 
-def pace(study: ShadowStudy) -> Pace:
-    """How fast the study's device trains a stack on the study's features."""
-    s, shape, size = study.settings, study.features.shape[1:], study.settings.batch_size
+def network_of(study: ShadowStudy) -> tuple[str, tuple[int, ...]]:
+    """What the study trains: an architecture by name, on features of a shape."""
+    return study.settings.model, tuple(study.features.shape[1:])
+
+
+def pace(study: ShadowStudy, network: tuple[str, tuple[int, ...]] | None = None) -> Pace:
+    """How fast the study's device trains a stack of a network (None: the study's own)."""
+    (model, shape), size = network or network_of(study), study.settings.batch_size
     on_cores = study.device.type == "cpu"
     cores = min(limits.cores(), MOST_PARTS) if on_cores else 1
     classes, models = min(50, max(len(split.speakers) for split in study.splits)), cores * PART
@@ -83,7 +90,7 @@ def pace(study: ShadowStudy) -> Pace:
     def spent(steps: int) -> np.ndarray:
         """By the processor, and by the clock."""
         own = [np.arange(len(features))] * models
-        config = TrainingConfig(s.model, steps // 4, size)
+        config = TrainingConfig(model, steps // 4, size)
         job = Job(features, labels, own, config, list(range(models)), device=study.device, label="measure the pace")
         started = time.process_time(), time.perf_counter()
         train_in_parts(make_defense("none"), job, cores)
@@ -128,6 +135,7 @@ def pools(study: ShadowStudy, work: str) -> Iterator[ModelPool]:
 def forecast(study: ShadowStudy, notebooks: Sequence[Costly]) -> Forecast:
     """What the notebooks will take from now on."""
     own, size = pace(study), len(study.manifest) / KNOWN_FRAGMENTS
+    usual = own if network_of(study) == KNOWN_NETWORK else pace(study, KNOWN_NETWORK)
     known: set[str] = set()
     seconds = {}
     for notebook in notebooks:
@@ -135,5 +143,5 @@ def forecast(study: ShadowStudy, notebooks: Sequence[Costly]) -> Forecast:
         models = sum(len(pool.missing()) for pool in trained)
         cores = min(limits.cores(), len(cut(models, PART))) if models and study.device.type == "cpu" else 1
         seconds[notebook.name] = own.seconds * sum(passes(pool, known) for pool in trained) / cores
-        seconds[notebook.name] += own.seconds / KNOWN_PACE * (START + (notebook.seconds - START) * size)
+        seconds[notebook.name] += usual.seconds / KNOWN_PACE * (START + (notebook.seconds - START) * size)
     return Forecast(seconds, own.load)

@@ -7,6 +7,7 @@ import torch
 
 from mia_lib.corpora.audio import SAMPLE_RATE
 from mia_lib.features import FEATURES
+from mia_lib.features.named import make_feature
 from mia_lib.models import MODELS
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.settings import Settings
@@ -42,7 +43,7 @@ def _readable(settings: Settings) -> list[str]:
 def _fits(settings: Settings) -> bool:
     waves = torch.zeros(1, round(settings.fragment_seconds * SAMPLE_RATE))
     try:
-        frames, bins = FEATURES.get(settings.feature)(settings.hop, SAMPLE_RATE)(waves).shape[1:]
+        frames, bins = make_feature(settings.feature, settings.hop, SAMPLE_RATE)(waves).shape[1:]
         MODELS.get(settings.model)(frames, bins, [2])
     except (MiaError, RuntimeError, ValueError) as error:
         if isinstance(error, UsageError):

@@ -47,7 +47,7 @@ class Question:
 
 
 @contextmanager
-def _naming(attack: str) -> Iterator[None]:
+def naming(attack: str) -> Iterator[None]:
     """Errors within say which attack they are of: one bad attack among many is found at once."""
     try:
         yield
@@ -158,14 +158,14 @@ class Study:
     def fit(self, question: Question, target: int, known: Signals) -> Attack:
         """The attack of a question, fitted."""
         attack = ATTACKS.get(question.attack)(seed=self.seed * 1000 + target, **dict(question.options))
-        with _naming(question.attack):
+        with naming(question.attack):
             return attack.fit(known)
 
     @staticmethod
     def score(question: Question, fitted: Attack, signals: Signals) -> np.ndarray:
         """Scores [K, N] of signals whose membership is taken away before: no attack can read it. Raises MiaError naming the
         attack where it does not give a number for each that is asked about."""
-        with _naming(question.attack):
+        with naming(question.attack):
             return fitted.score(signals.with_members(np.full_like(signals.member, -1)))
 
     def fitted(self, question: Question, target: int, models: tuple[int, ...]) -> tuple[Attack, float]:
@@ -176,7 +176,7 @@ class Study:
             attack = self.fit(question, target, self.known(question, target, models))
             threshold = getattr(attack, "threshold", None)
             if threshold is None:
-                with _naming(question.attack):
+                with naming(question.attack):
                     threshold = best_threshold(*self.rehearsed(question, target, models, attack))
             self._fits[key] = attack, threshold
         return self._fits[key]
@@ -196,7 +196,7 @@ class Study:
             attack, threshold = (learnt_on or self).fitted(question, target, models)
             victim = self.victim(question, target, control, models)
             scores = self.score(question, attack, victim.signals)[0, victim.columns]
-            with _naming(question.attack):
+            with naming(question.attack):
                 audits.append(Audit(scores, victim.member, clusters[victim.rows], threshold, victim.rows))
         return audits
 

@@ -41,7 +41,7 @@ class Settings:
         'utterances of half a fragment to one fragment: "pad" (repeat the signal) or "drop"',
         choices=("pad", "drop"),
     )
-    feature: str = setting("mfcc", "what the model reads; `list` names them")
+    feature: str = setting("mfcc", "what the model reads, also encoder:NAME_OR_FILE; `list` names them")
     hop: int = setting(512, "samples between two frames of the feature", least=1, most=16_000)
     model: str = setting("paper_mfcc", "the architecture; `list` names them")
     split: str = setting(

@@ -103,8 +103,7 @@ class _Run:
         network = MODELS.get(config.model)(*job.features.shape[1:], classes, config.norm).to(self.dtype)
         network.initialise(seeds)
         mean, scale = feature_statistics(job.features, train)
-        network.mean.copy_(mean)
-        network.scale.copy_(scale)
+        network.normalise_by(mean, scale)
         self.network = network.to(self.device).train()
         self.adam = StackedAdam(list(self.network.parameters()))
         self.finished: dict[int, dict[str, Tensor]] = {}  # model -> its final weights

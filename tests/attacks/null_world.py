@@ -6,6 +6,7 @@ defense makes of an answer. Answers depend on the seed, not on who trained on wh
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -31,7 +32,7 @@ from mia_lib.support.settings import Settings
 
 SPEAKERS, SOURCES = 21, 8  # so that targets have 8 classes and their shadows 7: one logit is -inf
 SPEAKERS_OF_REFERENCES, KNOWN_SPEAKERS, REFERENCES = 12, 10, 5
-INPUTS = 3
+INPUTS, EMBEDDED = 3, 6
 NOISE, VOICES = "noise", "voices"
 """What models answer: noise; or noise around patterns of speaker and recording, which all models share."""
 PATIENT = "none, with validation"
@@ -117,6 +118,11 @@ class RandomAnswers(ReleasedSignals):
     def inputs(self, rows):
         return (self._random("inputs", len(rows), INPUTS) + self.heard[rows, :INPUTS]).astype(np.float64)
 
+    @cached_property
+    def embeddings(self) -> np.ndarray:
+        """Of every fragment by encoders that may have been trained with the models, [models, N, EMBEDDED]."""
+        return self._random("embeddings", *self.labels.shape, EMBEDDED) + self.heard[:, :EMBEDDED]
+
     def _array(self, name, params, compute, uses=()):
         return compute()
 
@@ -160,10 +166,17 @@ def shadows(world: World) -> ShadowStudy:
     return study
 
 
+class EmbeddedStudy(SpeakerStudy):
+    """A study of persons whose signals hold embeddings besides."""
+
+    def _signals(self, models, member):
+        return replace(super()._signals(models, member), embeddings=self.released.embeddings[models])
+
+
 @cache
 def persons(world: World) -> SpeakerStudy:
     """The same targets and shadows, asked about persons."""
-    study = SpeakerStudy(shadows(world))
+    study = EmbeddedStudy(shadows(world))
     study._members = _enrolled(study.base.design)
     return study
 

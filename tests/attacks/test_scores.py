@@ -15,6 +15,7 @@ from mia_lib.attacks import (
     combined,
     label_only,
     lira,
+    persons,
     proxy,
     quantile,
     queries,
@@ -28,8 +29,8 @@ from mia_lib.attacks.combined import compress
 from mia_lib.attacks.label_only import mean_bits
 from mia_lib.attacks.lira import deviation
 from mia_lib.attacks.metrics import Loss
+from mia_lib.attacks.persons import Persons, closeness, known_persons
 from mia_lib.attacks.rmia import average, dominated
-from mia_lib.attacks.speaker_level import Persons, closeness, known_persons
 from mia_lib.attacks.threshold import best_threshold
 from mia_lib.signals.signals import Signals
 from mia_lib.support.errors import MiaError
@@ -94,6 +95,18 @@ def test_scores_of_persons_stay_as_they_were(name):
     np.testing.assert_allclose(excerpt(ATTACKS.get(name)().fit(shadows).score(target)), PERSONS[name], rtol=2e-3)
 
 
+def test_what_is_measured_of_posteriors_stays_as_it_was():
+    target, _ = people(0, leak=1.0)
+    means = [
+        *(0.6618868738851549, 0.08156467207455836, 0.29996016264386494, 0.8640440009329494, 0.6875842548338137),
+        *(0.4422158481665752, 0.14510202207910253, -0.0008373055164241906, 0.5209969265766276, -0.003949096848506092),
+        *(0.2933333333333332, 0.33641202276661464, 0.20187186610038815, 0.1136020264653444, 2.1569881457768276),
+        *(0.6890170571346889, 0.152179649426638),
+    ]
+    found = speaker_level.person_features(target.logits[0], target.person).mean(0)
+    np.testing.assert_allclose(found, means, rtol=1e-9, atol=1e-12)
+
+
 def test_every_attack_has_scores_written_down():
     assert {*SCORES, *PERSONS} <= set(ATTACKS.names()) and list(PERSONS) == ["speaker_level", "mean_posterior"]
     assert set(SCORES) <= set(fragment_attacks())
@@ -138,7 +151,7 @@ def test_the_constants_of_the_attacks_are_those_of_their_papers_or_measured():
     assert (rmia.TEMPERATURES, rmia.CORRECTIONS, rmia.TUNERS) == ((1.0, 2.0, 4.0, 8.0, 16.0), (0.0, 0.3, 0.6, 1.0), 3)
     assert (rmia.TUNING_FRAGMENTS, proxy.NEIGHBOURS, proxy.ALL_AS, lira.SMALLEST_VARIANCE) == (3000, 64, 8, 1e-12)
     assert (top3_network.MOST, top3_network.BATCH, speaker_level.SMALLEST_LOG) == (50_000, 512, -30.0)
-    assert (shokri.FEWEST, speaker_level.STRENGTH, top3_network.TOP, top3_network.HIDDEN) == (20, 0.1, 3, 64)
+    assert (shokri.FEWEST, persons.STRENGTH, top3_network.TOP, top3_network.HIDDEN) == (20, 0.1, 3, 64)
     assert inspect.signature(ATTACKS.get("rmia_online")).parameters["gamma"].default == 2.0
     assert [part.__name__ for part in combined.PARTS] == [
         "Entropy",
@@ -191,10 +204,10 @@ def test_mean_bits_are_kept_within_a_thousandth_of_the_ends():
 
 
 def test_averages_over_persons_by_hand():
-    persons = Persons(np.array([0, 1, 0, 0]))
+    averages = Persons(np.array([0, 1, 0, 0]))
     values = np.array([1.0, 7.0, 4.0, 1.0])
-    np.testing.assert_allclose([persons.mean(values), persons.smallest(values)], [[2.0, 7.0], [1.0, 7.0]])
-    np.testing.assert_allclose(persons.deviation(values), [2**0.5, 0.0])
+    np.testing.assert_allclose([averages.mean(values), averages.smallest(values)], [[2.0, 7.0], [1.0, 7.0]])
+    np.testing.assert_allclose(averages.deviation(values), [2**0.5, 0.0])
 
 
 def test_closeness_of_three_persons_by_hand():

@@ -35,7 +35,10 @@ def network_and_batch(model="paper_mfcc", bins=8, frames=64):
     return network, torch.randn(2, 5, frames, bins, dtype=torch.float64), torch.randint(4, (2, 5))
 
 
-@pytest.mark.parametrize("model, bins, frames", [("paper_mfcc", 8, 64), ("paper_stft", 150, 8), ("xvector", 8, 20)])
+@pytest.mark.parametrize(
+    "model, bins, frames",
+    [("paper_mfcc", 8, 64), ("paper_stft", 150, 8), ("xvector", 8, 20), ("head", 9, 1), ("head_mlp", 9, 1)],
+)
 def test_clipped_sums_equal_a_loop_over_models_and_fragments(model, bins, frames):
     network, x, labels = network_and_batch(model, bins, frames)
     drawn = torch.tensor([[True] * 5, [True, True, True, False, False]])

@@ -38,7 +38,7 @@ def test_work_is_models_times_fragments_times_epochs_times_the_defense(experimen
 
 
 def test_what_several_notebooks_need_counts_once_and_the_rest_goes_with_pace_and_data(experiment, monkeypatch):
-    monkeypatch.setattr(cost, "pace", lambda _: cost.Pace(2 * cost.KNOWN_PACE, 1.0))
+    monkeypatch.setattr(cost, "pace", lambda *_: cost.Pace(2 * cost.KNOWN_PACE, 1.0))
     monkeypatch.setattr(limits, "cores", lambda: 1)
     start, share = cost.START, len(experiment.manifest) / cost.KNOWN_FRAGMENTS
     one = seconds(experiment, [notebook(("targets",), start)])
@@ -47,8 +47,19 @@ def test_what_several_notebooks_need_counts_once_and_the_rest_goes_with_pace_and
     assert both == pytest.approx(one + 2 * start + 2 * 12 * share)
 
 
+def test_what_does_not_train_takes_as_long_whatever_is_trained(experiment, monkeypatch):
+    paces = {"paper_mfcc": 2 * cost.KNOWN_PACE, "head": 1e-9}
+    monkeypatch.setattr(cost, "pace", lambda study, network=None: cost.Pace(paces[(network or ("head",))[0]], 1.0))
+    monkeypatch.setattr(cost, "network_of", lambda _: ("head", (1, 256)))
+    assert seconds(experiment, [notebook((), cost.START)]) == pytest.approx(2 * cost.START)
+
+
+def test_the_network_whose_pace_is_known_is_that_of_the_profiles(experiment):
+    assert cost.network_of(experiment) == cost.KNOWN_NETWORK
+
+
 def test_every_family_can_be_counted_and_costs_more_than_its_undefended_models(experiment, monkeypatch):
-    monkeypatch.setattr(cost, "pace", lambda _: cost.Pace(1.0, 1.0))
+    monkeypatch.setattr(cost, "pace", lambda *_: cost.Pace(1.0, 1.0))
     nothing = seconds(experiment, [notebook(())])
     plain = seconds(experiment, [notebook(("obfuscation",))]) - nothing
     for family in ("regularisation", "distillation", "adversarial", "privacy"):
@@ -76,7 +87,7 @@ def test_a_passing_load_is_told_apart_from_the_machines_pace(experiment, monkeyp
 
 
 def test_parts_share_the_cores(experiment, monkeypatch):
-    monkeypatch.setattr(cost, "pace", lambda _: cost.Pace(1.0, 1.0))
+    monkeypatch.setattr(cost, "pace", lambda *_: cost.Pace(1.0, 1.0))
     alone = seconds(experiment, [notebook(("references",))]) - seconds(experiment, [notebook(())])
     monkeypatch.setattr(cost, "PART", 1)
     monkeypatch.setattr(limits, "cores", lambda: 4)

@@ -1,0 +1,99 @@
+"""What an audit says in words: first whether its numbers can be trusted, then what an accuser can prove."""
+
+import pandas as pd
+
+from mia_lib.auditing.epsilons import DELTA
+from mia_lib.auditing.evidence import Evidence
+from mia_lib.auditing.trial import Trial
+from mia_lib.evaluation.intervals import FEW_CLUSTERS, Measure
+from mia_lib.evaluation.rates import FPR_LEVELS
+from mia_lib.evaluation.reading import measure_of
+from mia_lib.evaluation.resolution import measurable
+from mia_lib.evaluation.strongest import STRONGEST
+
+CHANCE = 0.5
+
+
+def number(results: pd.DataFrame, attack: str, measure: str = "auc", control: str = "") -> Measure | None:
+    """One number of an audit's results; None where it has none."""
+    rows = results[(results["attack"] == attack) & (results["measure"] == measure) & (results["control"] == control)]
+    return measure_of(rows.iloc[0]) if len(rows) else None
+
+
+def findings(evidence: Evidence, results: pd.DataFrame, trials: list[Trial], strongest: str) -> list[str]:
+    """Sentences on an audit, the most important first, each rendered from the results; strongest: the attack's name."""
+    said = [*_confounded(results), *_protocol(evidence), *_sizes(evidence)]
+    return [*said, *_strongest(results, trials, strongest), *_control(results, strongest), *_epsilon(results)]
+
+
+def _confounded(results: pd.DataFrame) -> list[str]:
+    found = number(results, "blind")
+    if found is None:
+        return [
+            "No statistics of the sound were given (blind): whether the two sides differ for other reasons than training is "
+            "not known."
+        ]
+    if found.low > CHANCE:
+        return [
+            f"Members and non-members can be told apart without asking the model (blind AUC {found.text()}): they differ for "
+            "other reasons than training, and no attack's number is by itself evidence of what the model remembers."
+        ]
+    return [f"Without asking the model, members and non-members are not told apart (blind AUC {found.text()})."]
+
+
+def _protocol(evidence: Evidence) -> list[str]:
+    shared = set(evidence.speaker[evidence.member == 1]) & set(evidence.speaker[evidence.member == 0])
+    if evidence.protocol == "speaker":
+        return [
+            "No speaker is on both sides: what is measured is whether a person is in the training set (protocol speaker)."
+        ]
+    if not evidence.speakers_known:
+        return ["Who speaks is not known: intervals draw recordings, and are too narrow if one person has several."]
+    if not shared:
+        return [
+            "No speaker is on both sides, yet recordings were asked about (protocol utterance): both effects are mixed."
+        ]
+    return ["Speakers are on both sides: what is measured is whether a recording was trained on (protocol utterance)."]
+
+
+def _sizes(evidence: Evidence) -> list[str]:
+    others = int((evidence.member == 0).sum())
+    said = []
+    if not measurable(FPR_LEVELS["tpr_at_fpr_1e-2"], others):
+        said.append(f"With {others} non-members nothing below {100 / others:.1f} % false alarms can be seen.")
+    names = evidence.speaker if evidence.speakers_known else evidence.recording
+    units = min(len(set(names[evidence.member == side])) for side in (0, 1))
+    if units < FEW_CLUSTERS:
+        what = "speakers" if evidence.speakers_known else "recordings"
+        said.append(f"With {units} {what} on the smaller side the intervals are too narrow.")
+    return said
+
+
+def _strongest(results: pd.DataFrame, trials: list[Trial], name: str) -> list[str]:
+    best = number(results, STRONGEST)
+    if best is None:
+        return []
+    word = "tells members from non-members" if best.low > CHANCE else "is not told from guessing"
+    auc = f"AUC {best.text()}, with the interval of the largest of several"
+    return [f"The strongest of {len(trials)} attacks, {name}, {word} ({auc})."]
+
+
+def _control(results: pd.DataFrame, strongest: str) -> list[str]:
+    """What the strongest attack says of a model that saw nothing, where one is given."""
+    found = number(results, strongest, control="unexposed")
+    if found is None:
+        return []
+    if found.low > CHANCE:
+        return [
+            f"It finds as much in a model that trained on none of this (AUC {found.text()}): that is no memory of training."
+        ]
+    return [f"On a model that trained on none of this it is at chance, as it should be (AUC {found.text()})."]
+
+
+def _epsilon(results: pd.DataFrame) -> list[str]:
+    rows = results[(results["measure"] == "epsilon_steinke") & (results["control"] == "")]
+    if not len(rows):
+        return []
+    best = rows.loc[rows["value"].idxmax()]
+    proven = f"epsilon {best['value']:.2f} at a delta of {DELTA:g}"
+    return [f"From this run alone, training is not more private than {proven} ({best['attack']}; 95 %)."]
