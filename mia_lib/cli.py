@@ -67,9 +67,10 @@ def build_parser() -> Parser:
     audit = commands.add_parser(
         "audit",
         help="attack somebody's model by its answers, and say what they prove",
+        usage=auditing.USAGE,
         description=auditing.ABOUT,
         epilog=auditing.EPILOG,
-        formatter_class=raw,
+        formatter_class=lambda prog: raw(prog, max_help_position=26, width=110),
         allow_abbrev=False,
     )
     auditing.add_options(audit)

@@ -10,13 +10,13 @@ from mia_lib.attacks.rmia import TEMPERATURES
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.signals.on_disk import OnDisk
 from mia_lib.signals.signals import Signals
-from mia_lib.signals.statistics import Statistics, confidence, log_of_posteriors, statistics
+from mia_lib.signals.statistics import Statistics, confidences, log_of_posteriors, statistics
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import progress
 
 IN_MEMORY = 2**26
 """Values of all answers together up to which they are held in memory, half a gigabyte."""
-BLOCK = 2**22
+BLOCK = 2**20
 """Values that are read at once from disk."""
 
 
@@ -79,7 +79,7 @@ def _by_blocks(models: Sequence[np.ndarray], kind: str, names: Sequence[str], la
     """What attacks read off answers, each of which is read once: statistics, and confidences at the temperatures of RMIA."""
     n, width = models[0].shape
     rows, temperatures = max(1, BLOCK // width), TEMPERATURES if len(models) > 1 else ()
-    found = {t: np.empty((len(models), n)) for t in temperatures}
+    warm = np.empty((len(temperatures), len(models), n))
     whole = Statistics(*(np.empty((len(models), n, *(3,) * (one.name == "top"))) for one in fields(Statistics)))
     with progress(f"answers of {len(models)} models", len(models) * n, "row") as bar:
         for k, (model, what) in enumerate(zip(models, names, strict=True)):
@@ -89,10 +89,10 @@ def _by_blocks(models: Sequence[np.ndarray], kind: str, names: Sequence[str], la
                 read = statistics(block, y)
                 for one in fields(Statistics):
                     getattr(whole, one.name)[k, part] = getattr(read, one.name)[0]
-                for t in temperatures:
-                    found[t][k, part] = confidence(block, y, t)[0]
+                if temperatures:
+                    warm[:, k, part] = confidences(block[0], y[0], temperatures)
                 bar.update(block.shape[1])
-    return {"statistics": whole, **found}
+    return {"statistics": whole, **dict(zip(temperatures, warm, strict=True))}
 
 
 def fresh(model: np.ndarray, first: int, last: int) -> np.ndarray:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LEAKS = 3
 """Exit status where a --fail-if holds."""
+USAGE = "python -m mia_lib audit (--signals FILE | --model NAME | --train NAME | coins) [options]"
 ABOUT = """\
 Audit somebody's speaker model: can its answers tell who, or which recording, it was trained on?
 
@@ -27,9 +28,11 @@ Audit somebody's speaker model: can its answers tell who, or which recording, it
 Saved signals are .npz, .parquet or .csv: one row a recording or fragment, with logits, posteriors or
 embeddings (in tables logits_0, logits_1 ...), label (class of its speaker, -1 if none) and member
 (1, 0, -1 not audited); where known speaker, recording, population, blind; in .npz also
-reference_logits [K, N, C] with reference_member [K, N], copies [Q, N, C] and control [N, C]."""
-RISK = "Nothing is unpickled; but TorchScript and module:function run the code of whoever made them. "
-EPILOG = RISK + "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds."
+reference_logits [K, N, C] with reference_member [K, N], copies [Q, N, C] and control [N, C].
+A model's module:function takes waveforms, float32 [B, T] in [-1, 1] at 16 kHz, and gives answers [B, C]; that of
+--train takes recordings, a list of float32 [T], their classes and a seed, and gives such a function."""
+RISK = "Nothing is unpickled; but TorchScript and module:function run the code of whoever made them."
+EPILOG = RISK + "\nExit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds."
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

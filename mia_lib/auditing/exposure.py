@@ -46,10 +46,11 @@ def recordings(evidence: Evidence, trials: list[Trial]) -> pd.DataFrame:
         found_by=_names(found, trials),
         stability=_stability(best, evidence, code, audited),
     ))  # fmt: skip
-    sound = [] if evidence.sound is None else ["sound"]
-    if sound:
+    columns = list(RECORDING_COLUMNS)
+    if evidence.sound is not None:
         table["sound"] = evidence.sound[audited][first]
-    return _ranked(table.assign(score=mean))[RECORDING_COLUMNS + sound]
+        columns.append("sound")
+    return _ranked(table.assign(score=mean))[columns]
 
 
 def people(evidence: Evidence, table: pd.DataFrame, trials: list[Trial]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mia_lib.auditing.epsilons import DELTA
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.intervals import FEW_CLUSTERS, Measure
@@ -94,6 +95,5 @@ def _epsilon(results: pd.DataFrame) -> list[str]:
     if not len(rows):
         return []
     best = rows.loc[rows["value"].idxmax()]
-    return [
-        f"From this run alone, training is not more private than epsilon {best['value']:.2f} ({best['attack']}; 95 %)."
-    ]
+    proven = f"epsilon {best['value']:.2f} at a delta of {DELTA:g}"
+    return [f"From this run alone, training is not more private than {proven} ({best['attack']}; 95 %)."]

@@ -1,21 +1,19 @@
 """Judges evidence: every attack that it allows, each beside its negative controls, and what never asks the model."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from mia_lib.attacks.base import ATTACKS, learns, needs_of
+from mia_lib.attacks.base import ATTACKS, needs_of
 from mia_lib.auditing.alone import Alone
 from mia_lib.auditing.baseline import BLIND
+from mia_lib.auditing.epsilons import epsilons
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.referenced import Referenced
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.bootstrap import CHUNK
-from mia_lib.evaluation.intervals import Measure
-from mia_lib.evaluation.one_run import one_run_epsilon, steinke_epsilon, tight_epsilon
 from mia_lib.evaluation.rates import FPR_LEVELS
 from mia_lib.evaluation.records import Result, results_table
 from mia_lib.evaluation.resolution import measurable
@@ -26,9 +24,6 @@ from mia_lib.support.progress import progress
 PROFILE = "audit"
 JUDGED_BY = ("auc", "balanced_accuracy", *LEVELS)
 """Measures of which the strongest attack is looked for."""
-GUESSED = (0.01, 0.05, 0.25)
-"""Shares of the coins, the highest and as many of the lowest, about which the bounds of epsilon let an attack guess."""
-CONFIDENCE = 0.95
 DRAWN_AT_ONCE = 20_000_000
 """Weights of the bootstrap that are held at once, over all attacks."""
 LACKS = {
@@ -78,6 +73,11 @@ def trials(evidence: Evidence, seed: int, attacks: Sequence[str] | None = None) 
             if why:
                 not_run[name] = why
             bar.update(1, name)
+    if not found and evidence.kind == "embeddings" and evidence.protocol != "speaker":
+        raise MiaError(
+            f"{evidence.name}: embeddings tell whose voice was trained on, so that no speaker may be on both sides (protocol "
+            "speaker); if they are logits or posteriors of classes, say so"
+        )
     if not found:
         raise MiaError(
             f"{evidence.name}: no attack can be tried: {'; '.join(f'{k} {why}' for k, why in not_run.items())}"
@@ -97,7 +97,7 @@ def records(
     results = [Result(measure, one.measure) for measure, one in best.items()]
     tables.append(_table(evidence, seed, STRONGEST, results))
     if evidence.coins:
-        tables += [_table(evidence, seed, name, results) for name, results in epsilons(evidence, found, seed)]
+        tables += [_table(evidence, seed, name, results) for name, results in epsilons(evidence, found)]
     return pd.concat(tables, ignore_index=True), best
 
 
@@ -116,27 +116,6 @@ def strongest(found: list[Trial], draws: int, seed: int) -> dict[str, Strongest]
 def _carries(audit: Audit, measure: str) -> bool:
     """Whether an audit has enough non-members for a rate at few false positives."""
     return measure not in FPR_LEVELS or measurable(FPR_LEVELS[measure], int((~audit.member).sum()))
-
-
-def epsilons(evidence: Evidence, found: list[Trial], seed: int) -> Iterator[tuple[str, list[Result]]]:
-    """Lower bounds of epsilon from the coins of this one run, by the attacks that know nothing of other coins of it: those
-    fitted on reference models, or that learn nothing. All bounds hold together with CONFIDENCE, by Bonferroni; delta is
-    1 / (2 n) for n coins. Beside each, its value where membership is shuffled."""
-    able = [
-        one for one in found if not one.by_person and (evidence.reference_answers is not None or not learns(one.attack))
-    ]
-    coin = np.char.add(np.char.add(evidence.speaker, "\x1f"), evidence.recording)
-    for one in able:
-        results = []
-        for control, tried in (("", one.found), ("shuffled", one.controls["shuffled"])):
-            audit = replace(tried.audit, clusters=coin[tried.audit.rows])
-            coins = len(set(audit.clusters))
-            guesses = [(max(1, round(share * coins)),) * 2 for share in GUESSED if 2 * round(share * coins) <= coins]
-            confidence, delta = 1 - (1 - CONFIDENCE) / (2 * len(able)), 1 / (2 * coins)
-            for name, bound in (("steinke", steinke_epsilon), ("tight", tight_epsilon)):
-                value = one_run_epsilon(audit, guesses, delta, confidence, bound)
-                results.append(Result(f"epsilon_{name}", Measure(value, value, np.inf, coins), control=control))
-        yield one.attack, results
 
 
 def _table(evidence: Evidence, seed: int, attack: str, results) -> pd.DataFrame:

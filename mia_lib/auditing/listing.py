@@ -51,7 +51,7 @@ def listed(members: Any, non_members: Any = None, sided: bool = True) -> Listing
         if non_members is not None:
             raise UsageError(f"{_called(members)} lists members and non-members both: leave --non-members out")
         return Listing(_of_table(members, sided), [])
-    if non_members is None and sided:
+    if non_members is None and sided and os.path.isdir(os.path.expanduser(members)):
         raise UsageError(
             f"--members {members} is a folder: say --non-members too, or give a table of path, speaker, member"
         )

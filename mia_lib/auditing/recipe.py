@@ -7,7 +7,7 @@ torch or NumPy seed the whole process; what each one answers is kept, so that an
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from mia_lib.auditing.coins import check_coins
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.material import Material, material
 from mia_lib.auditing.recordings import asked_about, assembled, check_options, choose_protocol, guessed_kind, some_rows
-from mia_lib.auditing.served import Here
+from mia_lib.auditing.served import Here, opened
 from mia_lib.features.foreign.models import named, of_function, one_line
 from mia_lib.support.cache import Cache
 from mia_lib.support.draws import generator, seeds
@@ -139,39 +139,53 @@ def evidence_of_recipe(
     one per core). The other arguments are those of `evidence_of_recordings`. Raises UsageError or MiaError, one sentence.
     """
     check_options(gives, protocol, seconds_per_call)
-    if models < FEWEST:
-        raise UsageError(f"--models must be at least {FEWEST}, not {models}: reference models on both sides are needed")
-    if model is None and non_members is not None:
-        raise UsageError("--train decides by coins who is a member: leave --non-members out, or say --model")
-    function = named(train) if isinstance(train, str) else train
-    if not callable(function):
-        raise UsageError(f"{train} is no function of recordings, labels and a seed")
-    heard = material(members, non_members, sided=model is not None, seconds=seconds, max_bad=max_bad, workers=workers)
-    called = train if isinstance(train, str) else getattr(train, "__name__", type(train).__name__)
-    training = Training(
-        train, called, heard, _classes(classes, heard), gives == "embeddings", Path(outputs) / "cache", seed
-    )
-    first = 0 if model is None else 1
-    answered = _all_answered(training, range(first, models + 1), _side_by_side(train, workers))
-    heads = np.array([training.heads(k)[heard.of] for k in range(1, models + 1)], np.int8)
-    if model is None:
-        name, (given, failed) = called, answered.pop(0)
-        side = {"member": training.heads(0)[heard.of].astype(np.int8), "coins": True, "protocol": "utterance"}
-    else:
-        if coins:
-            check_coins(heard.table["member"].to_numpy())
-        side = {"coins": coins, "protocol": choose_protocol(protocol, heard.table)}
-        name, given, failed = asked_about(model, heard, training.classes, device, seconds_per_call, seed)
+    called = _check_recipe(train, models, model is None and non_members is not None)
+    beside = nullcontext() if model is None else opened(model, device, seconds_per_call)
+    with beside as audited:
+        sided = audited is not None
+        heard = material(members, non_members, sided=sided, seconds=seconds, max_bad=max_bad, workers=workers)
+        known = _classes(classes, heard)
+        training = Training(train, called, heard, known, gives == "embeddings", Path(outputs) / "cache", seed)
+        if audited is not None:
+            protocol = choose_protocol(protocol, heard.table)
+            if coins:
+                check_coins(heard.table["member"].to_numpy())
+            target = asked_about(audited, heard, known, seed)
+    answered = _all_answered(training, range(1 if sided else 0, models + 1), _side_by_side(train, workers))
+    name, (given, failed) = (audited.name, target) if audited is not None else (called, answered.pop(0))
     for _, missing in answered:
         failed = missing | failed
-    kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), training.classes)
-    references = np.stack([one for one, _ in answered])
-    if references.shape[2] != given.shape[1]:
+    kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
+    heads = np.array([training.heads(k)[heard.of] for k in range(models + 1)], np.int8)
+    more: dict[str, Any] = {
+        "reference_answers": _stacked([one for one, _ in answered], given, name),
+        "reference_member": heads[1:],
+    }
+    if sided:
+        more |= {"coins": coins, "protocol": protocol}
+    else:
+        more |= {"coins": True, "protocol": "utterance", "member": heads[0]}
+    return assembled(heard, name, kind, given, known, failed, **more)
+
+
+def _check_recipe(train: Any, models: int, one_side_said: bool) -> str:
+    """What a recipe is called; raises UsageError where it cannot be used, or where more is said than it leaves open."""
+    if models < FEWEST:
+        raise UsageError(f"--models must be at least {FEWEST}, not {models}: reference models on both sides are needed")
+    if one_side_said:
+        raise UsageError("--train decides by coins who is a member: leave --non-members out, or say --model")
+    if not callable(named(train) if isinstance(train, str) else train):
+        raise UsageError(f"{train} is no function of recordings, labels and a seed")
+    return train if isinstance(train, str) else getattr(train, "__name__", type(train).__name__)
+
+
+def _stacked(references: list[np.ndarray], given: np.ndarray, name: str) -> np.ndarray:
+    """Answers of reference models, float [K, N, C]; raises MiaError where the audited model's have another width."""
+    if (width := references[0].shape[1]) != given.shape[1]:
         raise MiaError(
-            f"the model {name} gives {given.shape[1]} numbers for a recording, and those of {called} {references.shape[2]}"
+            f"the model {name} gives {given.shape[1]} numbers for a recording, and the recipe's models {width}"
         )
-    more = side | {"reference_answers": references, "reference_member": heads}
-    return assembled(heard, name, kind, given, training.classes, failed, **more)
+    return np.stack(references)
 
 
 def _classes(given: Any, heard: Material) -> Classes:

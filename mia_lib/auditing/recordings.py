@@ -1,6 +1,7 @@
 """Evidence from somebody's model and recordings of both sides."""
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -48,19 +49,21 @@ def evidence_of_recordings(
     """
     check_options(gives, protocol, seconds_per_call)
     known = None if classes is None else read_classes(classes)
-    heard = material(members, non_members, seconds=seconds, max_bad=max_bad, workers=workers)
-    member = heard.table["member"].to_numpy()
-    protocol = choose_protocol(protocol, heard.table)
-    labels(known, heard.table["speaker"].to_numpy(), member)
-    if coins:
-        check_coins(member)
-    name, given, failed = asked_about(model, heard, known, device, seconds_per_call, seed)
-    control = None
-    if control_model is not None:
-        _, control, missing = asked_about(control_model, heard, known, device, seconds_per_call, seed)
-        failed = missing | failed
+    beside = nullcontext() if control_model is None else opened(control_model, device, seconds_per_call)
+    with opened(model, device, seconds_per_call) as one, beside as unexposed:
+        heard = material(members, non_members, seconds=seconds, max_bad=max_bad, workers=workers)
+        member = heard.table["member"].to_numpy()
+        protocol = choose_protocol(protocol, heard.table)
+        labels(known, heard.table["speaker"].to_numpy(), member)
+        if coins:
+            check_coins(member)
+        given, failed = asked_about(one, heard, known, seed)
+        control = None
+        if unexposed is not None:
+            control, missing = asked_about(unexposed, heard, known, seed)
+            failed = missing | failed
     kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
-    return assembled(heard, name, kind, given, known, failed, control=control, protocol=protocol, coins=coins)
+    return assembled(heard, one.name, kind, given, known, failed, control=control, protocol=protocol, coins=coins)
 
 
 def check_options(gives: str | None, protocol: str | None, seconds_per_call: float) -> None:
@@ -73,22 +76,14 @@ def check_options(gives: str | None, protocol: str | None, seconds_per_call: flo
         raise UsageError(f"--seconds-per-call must be above 0, not {seconds_per_call:g}")
 
 
-def asked_about(
-    model: Any, heard: Material, classes: Classes | None, device: str, seconds: float, seed: int
-) -> tuple[str, np.ndarray, dict[int, str]]:
-    """A model's name, its answers to all rows and, by row, why it gave none."""
-    with opened(model, device, seconds) as one:
-        width = _tried(one, heard, classes, seed)
-        with progress(f"ask {one.name}", len(heard.audio), "row") as bar:
-            given, failed = answers(one, heard.audio, width, heard.column("name"), heard.spare, bar.update)
-        return one.name, given, {row: f"{one.name}: {why}" for row, why in failed.items()}
-
-
-def _tried(model: Asked, heard: Material, classes: Classes | None, seed: int) -> int:
+def asked_about(model: Asked, heard: Material, classes: Classes | None, seed: int) -> tuple[np.ndarray, dict[int, str]]:
+    """A model's answers to all rows, float [N, C], and by row why it gave none."""
     width = try_out(model, heard.audio, some_rows(heard, seed))
     if classes is not None:
         check_width(classes, width, model.name)
-    return width
+    with progress(f"ask {model.name}", len(heard.audio), "row") as bar:
+        given, failed = answers(model, heard.audio, width, heard.column("name"), heard.spare, bar.update)
+    return given, {row: f"{model.name}: {why}" for row, why in failed.items()}
 
 
 def some_rows(heard: Material, seed: int) -> list[int]:

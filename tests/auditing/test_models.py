@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, save
 from voices import RATE, folder
 
 from mia_lib.auditing.recordings import evidence_of_recordings
+from mia_lib.auditing.report import judge
 from mia_lib.features.foreign.models import EXPORT, load_model, plain
 from mia_lib.support.errors import MiaError, UsageError
 
@@ -78,7 +79,7 @@ def test_a_model_answers_the_same_in_every_form(every_form):
         np.testing.assert_allclose(one, answers[-1], rtol=1e-4, atol=1e-6)
 
 
-def test_a_model_gives_the_same_evidence_in_every_form(tmp_path, every_form):
+def test_a_model_gets_the_same_report_in_every_form(tmp_path, every_form):
     members, others = folder(tmp_path / "in"), folder(tmp_path / "out", numbers=range(3, 6))
     found = [
         evidence_of_recordings(load_model(name), members, others, classes=["s0", "s1", "s2"], seconds=0.5)
@@ -87,6 +88,11 @@ def test_a_model_gives_the_same_evidence_in_every_form(tmp_path, every_form):
     for one in found:
         np.testing.assert_allclose(one.answers, found[-1].answers, rtol=1e-4, atol=1e-6)
         assert one.kind == "logits" and (one.member == found[-1].member).all() and (one.label == found[-1].label).all()
+    tables = [judge(one, draws=20).results for one in found]
+    for table in tables:
+        same = ["attack", "metric", "n"]
+        assert table[same].equals(tables[-1][same])
+        np.testing.assert_allclose(table["value"], tables[-1]["value"], atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["m.pt", "m.pth", "m.pkl", "m.bin"])

@@ -7,8 +7,8 @@ import pytest
 from recipes import LOG, fails_once, forest, narrow
 from voices import folder
 
-from mia_lib.auditing.judge import blind, records, trials
 from mia_lib.auditing.recipe import evidence_of_recipe
+from mia_lib.auditing.report import judge
 from mia_lib.support.errors import MiaError, UsageError
 
 
@@ -45,7 +45,7 @@ def test_references_are_trained_by_coins_of_their_own_and_so_is_the_target(tmp_p
 
 def test_a_forest_that_learns_by_heart_is_found_out_end_to_end(tmp_path, data):
     evidence = trained(forest, data, outputs=tmp_path, models=8)
-    results = records(evidence, trials(evidence, 0)[0], blind(evidence, 0), 100, 0)
+    results = judge(evidence, draws=20).results
     auc = results[(results["metric"] == "auc") & (results["control"] == "")].set_index("attack")["value"]
     assert auc["lira_online"] > 0.9 and auc["rmia_offline"] > 0.9 and abs(auc["blind"] - 0.5) < 0.25
 
@@ -76,7 +76,7 @@ def test_other_recordings_or_another_seed_meet_no_old_model(tmp_path, data, log)
 
 
 def test_processes_side_by_side_train_the_same_models(tmp_path, data):
-    one, two = (trained("recipes:forest", data, outputs=tmp_path / str(n), workers=n) for n in (1, 2))
+    one, two = (trained("recipes:forest", data, outputs=tmp_path / str(n), workers=n, models=2) for n in (1, 2))
     np.testing.assert_array_equal(one.reference_answers, two.reference_answers)
     np.testing.assert_array_equal(one.answers, two.answers)
 

@@ -1,0 +1,125 @@
+"""What is judged: random answers come out at chance, persons once each, coins prove epsilons, and each control is there."""
+
+import numpy as np
+import pytest
+from made_up import signals
+
+from mia_lib.auditing.columns import evidence_of
+from mia_lib.auditing.folds import deal, ranks_within
+from mia_lib.auditing.report import judge
+from mia_lib.support.errors import MiaError
+
+
+def judged(arrays, **options):
+    return judge(evidence_of(arrays, "made up"), **{"draws": 100} | options)
+
+
+def aucs(report, control=""):
+    rows = report.results[(report.results["measure"] == "auc") & (report.results["control"] == control)]
+    return rows.set_index("attack")
+
+
+def test_answers_that_depend_on_voices_alone_are_rarely_told_from_chance():
+    attacks, held, above, values = ["loss", "shokri"], 0, 0, []
+    for seed in range(15):
+        found = aucs(judged(signals(seed), seed=seed, attacks=attacks)).loc[attacks]
+        held += ((found["low"] <= 0.5) & (found["high"] >= 0.5)).sum()
+        above += (found["low"] > 0.5).sum()
+        values += [found["value"].to_numpy()]
+    assert held >= 24 and above <= 4  # of 30: 28.5 are 95 %
+    error = np.std(values, axis=0) / np.sqrt(15)
+    assert (np.abs(np.mean(values, axis=0) - 0.5) < 3 * error).all()
+
+
+def test_what_is_remembered_is_found_and_shuffled_membership_is_not():
+    report = judged(signals(leak=3.0))
+    assert aucs(report).loc[["loss", "shokri", "strongest"], "low"].min() > 0.5
+    shuffled = aucs(report, "shuffled")
+    assert set(shuffled.index) == set(aucs(report).index) - {"strongest"} and (shuffled["low"] < 0.5).all()
+
+
+def test_reference_models_allow_the_calibrated_attacks_and_an_unexposed_model_is_not_found_to_remember():
+    report = judged(signals(leak=2.0, references=6), attacks=["lira_online", "rmia_online", "loss"])
+    found, unexposed = aucs(report), aucs(report, "unexposed")
+    assert set(found.index) == {"lira_online", "rmia_online", "loss_references", "strongest"}
+    assert found.loc["lira_online", "low"] > 0.55 and (unexposed["low"] < 0.55).all()
+    assert report.recordings["stability"].between(0, 1).all()
+
+
+def test_too_few_reference_models_are_refused():
+    with pytest.raises(MiaError, match="2 reference models are too few: give at least 3"):
+        judged(signals(references=2))
+
+
+def test_persons_are_judged_once_each_where_no_speaker_is_on_both_sides():
+    arrays = signals(speakers=24)
+    arrays["member"] = arrays["label"] % 2
+    arrays["logits"][arrays["member"] == 1] *= 1.5
+    report = judged(arrays)
+    assert report.evidence.protocol == "speaker"
+    sizes = report.about["sizes"]
+    assert sizes["mean_posterior"]["rows"] == sizes["speaker_level"]["rows"] == 24 and sizes["entropy"]["rows"] == 240
+    assert aucs(report).loc["mean_posterior", "value"] > 0.7 and len(report.people) == 24
+    assert report.people["member"].iloc[:6].mean() > 0.5
+
+
+def test_labels_that_only_members_have_are_not_seen():
+    arrays = signals(speakers=20)
+    arrays["member"] = (arrays["label"] < 10).astype(int)
+    arrays["label"] = np.where(arrays["label"] < 10, arrays["label"], -1)
+    random = np.random.default_rng(0)
+    arrays["logits"] = random.standard_normal((200, 20))
+    found = aucs(judged(arrays, attacks=["loss", "shokri", "gap"]))
+    assert (found["low"] < 0.5).all() and found.loc["gap", "value"] == 0.5
+
+
+def test_embeddings_are_judged_by_the_attacks_on_encoders_alone():
+    random = np.random.default_rng(0)
+    speaker = np.repeat([f"s{i:02}" for i in range(30)], 6)
+    member = np.repeat(np.arange(30) % 2, 6)
+    spread = np.where(member, 0.3, 1.5)[:, None]
+    voices = random.standard_normal((30, 16)).repeat(6, axis=0)
+    arrays = dict(embeddings=voices + spread * random.standard_normal((180, 16)), member=member, speaker=speaker)
+    found = aucs(judged(arrays))
+    assert {"mean_cosine", "speaker_similarity"} <= set(found.index) and found.loc["mean_cosine", "low"] > 0.6
+    assert not {"loss", "gap"} & set(found.index)
+
+
+def test_coins_prove_an_epsilon_by_attacks_that_learn_nothing_and_shuffled_ones_none():
+    report = judged(signals(leak=8.0, speakers=30) | dict(coins=True), attacks=["loss", "shokri"])
+    rows = report.results[report.results["measure"].isin(["epsilon_steinke", "epsilon_tight"])]
+    assert set(rows["attack"]) == {"loss"}
+    proven = rows[rows["control"] == ""]["value"]
+    assert proven.min() > 0.5 and rows[rows["control"] == "shuffled"]["value"].max() < 0.5 * proven.min()
+    assert any("epsilon" in said for said in report.about["findings"])
+
+
+def test_sides_that_sound_different_are_said_first():
+    arrays = signals(leak=3.0)
+    arrays["blind"] = np.random.default_rng(0).standard_normal((120, 4)) + 3 * arrays["member"][:, None]
+    report = judged(arrays)
+    assert report.about["findings"][0].startswith("Members and non-members can be told apart without asking the model")
+    assert aucs(report).loc["blind", "low"] > 0.8 and report.about["blind"]["auc"]["low"] > 0.8
+
+
+def test_one_speaker_alone_is_judged_by_recordings():
+    arrays = signals(leak=4.0, each=40)
+    one = arrays["label"] == 0
+    arrays = {name: part[one] for name, part in arrays.items()}
+    assert {"loss", "shokri"} <= set(aucs(judged(arrays)).index)
+
+
+def test_folds_hold_whole_speakers_and_leave_both_sides_to_learn_from():
+    member = np.repeat([True, False, True, False], [30, 30, 20, 20])
+    unit = np.array([*np.repeat([f"a{i}" for i in range(6)], 10), *np.tile([f"b{i}" for i in range(4)], 10)])
+    fold = deal(member, unit, seed=1)
+    assert all(len(set(fold[unit == name])) == 1 for name in set(unit)) and len(set(fold)) == 5
+    assert all(member[fold != k].any() and not member[fold != k].all() for k in set(fold))
+    assert (deal(member, unit, 1, again=1) != fold).any()
+    with pytest.raises(MiaError, match="at least two speakers"):
+        deal(np.array([True, False]), np.array(["a", "a"]), 0)
+
+
+def test_ranks_say_nothing_of_how_high_another_folds_scores_are():
+    scores, fold = np.array([1.0, 2.0, 3.0, 100.0, 200.0, 200.0]), np.array([0, 0, 0, 1, 1, 1])
+    np.testing.assert_allclose(ranks_within(scores, fold), np.array([0.5, 1.5, 2.5, 0.5, 2, 2]) / 3)
