@@ -8,7 +8,9 @@ import torch
 
 from mia_lib.features.encoders import ENCODERS, resemblyzer
 from mia_lib.features.encoders.resemblyzer import part_starts
+from mia_lib.features.named import feature_kinds
 from mia_lib.support.errors import UsageError
+from mia_lib.support.source import closure
 
 
 def waves(count=3, samples=48_000):
@@ -80,6 +82,11 @@ def test_a_missing_package_is_named_with_what_installs_it(monkeypatch):
         ENCODERS.get("resemblyzer")()
     with pytest.raises(UsageError, match=r"unknown encoder 'ressemblyzer': choose one of .*resemblyzer"):
         ENCODERS.get("ressemblyzer")
+
+
+def test_the_code_of_an_encoder_is_in_the_keys_of_its_embeddings():
+    ours, _ = closure(frozenset(kind.__module__ for kind in feature_kinds("encoder:resemblyzer")))
+    assert {"mia_lib.features.encoders.resemblyzer", "mia_lib.features.foreign.encoder"} <= ours
 
 
 class Payload:

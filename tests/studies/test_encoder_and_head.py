@@ -8,6 +8,7 @@ from mia_lib.attacks.base import fragment_attacks
 from mia_lib.defenses import DEFENSES
 from mia_lib.features.encoders import ENCODERS
 from mia_lib.features.named import feature_params, make_feature
+from mia_lib.features.resident import Waveforms
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.series.listing import sections
 from mia_lib.series.request import Request, check
@@ -60,6 +61,12 @@ def test_a_head_knows_the_speakers_by_their_embeddings(study):
         study.features[3, 0], Pitches()(torch.from_numpy(study.fragments.audio[3:4] / 32768).float())[0], rtol=1e-4
     )
     assert study.accuracy("train").value > 0.7  # of 4 speakers
+
+
+def test_embeddings_are_the_same_where_they_are_computed_on_the_fly(study):
+    waveforms = Waveforms("encoder:pitches", study.fragments, study.settings.hop, study.device)
+    rows = np.array([5, 0, 5])
+    torch.testing.assert_close(waveforms[rows], study.features[rows], rtol=1e-4, atol=1e-4)
 
 
 def test_all_attacks_run_on_heads(study):
