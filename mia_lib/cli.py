@@ -29,9 +29,8 @@ executed notebooks. The same command run again continues where it stopped."""
 
 MOST_WORKERS = 1024
 LONGEST_WORD = 300  # letters shown of a word of an error message
-EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 an audit's --fail-if holds, 130 interrupted. See also `run --help`."
-    "Exit status: 0 done, 1 failed, 2 bad usage, 3 an audit's --fail-if holds, 130 interrupted. "
-    "`python -m mia_lib run --help` has the options."
+EPILOG = (
+    "Exit status: 0 done, 1 failed, 2 bad usage, 3 an audit's --fail-if holds, 130 interrupted. See also `run --help`."
 )
 
 
