@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import UsageError
 
@@ -108,9 +106,11 @@ def refuse_beside_signals(arguments: argparse.Namespace) -> None:
 
 def with_coins(evidence: "Evidence") -> "Evidence":
     """The same evidence where it was said that coins drew it; raises MiaError where fair coins do not give such a draw."""
+    import numpy as np
+
     from mia_lib.auditing.coins import check_coins
 
-    check_coins(evidence.member[np.unique(evidence.recording, return_index=True)[1]])
+    check_coins(evidence.member[np.unique(evidence.unit, return_index=True)[1]])
     return replace(evidence, coins=True)
 
 
