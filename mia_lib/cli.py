@@ -29,9 +29,7 @@ executed notebooks. The same command run again continues where it stopped."""
 
 MOST_WORKERS = 1024
 LONGEST_WORD = 300  # letters shown of a word of an error message
-EPILOG = (
-    "Exit status: 0 done, 1 failed, 2 bad usage, 3 an audit's --fail-if holds, 130 interrupted. See also `run --help`."
-)
+EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds, 130 interrupted. `run --help`: options."
 
 
 class Parser(argparse.ArgumentParser):
@@ -65,7 +63,7 @@ def build_parser() -> Parser:
     _add_sweep_options(sweep)
     audit = commands.add_parser(
         "audit",
-        help="attack a model of your own by its answers",
+        help="attack a model of your own, by its answers",
         usage=auditing.USAGE,
         description=auditing.ABOUT,
         epilog=auditing.EPILOG,

@@ -110,7 +110,7 @@ def with_coins(evidence: "Evidence") -> "Evidence":
 
     from mia_lib.auditing.coins import check_coins
 
-    check_coins(evidence.member[np.unique(evidence.recording, return_index=True)[1]])
+    check_coins(evidence.member[np.unique(evidence.unit, return_index=True)[1]])
     return replace(evidence, coins=True)
 
 
