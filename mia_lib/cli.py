@@ -12,6 +12,7 @@ from mia_lib.auditing import command as auditing
 from mia_lib.series.request import PARAMETERS, Request
 from mia_lib.support.console import Console, write
 from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.options import add_executor_options, executor_of
 from mia_lib.support.settings import PROFILES
 
 ABOUT = """\
@@ -27,7 +28,6 @@ This runs the notebooks that measure it, and writes a report with every number a
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
 executed notebooks. The same command run again continues where it stopped."""
 
-MOST_WORKERS = 1024
 LONGEST_WORD = 300  # letters shown of a word of an error message
 EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds, 130 interrupted. `run --help`: options."
 
@@ -122,19 +122,7 @@ def _add_shared_options(command: Parser) -> None:
     add("--set", nargs="+", action="extend", default=[], metavar="name=value", help="change settings of the profile")
     add("--data-root", metavar="DIR", help="folder of local corpora (the variable MIA_DATA_ROOT, or data)")
     add("--download", action="store_true", help="fetch the corpus if it is missing and can be fetched")
-    add(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="so many processes of this machine: parts of a run, or runs of a sweep, side by side",
-    )
-    add(
-        "--ray",
-        nargs="?",
-        const="",
-        metavar="ADDRESS",
-        help="the same on a Ray cluster, such as ray://HOST:10001; without an address on one that is started here",
-    )
+    add_executor_options(add)
     add(
         "--max-bad",
         type=float,
@@ -213,17 +201,6 @@ def _refuse_empty(arguments: argparse.Namespace) -> None:
     for name in ("run_id", "outputs", "data_root"):
         if getattr(arguments, name, None) == "":
             raise UsageError(f"--{name.replace('_', '-')} must name a folder: leave it out for the usual one")
-
-
-def executor_of(arguments: argparse.Namespace) -> str:
-    """The name of the executor that was asked for (see `support.executors`); empty where none was."""
-    if arguments.workers is not None and arguments.ray is not None:
-        raise UsageError("--workers and --ray are two ways: choose one")
-    if arguments.workers is not None:
-        if not 1 <= arguments.workers <= MOST_WORKERS:
-            raise UsageError(f"--workers must be from 1 to {MOST_WORKERS}, not {arguments.workers}")
-        return f"workers:{arguments.workers}"
-    return "" if arguments.ray is None else f"ray:{arguments.ray}".rstrip(":")
 
 
 def run_command(arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import UsageError
+from mia_lib.support.options import add_executor_options, executor_of
 
 if TYPE_CHECKING:
     from mia_lib.auditing.evidence import Evidence
@@ -48,6 +49,7 @@ def add_options(command: argparse.ArgumentParser, what: argparse._ArgumentGroup,
     add("--max-bad", type=float, metavar="SHARE", help="tolerated share of recordings without an answer (0.05)")
     add("--seconds-per-call", type=float, metavar="S", help="time limit of one answer (60)")
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N (cpu)")
+    add_executor_options(add)
     add("--to", metavar="FILE", help=argparse.SUPPRESS)
 
 
@@ -56,6 +58,9 @@ def evidence(arguments: argparse.Namespace, console: Console) -> "Evidence":
     together."""
     if not arguments.members:
         raise UsageError("say which recordings: --members DIR --non-members DIR, or --members FILE.csv for both sides")
+    executor = executor_of(arguments)
+    if arguments.train is None and executor:
+        raise UsageError("--workers and --ray say who trains: they go with --train")
     if arguments.train is None and arguments.models is not None:
         raise UsageError("--models are the reference models of --train: say that too")
     if arguments.train is not None and arguments.control_model is not None:
@@ -80,7 +85,12 @@ def evidence(arguments: argparse.Namespace, console: Console) -> "Evidence":
             if arguments.models is not None:
                 options["models"] = arguments.models
             found = evidence_of_recipe(
-                arguments.train, *sides, model=arguments.model, outputs=arguments.outputs, **options
+                arguments.train,
+                *sides,
+                model=arguments.model,
+                outputs=arguments.outputs,
+                executor=executor,
+                **options,
             )
     for line in left_out(found):
         console.say(line)
@@ -97,7 +107,7 @@ def left_out(evidence: "Evidence") -> list[str]:
 
 def refuse_beside_signals(arguments: argparse.Namespace) -> None:
     """Raise UsageError for an option that saved signals leave nothing to do."""
-    given = ("model", "train", "models", *ANSWERED)
+    given = ("model", "train", "models", *ANSWERED, "workers", "ray")
     if unused := [name for name in given if getattr(arguments, name) is not None]:
         raise UsageError(
             f"--{unused[0].replace('_', '-')} is about a model that is asked, and --signals are its answers already"

@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,13 @@ from mia_lib.auditing.recordings import asked_about, assembled, check_options, c
 from mia_lib.auditing.served import Here, opened
 from mia_lib.features.foreign.models import named, of_function, one_line
 from mia_lib.support.cache import Cache
+from mia_lib.support.cores import side_by_side
 from mia_lib.support.draws import generator, seeds
 from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.executor import CarryOut, Executor
+from mia_lib.support.executor import Here as ThisProcess
+from mia_lib.support.executors import make_executor
 from mia_lib.support.limits import cores
-from mia_lib.support.parallel import ordered_map
 from mia_lib.support.progress import progress
 from mia_lib.support.typed import TYPED
 
@@ -75,14 +77,14 @@ class Training:
             < 0.5
         )
 
-    def answered(self, k: int) -> tuple[np.ndarray, dict[int, str]]:
+    def answered(self, k: int, carry_out: CarryOut) -> tuple[np.ndarray, dict[int, str]]:
         """What model k answers to all rows, float [N, C], and by row why it did not; trained and asked once, then kept."""
         function = named(self.recipe) if isinstance(self.recipe, str) else self.recipe
         params = {"recordings": self.heard.key, "rows": [self.heard.audio.wanted, len(self.heard.audio)], "model": k}
         params |= {"seed": self.seed, "recipe": self.called, "classes": self.classes.index}
 
         def build(folder: Path, _scratch: Path) -> None:
-            given, failed = self._asked(function, k)
+            given, failed = carry_out(train_and_ask, (self, k))
             np.save(folder / ANSWERS, given, allow_pickle=False)
             (folder / FAILED).write_text(json.dumps(failed), encoding="utf-8")
 
@@ -90,7 +92,9 @@ class Training:
         failed = json.loads((folder / FAILED).read_text(encoding="utf-8"))
         return np.load(folder / ANSWERS, allow_pickle=False), {int(row): why for row, why in failed.items()}
 
-    def _asked(self, recipe: Recipe, k: int) -> tuple[np.ndarray, dict[int, str]]:
+    def asked(self, k: int) -> tuple[np.ndarray, dict[int, str]]:
+        """The same, trained and asked here and now."""
+        recipe = named(self.recipe) if isinstance(self.recipe, str) else self.recipe
         heard, name = self.heard, f"{self.called}, model {k}"
         model = Here(of_function(self._trained(recipe, k), name))
         width = try_out(model, heard.audio, some_rows(heard, self.seed))
@@ -129,21 +133,22 @@ def evidence_of_recipe(
     device: str = "cpu",
     outputs: str | os.PathLike = "outputs",
     seed: int = 0,
-    workers: int | None = None,
+    executor: str = "",
 ) -> Evidence:
     """What a model answers about recordings, and what `models` reference models do that a recipe trained on halves of them.
 
     train: package.module:function, or a `Recipe`. model: the model under audit, with members and non_members as for
     `evidence_of_recordings`; without it one more model is trained on a half of all recordings and plays that part, so that
-    its memberships are coins. outputs: the folder that holds the cache. workers: models that are trained side by side (None:
-    one per core). The other arguments are those of `evidence_of_recordings`. Raises UsageError or MiaError, one sentence.
+    its memberships are coins. outputs: the folder that holds the cache. executor: who trains the models, by name (see
+    `support.executors`; empty: a worker process for each core). The other arguments are those of `evidence_of_recordings`.
+    Raises UsageError or MiaError, one sentence.
     """
     check_options(gives, protocol, seconds_per_call)
     called = _check_recipe(train, models, model is None and non_members is not None)
     beside = nullcontext() if model is None else opened(model, device, seconds_per_call)
     with beside as audited:
         sided = audited is not None
-        heard = material(members, non_members, sided=sided, seconds=seconds, max_bad=max_bad, workers=workers)
+        heard = material(members, non_members, sided=sided, seconds=seconds, max_bad=max_bad)
         known = _classes(classes, heard)
         training = Training(train, called, heard, known, gives == "embeddings", Path(outputs) / "cache", seed)
         if audited is not None:
@@ -151,7 +156,7 @@ def evidence_of_recipe(
             if coins:
                 check_coins(heard.table["member"].to_numpy())
             target = asked_about(audited, heard, known, seed)
-    answered = _all_answered(training, range(1 if sided else 0, models + 1), _side_by_side(train, workers))
+    answered = _all_answered(training, range(1 if sided else 0, models + 1), _executor(train, executor, models))
     name, (given, failed) = (audited.name, target) if audited is not None else (called, answered.pop(0))
     for _, missing in answered:
         failed = missing | failed
@@ -199,21 +204,33 @@ def _classes(given: Any, heard: Material) -> Classes:
     return known
 
 
-def _side_by_side(train: Any, workers: int | None) -> int:
-    """How many models to train at a time: others can import a function that has a place in a module, and no other."""
+def train_and_ask(task: tuple[Training, int]) -> tuple[np.ndarray, dict[int, str]]:
+    """What one model of an audit answers: the task of an executor."""
+    training, k = task
+    return training.asked(k)
+
+
+def _executor(train: Any, name: str, models: int) -> Executor:
+    """Whoever trains so many models: by name, or a worker process for each core; this process where no other can import the
+    function."""
     movable = isinstance(train, str) or (
         getattr(train, "__module__", "__main__") not in TYPED and "<" not in getattr(train, "__qualname__", "<")
     )
-    return (workers or cores()) if movable else 1
+    several = min(cores(), models)
+    return make_executor(name or f"workers:{several}" if movable else "here")
 
 
-def _all_answered(training: Training, numbers: range, workers: int) -> list[tuple[np.ndarray, dict[int, str]]]:
-    with progress(f"train {training.called}", len(numbers), "model") as bar, _one_core_each(workers > 1):
-        found = []
-        for one in ordered_map(partial(Training.answered, training), numbers, min(workers, len(numbers))):
-            found.append(one)
-            bar.update()
-    return found
+def _all_answered(training: Training, numbers: range, executor: Executor) -> list[tuple[np.ndarray, dict[int, str]]]:
+    at_once = 1 if isinstance(executor, ThisProcess) else executor.count  # recipes seed a whole process
+    with _one_core_each(at_once != 1), executor.session() as carry_out:
+
+        def one(k: int) -> tuple[np.ndarray, dict[int, str]]:
+            with progress(f"train {training.called}", 1, "model") as bar:
+                found = training.answered(k, carry_out)
+                bar.update()
+            return found
+
+        return side_by_side(one, numbers, workers=at_once)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from mia_lib.support.errors import MiaError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 VARIABLE = "MIA_EXECUTOR"
-"""Environment variable that names the executor: empty, `workers:N`, `ray` or `ray:ADDRESS`. Kernels inherit it."""
+"""Environment variable that names the executor: empty or `here`, `workers:N`, `ray` or `ray:ADDRESS`. Kernels inherit it."""
 TRIES = 3
 """How often a task is tried whose worker dies."""
 

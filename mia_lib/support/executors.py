@@ -17,8 +17,8 @@ def make_executor(name: str) -> Executor:
         return Workers(int(rest))
     if kind == "ray":
         return OnRay(rest)
-    if name:
-        raise UsageError(f"{VARIABLE}={name!r} names no executor: use workers:N, ray or ray:ADDRESS")
+    if name not in ("", "here"):
+        raise UsageError(f"{VARIABLE}={name!r} names no executor: use here, workers:N, ray or ray:ADDRESS")
     return Here()
 
 

@@ -4,12 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from recipes import LOG, fails_once, forest, narrow
+from recipes import DIES, LOG, fails_once, forest, narrow
 from voices import folder
 
 from mia_lib.auditing.recipe import evidence_of_recipe
 from mia_lib.auditing.report import judge
 from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.executors import make_executor
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,9 @@ def log(tmp_path, monkeypatch):
 def trained(train, members, others=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return evidence_of_recipe(train, members, others, **({"seconds": 0.5, "models": 4, "workers": 1} | options))
+        return evidence_of_recipe(
+            train, members, others, **({"seconds": 0.5, "models": 4, "executor": "here"} | options)
+        )
 
 
 def test_references_are_trained_by_coins_of_their_own_and_so_is_the_target(tmp_path, data):
@@ -76,9 +79,22 @@ def test_other_recordings_or_another_seed_meet_no_old_model(tmp_path, data, log)
 
 
 def test_processes_side_by_side_train_the_same_models(tmp_path, data):
-    one, two = (trained("recipes:forest", data, outputs=tmp_path / str(n), workers=n, models=2) for n in (1, 2))
+    one, two = (
+        trained("recipes:forest", data, outputs=tmp_path / w, executor=w, models=2) for w in ("here", "workers:2")
+    )
     np.testing.assert_array_equal(one.reference_answers, two.reference_answers)
     np.testing.assert_array_equal(one.answers, two.answers)
+
+
+@pytest.mark.filterwarnings("ignore:a worker process ended")
+def test_a_model_whose_process_is_killed_is_trained_again(tmp_path, data, monkeypatch):
+    monkeypatch.setenv(DIES, str(tmp_path / "died"))
+    make_executor.cache_clear()  # workers find the variables with which they were started
+    options = dict(models=2, executor="workers:2")
+    again = trained("recipes:forest_that_dies_once", data, outputs=tmp_path / "a", **options)
+    usual = trained("recipes:forest", data, outputs=tmp_path / "b", **options)
+    assert (tmp_path / "died").exists()
+    np.testing.assert_array_equal(again.reference_answers, usual.reference_answers)
 
 
 def test_a_model_of_ones_own_is_judged_beside_the_references(tmp_path, data):
