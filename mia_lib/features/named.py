@@ -48,10 +48,10 @@ def feature_kinds(name: str) -> list[object]:
 
 def feature_params(name: str, hop: int) -> dict:
     """What decides its values beside code and sound, for keys of stages: of an encoder its weights, of others the hop."""
-    made = make_feature(name, hop)
-    if isinstance(made, Embeddings):
-        return {"encoder": type(made.encoder).__name__, "weights": made.encoder.fingerprint}
-    return {"feature": name, "hop": hop}
+    if not name.startswith(ENCODED):
+        return {"feature": name, "hop": hop}
+    encoder = Embeddings(name.removeprefix(ENCODED)).encoder
+    return {"encoder": type(encoder).__name__, "weights": encoder.fingerprint}
 
 
 def absolute(name: str) -> str:
