@@ -22,7 +22,7 @@ def without_encoding(tree):
         binary = any(isinstance(value, str) and "b" in value and set(value) <= set("rwaxb+") for value in values)
         opens = (
             name in TEXT and not binary and ast.unparse(node.func) not in ("os.open", "archive.open")
-        )  # the latter of zip files
+        )
         asks = name in PROCESSES and {"text", "universal_newlines"} & set(given)
         if (opens or asks) and "encoding" not in given:
             yield node.lineno
