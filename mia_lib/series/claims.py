@@ -5,6 +5,7 @@ Beliefs are among them: what one might well expect, and what then holds or does 
 
 from dataclasses import replace
 
+from mia_lib.auditing.baseline import BLIND
 from mia_lib.evaluation.changes import SAME
 from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
@@ -23,6 +24,11 @@ def _top3(measure: str, protocol: str, **about) -> Pick:
 def _reference(measure: str, attack: str, **about) -> Pick:
     """A rate of an attack that was fitted on reference models."""
     return Pick(measure, attack, "utterance", **about)
+
+
+def _audited(attack: str, condition: str, protocol: str = "utterance", **about) -> Pick:
+    """The AUC of an attack in an audit, which the condition names."""
+    return Pick("auc", attack, protocol, condition=condition, **about)
 
 
 CLAIMS = [
@@ -176,6 +182,53 @@ CLAIMS = [
         "Over all families, the more a defense narrows the gap between training and test accuracy, the less is found.",
         Pick("gap_correlation", condition="all"),
         0.0,
+    ),
+    Claim(
+        "13.leaks",
+        "Saved answers of a model that was trained elsewhere tell what it was trained on.",
+        _audited(STRONGEST, "saved_signals"),
+        0.5,
+    ),
+    Claim(
+        "13.memory",
+        "An attack finds more in this model than in one of the same people that heard none of these recordings.",
+        _audited("loss", "saved_signals"),
+        _audited("loss", "saved_signals", control="unexposed"),
+    ),
+    Claim(
+        "13.trap",
+        "What an attack finds is what the model remembers: in one that heard none of these recordings it is at chance.",
+        _audited("loss", "two_microphones_unexposed"),
+        0.5,
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "13.blind",
+        "Who never asks the model tells the two sides apart, too.",
+        _audited(BLIND, "two_microphones"),
+        0.5,
+    ),
+    Claim(
+        "13.mended",
+        "Through one microphone the attack finds less than through two.",
+        _audited("loss", "one_microphone"),
+        _audited("loss", "two_microphones"),
+        "below",
+    ),
+    Claim(
+        "13.customers",
+        "What tells customers by their embeddings was learnt: in an encoder that learnt nothing it is at chance.",
+        _audited("speaker_similarity", "more_recordings_unexposed", "speaker"),
+        0.5,
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "13.persons",
+        "Asked about as many recordings of each person, an encoder tells whom it was trained on.",
+        _audited(STRONGEST, "as_many_recordings", "speaker"),
+        0.5,
     ),
 ]
 """All claims that are stated by name, in the order of the notebooks."""

@@ -11,6 +11,7 @@ from IPython.display import HTML, Markdown, display
 from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, decide
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.reporting import embed, figures
+from mia_lib.series.audits import records_of
 from mia_lib.series.claims import claim_of
 from mia_lib.series.request import Request, check_values
 from mia_lib.series.workplace import USES
@@ -67,6 +68,11 @@ class Lab:
         self._records = pd.concat([self._records, table]) if len(self._records) else table
         write_atomically(self._part / "results.csv", self._records.to_csv(index=False))
         self._note()
+
+    def audited(self, results: pd.DataFrame, condition: str, trap: bool = False) -> None:
+        """Add what an audit found to the run's results; condition and trap: see `audits.records_of`."""
+        r = self.request
+        self.record(records_of(results, condition, trap, corpus=r.corpus, profile=r.profile, seed=r.seed))
 
     def _note(self) -> None:
         """Keep for `run.json` what was computed so far."""
