@@ -11,6 +11,7 @@ from mia_lib.auditing.evidence import Evidence
 from mia_lib.signals.on_disk import OnDisk
 from mia_lib.signals.signals import Signals
 from mia_lib.signals.statistics import Statistics, confidences, log_of_posteriors, statistics
+from mia_lib.support.cores import side_by_side
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import progress
 
@@ -76,22 +77,25 @@ def _in_memory(models: Sequence[np.ndarray], kind: str, names: Sequence[str]) ->
 
 
 def _by_blocks(models: Sequence[np.ndarray], kind: str, names: Sequence[str], label: np.ndarray) -> dict:
-    """What attacks read off answers, each of which is read once: statistics, and confidences at the temperatures of RMIA."""
+    """What attacks read off answers, each of which is read once, on all cores: statistics, and RMIA's confidences."""
     n, width = models[0].shape
     rows, temperatures = max(1, BLOCK // width), TEMPERATURES if len(models) > 1 else ()
     warm = np.empty((len(temperatures), len(models), n))
     whole = Statistics(*(np.empty((len(models), n, *(3,) * (one.name == "top"))) for one in fields(Statistics)))
-    with progress(f"answers of {len(models)} models", len(models) * n, "row") as bar:
-        for k, (model, what) in enumerate(zip(models, names, strict=True)):
-            for first in range(0, n, rows):
-                part = slice(first, first + rows)
-                block, y = log_answers(fresh(model, first, first + rows), kind, what, first)[None], label[None, part]
-                read = statistics(block, y)
-                for one in fields(Statistics):
-                    getattr(whole, one.name)[k, part] = getattr(read, one.name)[0]
-                if temperatures:
-                    warm[:, k, part] = confidences(block[0], y[0], temperatures)
-                bar.update(block.shape[1])
+
+    def read(place: tuple[int, int]) -> None:
+        k, first = place
+        part = slice(first, first + rows)
+        with progress(f"answers of {len(models)} models", len(label[part]), "row") as bar:
+            block = log_answers(fresh(models[k], first, first + rows), kind, names[k], first)[None]
+            found = statistics(block, label[None, part])
+            for one in fields(Statistics):
+                getattr(whole, one.name)[k, part] = getattr(found, one.name)[0]
+            if temperatures:
+                warm[:, k, part] = confidences(block[0], label[part], temperatures)
+            bar.update(block.shape[1])
+
+    side_by_side(read, [(k, first) for k in range(len(models)) for first in range(0, n, rows)])
     return {"statistics": whole, **dict(zip(temperatures, warm, strict=True))}
 
 
