@@ -1,6 +1,6 @@
 """Soak test, by hand: kills, damage, disk trouble and races; after each the same results.csv and nothing left behind.
 
-python tests/reliability/soak.py [--kills 60] [--damage 40] [--disk 12] [--races 6] [--only 00,02,04] [--seed 0]
+python tests/reliability/soak.py [--kills 60] [--trainers 20] [--damage 40] [--disk 12] [--races 6] [--only 00,02] [--seed 0]
 
 Rows of times are not compared. A trial has a fault where a run ended otherwise than it should, said anything but one
 sentence, passed half of its numbers off as whole, or left something behind. Disk trouble needs the right to mount.
@@ -85,6 +85,26 @@ class Soak:
         gone = [f"{line} lives" for line in self.place.left_behind() if line.startswith("process")]
         self.note(f"kill a {killed}", [*([] if killed == "runner" else self.judge(end, fails=True)), *gone])
         return True
+
+    def trainers(self, count: int) -> None:
+        """Kill processes that train parts, at random moments: the run goes on. At times the runner, and it is run again."""
+        while sum(self.trials[f"kill a {who} that trains"] for who in ("process", "runner")) < count:
+            self.place.fresh()
+            work, killed = self.place.start(more="--workers 2"), ""
+            for _ in range(self.draw.randint(1, 3)):
+                while work.going(0.05) and not work.part("trainer"):
+                    pass
+                who = self.draw.choices(("trainer", "runner"), (4, 1))[0]
+                if not work.going(self.draw.uniform(0, 1.5)) or (who == "trainer" and not work.part(who)):
+                    continue
+                killed = work.kill(who)
+                self.note(f"kill a {'process' if killed == 'trainer' else killed} that trains", [])
+                if killed == "runner":
+                    break
+            end = work.end()
+            if killed != "runner":
+                self.note("a run whose trainers were killed", [*self.judge(end), *self.place.left_behind()])
+            self.finish("going on after trainers were killed")
 
     def damage(self, count: int) -> None:
         """Damage a file of each of four kinds of stages in the same way; or one file that a notebook left."""
@@ -204,7 +224,7 @@ class Soak:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    troubles = {"kills": 60, "damage": 40, "disk": 12, "races": 6}
+    troubles = {"kills": 60, "trainers": 20, "damage": 40, "disk": 12, "races": 6}
     for name, count in troubles.items():
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument("--only", default="00,02,04", help="notebooks")

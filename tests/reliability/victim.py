@@ -57,9 +57,18 @@ class Place:
     def cache(self) -> Path:
         return self.outputs / "cache"
 
-    def start(self, run_id: str = "tiny", limit: Callable[[], None] | None = None) -> "Work":
-        """Begin a run. limit: called in the new process before it works."""
-        options = [*TINY.split(), "--only", self.only, "--outputs", str(self.outputs), "--run-id", run_id]
+    def start(self, run_id: str = "tiny", limit: Callable[[], None] | None = None, more: str = "") -> "Work":
+        """Begin a run. limit: called in the new process before it works. more: options."""
+        options = [
+            *TINY.split(),
+            "--only",
+            self.only,
+            "--outputs",
+            str(self.outputs),
+            "--run-id",
+            run_id,
+            *more.split(),
+        ]
         return Work(self, "run", options, limit)
 
     def run(self, run_id: str = "tiny", limit: Callable[[], None] | None = None) -> End:
@@ -115,13 +124,16 @@ class Work:
         return End(self.process.returncode, out, err)
 
     def part(self, who: str) -> psutil.Process | None:
-        """The runner itself, its kernel, or one of its workers; None if there is none at the moment."""
+        """The runner itself, its kernel, or one of its workers, which decode, or of the kernel's trainers; None if there is
+        none at the moment."""
         with contextlib.suppress(psutil.Error):
             runner = psutil.Process(self.process.pid)
             if who == "runner":
                 return runner
-            sign = {"kernel": "ipykernel", "worker": "spawn_main"}[who]
-            return next((p for p in runner.children(recursive=True) if sign in " ".join(p.cmdline())), None)
+            above = self.part("kernel") if who == "trainer" else runner
+            sign = "ipykernel" if who == "kernel" else "spawn_main"
+            below = above.children(recursive=True) if above else []
+            return next((p for p in below if sign in " ".join(p.cmdline())), None)
         return None
 
     def kill(self, who: str) -> str:
