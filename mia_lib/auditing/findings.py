@@ -22,11 +22,11 @@ def number(results: pd.DataFrame, attack: str, measure: str = "auc", control: st
 
 def findings(evidence: Evidence, results: pd.DataFrame, trials: list[Trial], strongest: str) -> list[str]:
     """Sentences on an audit, the most important first, each rendered from the results; strongest: the attack's name."""
-    said = [*_confounded(results), *_protocol(evidence), *_sizes(evidence)]
+    said = [*confounded(results), *_protocol(evidence), *_sizes(evidence)]
     return [*said, *_strongest(results, trials, strongest), *_control(results, strongest), *_epsilon(results)]
 
 
-def _confounded(results: pd.DataFrame) -> list[str]:
+def confounded(results: pd.DataFrame) -> list[str]:
     found = number(results, "blind")
     if found is None:
         return [

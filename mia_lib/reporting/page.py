@@ -112,13 +112,16 @@ def corpus_section(name: str, rows: pd.DataFrame, limits: Sequence[str] = ()) ->
     }
 
 
-def defense_table(records: pd.DataFrame) -> list[dict]:
-    """One row per judged defense of a corpus, beside no defense: numbers as text, and the verdict computed from them."""
+def judged_defenses(records: pd.DataFrame) -> pd.DataFrame:
+    """Numbers and verdicts of the defenses that were judged, and of no defense (`verdicts.summary`); empty where none was."""
     judged = records["adaptive"] & (records["attack"] == "lira_online") & (records["metric"] == "auc")
     known = records[judged]["defense"].unique()
-    if set(known) <= {"none"}:
-        return []
-    table = verdicts.summary(records[records["defense"].isin(known)])
+    return pd.DataFrame() if set(known) <= {"none"} else verdicts.summary(records[records["defense"].isin(known)])
+
+
+def defense_table(records: pd.DataFrame) -> list[dict]:
+    """One row per judged defense of a corpus, beside no defense: numbers as text, and the verdict computed from them."""
+    table = judged_defenses(records)
     lines = []
     for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none"):
         about = {"defense": name, "claim": row["the paper says"], "by": row["by"].replace("_", " ")}
