@@ -21,7 +21,6 @@ This runs the notebooks that measure it, and writes a report with every number a
   python -m mia_lib run                                 everything, on synthetic speech, in minutes
   python -m mia_lib run --profile smoke                 the same in small, to see that it works
   python -m mia_lib run --corpus folder:my/recordings   your speech: one folder per speaker
-  python -m mia_lib run --only 04 --set n_shadows=8     one notebook, one setting changed
   python -m mia_lib sweep --seeds 0-4                   the same over five seeds: what holds in all of them
   python -m mia_lib audit --signals answers.npz         a model of your own, by its saved answers
 
@@ -29,10 +28,7 @@ A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, 
 executed notebooks. The same command run again continues where it stopped."""
 
 LONGEST_WORD = 300  # letters shown of a word of an error message
-EPILOG = (
-    "Exit status: 0 done, 1 failed, 2 bad usage, 3 an audit's --fail-if holds, 130 interrupted. "
-    "`python -m mia_lib run --help` has the options."
-)
+EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds, 130 interrupted. `run --help`: options."
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,7 +53,7 @@ def build_parser() -> Parser:
     _add_run_options(run)
     sweep = commands.add_parser(
         "sweep",
-        help="the same on several corpora and seeds, and what holds in all of them",
+        help="the same on several corpora and seeds",
         description="Run every combination of corpora and seeds into outputs/<sweep-id>/, and compare them there.",
         epilog="A YAML file says what a command line cannot: parameters that all runs share, `seeds`, and `runs`, a list of "
         "mappings with the parameters of some runs each.",
@@ -66,7 +62,7 @@ def build_parser() -> Parser:
     _add_sweep_options(sweep)
     audit = commands.add_parser(
         "audit",
-        help="attack somebody's model by its answers, and say what they prove",
+        help="attack a model of your own, by its answers",
         usage=auditing.USAGE,
         description=auditing.ABOUT,
         epilog=auditing.EPILOG,

@@ -109,7 +109,9 @@ def test_debug_shows_the_traceback(monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["run", "--help"], ["list", "--help"], ["cache", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["run", "--help"], ["audit", "--help"], ["list", "--help"], ["cache", "--help"]], ids=" ".join
+)
 def test_help_loads_nothing_slow_and_exits_0(argv):
     code = (
         "import sys, mia_lib.cli as cli\n"

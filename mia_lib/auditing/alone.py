@@ -27,9 +27,7 @@ class Alone:
 
     def __init__(self, evidence: Evidence, seed: int):
         self.evidence, self.seed = evidence, seed
-        self.unit = (
-            evidence.speaker if evidence.protocol == "speaker" else evidence.recording
-        )  # what is a member or not
+        self.unit = evidence.speaker if evidence.protocol == "speaker" else evidence.unit  # what is a member or not
         self.clusters = evidence.speaker if evidence.speakers_known else evidence.recording
 
     @cached_property

@@ -27,7 +27,7 @@ def blind(evidence: Evidence, seed: int) -> Trial | None:
         return None
     rows = np.flatnonzero(evidence.member >= 0)
     by_person = evidence.protocol == "speaker" and evidence.speakers_known
-    unit = (evidence.speaker if by_person else evidence.recording)[rows]
+    unit = (evidence.speaker if by_person else evidence.unit)[rows]
     _, first, code = np.unique(unit, return_index=True, return_inverse=True)
     sums = np.zeros((len(first), evidence.blind.shape[1]))
     np.add.at(sums, code, evidence.blind[rows])

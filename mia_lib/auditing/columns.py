@@ -92,10 +92,11 @@ def with_protocol(evidence: Evidence, protocol: str | None) -> Evidence:
     one, MiaError where a recording, or under `speaker` a person, is on both sides."""
     if protocol not in (None, *PROTOCOLS):
         raise UsageError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
-    both = on_both_sides(evidence.recording, evidence.member)
+    both = on_both_sides(evidence.unit, evidence.member)
     if both:
+        name = both[0].partition("\x1f")[2]
         raise MiaError(
-            f"{evidence.name}: recording {both[0]!r} is member and non-member: all its rows must be on one side"
+            f"{evidence.name}: recording {name!r} is member and non-member: all its rows must be on one side"
         )
     shared = on_both_sides(evidence.speaker, evidence.member)
     if protocol == "speaker" and not evidence.speakers_known:

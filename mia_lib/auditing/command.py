@@ -24,7 +24,6 @@ Audit somebody's speaker model: can its answers tell who, or which recording, it
   python -m mia_lib audit --model m.onnx --members in --non-members out  a model, and a folder per speaker of each side
   python -m mia_lib audit --train my.code:train --members data           a recipe: reference models are trained by coins
   python -m mia_lib audit coins --members data --to coins.csv            draws who is a member of your next training run
-  python -m mia_lib audit --signals answers.csv --fail-if "auc > 0.6"    the same as a gate of a build
 
 Saved signals are .npz, .parquet or .csv: one row a recording or fragment, with logits, posteriors or
 embeddings (in tables logits_0, logits_1 ...), label (class of its speaker, -1 if none) and member

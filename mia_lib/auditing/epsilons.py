@@ -24,7 +24,7 @@ def epsilons(evidence: Evidence, found: list[Trial]) -> Iterator[tuple[str, list
     able = [
         one for one in found if not one.by_person and (evidence.reference_answers is not None or not learns(one.attack))
     ]
-    coin = np.char.add(np.char.add(evidence.speaker, "\x1f"), evidence.recording)
+    coin = evidence.unit
     for one in able:
         results = []
         for control, tried in (("", one.found), ("shuffled", one.controls["shuffled"])):

@@ -64,6 +64,11 @@ class Evidence:
             if given is not None and len(given) != n:
                 raise UsageError(f"{name} must have {n} rows, as the {self.kind} have, not {len(given)}")
 
+    @property
+    def unit(self) -> np.ndarray:
+        """Which recording of which speaker each row is a part of, str [N]: two speakers may name theirs alike."""
+        return np.char.add(np.char.add(self.speaker, "\x1f"), self.recording)
+
     def rows(self, index: np.ndarray) -> "Evidence":
         """The same about some of the rows, given by numbers or a mask."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -34,8 +34,7 @@ def recordings(evidence: Evidence, trials: list[Trial]) -> pd.DataFrame:
     able = [one for one in trials if not one.by_person] or trials
     best = max(able, key=lambda one: _auc(one.found.audit))
     audited = np.flatnonzero(evidence.member >= 0)
-    key = np.char.add(np.char.add(evidence.speaker, "\x1f"), evidence.recording)[audited]
-    _, first, code = np.unique(key, return_index=True, return_inverse=True)
+    _, first, code = np.unique(evidence.unit[audited], return_index=True, return_inverse=True)
     member = evidence.member[audited][first] == 1
     mean = _mean(scores_by_row(best.found.audit, len(evidence.member))[audited], code)
     found = np.stack([_any(found_rows(one.found.audit, evidence), code, audited) for one in trials])

@@ -31,11 +31,17 @@ class Sounds(Sequence):
         self._all = np.zeros(0, np.int16)
 
     def extend(self, signals: Sequence[np.ndarray]) -> None:
-        """Add signals, int16 [T]."""
-        with open(self._path, "ab") as file:
-            for signal in signals:
-                file.write(signal.tobytes())
-                self._ends.append(self._ends[-1] + len(signal))
+        """Add signals, int16 [T]. Raises MiaError where the temporary folder takes no more."""
+        try:
+            with open(self._path, "ab") as file:
+                for signal in signals:
+                    file.write(signal.tobytes())
+                    self._ends.append(self._ends[-1] + len(signal))
+        except OSError as error:
+            place = os.path.dirname(os.path.dirname(self._path))
+            raise MiaError(
+                f"decoded recordings cannot be kept in {place} ({error.strerror}): set TMPDIR to a folder with room for them"
+            ) from error
 
     def __getstate__(self) -> dict:
         return {"_folder": None, "_path": self._path, "_ends": self._ends, "_all": self._all[:0]}

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import UsageError
 
@@ -15,19 +13,9 @@ if TYPE_CHECKING:
 
 COINS = "coins"
 """The word after `audit` that asks for a draw in place of an audit."""
-ANSWERED = (
-    "members",
-    "non_members",
-    "classes",
-    "gives",
-    "control_model",
-    "seconds",
-    "max_bad",
-    "seconds_per_call",
-    "device",
-)
 SHARED = ("classes", "gives", "seconds", "max_bad", "seconds_per_call", "device")
-"""Options, by what uses them: whoever asks a model; models and recipes alike."""
+ANSWERED = ("members", "non_members", "control_model", *SHARED)
+"""Options that models and recipes share, and all that are about a model that is asked."""
 
 
 def add_options(command: argparse.ArgumentParser, what: argparse._ArgumentGroup, how: argparse._ArgumentGroup) -> None:
@@ -76,6 +64,10 @@ def evidence(arguments: argparse.Namespace, console: Console) -> "Evidence":
         raise UsageError("--train without --model draws its own coins: leave --coins out")
     sides = (arguments.members, arguments.non_members)
     options = {name: value for name in SHARED if (value := getattr(arguments, name)) is not None}
+    if arguments.device is not None:
+        from mia_lib.support.device import choose_device
+
+        options["device"] = str(choose_device(arguments.device))
     options |= dict(protocol=arguments.protocol, coins=arguments.coins, seed=arguments.seed)
     with console.follow():
         if arguments.train is None:
@@ -114,9 +106,11 @@ def refuse_beside_signals(arguments: argparse.Namespace) -> None:
 
 def with_coins(evidence: "Evidence") -> "Evidence":
     """The same evidence where it was said that coins drew it; raises MiaError where fair coins do not give such a draw."""
+    import numpy as np
+
     from mia_lib.auditing.coins import check_coins
 
-    check_coins(evidence.member[np.unique(evidence.recording, return_index=True)[1]])
+    check_coins(evidence.member[np.unique(evidence.unit, return_index=True)[1]])
     return replace(evidence, coins=True)
 
 

@@ -40,3 +40,10 @@ def test_fragments_of_a_recording_are_one_row():
     twice = {name: np.repeat(part, 2, axis=0) for name, part in arrays.items()}
     report = judge(evidence_of(twice, "made up"), draws=20, attacks=["loss"])
     assert len(report.recordings) == 120 and report.recordings["exposure"].between(0, 1).all()
+
+
+def test_recordings_of_one_name_by_two_speakers_are_two():
+    arrays = signals()
+    arrays["recording"] = np.tile([f"{i}.wav" for i in range(10)], 12)
+    report = judge(evidence_of(arrays, "made up"), draws=20, attacks=["loss"])
+    assert len(report.recordings) == 120

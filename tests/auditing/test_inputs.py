@@ -90,6 +90,7 @@ def test_coins_are_drawn_and_audited_as_such(data, capsys):
             "--control-model goes with --model",
         ),
         ("--train recipes:forest --members {0} --non-members {1}", 2, "leave --non-members out, or say --model"),
+        ("--model faulty:chatters --members {0} --non-members {1} --device gpu", 2, "unknown device 'gpu'"),
         ("--signals s.npz --members {0}", 2, "--members is about a model that is asked"),
         ("--signals s.npz --seconds 1", 2, "--seconds is about a model that is asked"),
         ("coins", 2, "audit coins --members DIR --to FILE.csv"),
