@@ -5,7 +5,7 @@ One file that needs nothing else, rendered from a report.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,13 @@ from mia_lib.attacks.base import ATTACKS
 from mia_lib.auditing.baseline import BLIND
 from mia_lib.auditing.curves import picture
 from mia_lib.auditing.epsilons import CONFIDENCE, DELTA
-from mia_lib.auditing.exposed import HEARD, exposed
+from mia_lib.auditing.exposed import exposed
 from mia_lib.auditing.exposure import LEVEL
-from mia_lib.auditing.findings import CHANCE, confounded, number
+from mia_lib.auditing.findings import CHANCE, confounded, non_members, number
 from mia_lib.auditing.players import SECONDS
 from mia_lib.auditing.remedies import COMPARED, advice, defenses_by_notebook, measured_costs
 from mia_lib.auditing.trial import Trial
-from mia_lib.evaluation.differences import compared, difference
+from mia_lib.evaluation.differences import compared, difference, turned
 from mia_lib.evaluation.rates import FPR_LEVELS
 from mia_lib.evaluation.reading import beside_chance
 from mia_lib.evaluation.resolution import measurable, too_coarse
@@ -66,18 +66,18 @@ def audit_page(report: "Report", folder: Path) -> str:
         meaning=PROTOCOLS[evidence.protocol],
         confounded=confounded(results) if _above_chance(results, BLIND) else [],
         trust=trust_table(report, cells),
-        lost=about["lost"][:LOST],
+        lost=[row | {"reason": row["reason"].removeprefix(f"{row['path']}: ")} for row in about["lost"][:LOST]],
+        left_out=_counted(len(about["lost"]), "recording"),
         heard=evidence.lost is not None,
-        strongest=strongest_table(about, cells),
+        strongest=strongest_table(report, cells),
         groups=list(groups(report, cells)),
         bounds=bounds(results),
         delta=f"{DELTA:g}",
         confidence=f"{100 * CONFIDENCE:.0f}",
-        exposed=exposed(report.recordings, report.people, evidence.protocol, evidence.speakers_known),
+        exposed=exposed(report),
         level=f"{100 * LEVEL:g}",
         seconds=SECONDS,
-        heard_count=HEARD,
-        advice=advice(evidence, results),
+        advice=advice(evidence, results, non_members(report.trials)),
         costs=measured_costs(folder.parent),
         defenses=defenses_by_notebook(),
         comparison=COMPARED,
@@ -132,8 +132,8 @@ def _counted(count: int, one: str) -> str:
 
 
 def by_auc(trials: list[Trial], results: pd.DataFrame) -> list[str]:
-    """The names of some attacks, the largest AUC first."""
-    aucs = {one.attack: found.value for one in trials if (found := number(results, one.attack))}
+    """The names of some attacks, the largest AUC first; an attacker may turn an answer round."""
+    aucs = {one.attack: turned(found).value for one in trials if (found := number(results, one.attack))}
     return sorted(aucs, key=lambda name: -aucs[name])
 
 
@@ -143,9 +143,9 @@ def trust_table(report: "Report", cells: Cells) -> dict:
     controls = [name for name in CONTROLS if name in set(results["control"])]
     places, rows = [], []
     for attack in [*[BLIND] * (blind is not None), *by_auc(report.trials, results)]:
-        row = {"attack": attack, "auc": cells[attack, "auc", ""], "controls": [], "beside": None}
+        row: dict[str, Any] = {"attack": attack, "auc": cells[attack, "auc", ""], "controls": [], "beside": None}
         if blind is not None and attack != BLIND:
-            gap = difference(number(results, attack) or blind, blind)
+            gap = difference(turned(number(results, attack) or blind), turned(blind))
             word = compared(gap, 0)
             row["beside"] = {"gap": gap.signed(), "word": BESIDE[word], "more": word == "more"}
         for control in controls:
@@ -162,14 +162,14 @@ def _label(measure: str) -> str:
     return MEASURES[measure][0].replace(" %", "\u00a0%")
 
 
-def strongest_table(about: dict, cells: Cells) -> list[dict]:
+def strongest_table(report: "Report", cells: Cells) -> list[dict]:
     """The strongest attack by each measure, and out of how many."""
-    rows, others = [], about["audited"]["non_members"]["rows"]
+    rows, others = [], non_members(report.trials)
     for measure in COLUMNS:
         row = {"label": _label(measure), "cell": cells.get((STRONGEST, measure, ""))}
         if row["cell"] is None and not measurable(FPR_LEVELS.get(measure, 0), others):
             row["cell"] = {"value": unmeasurable(others), "coarse": True}
-        rows.append(row | about["strongest"].get(measure, {"attack": "", "out_of": ""}))
+        rows.append(row | report.about["strongest"].get(measure, {"attack": "", "out_of": ""}))
     return rows
 
 
@@ -215,7 +215,7 @@ def bounds(results: pd.DataFrame) -> list[dict]:
 def described(trials: list[Trial]) -> dict[str, str]:
     """What each attack does, in the first line of its own words."""
     about = ATTACKS.describe()
-    return {one.attack: about.get(one.attack.removesuffix("_references"), "") for one in trials}
+    return {one.attack: about.get(one.attack.removesuffix("_references"), "").replace("`", "") for one in trials}
 
 
 def not_run(reasons: Mapping[str, str]) -> dict[str, list[str]]:

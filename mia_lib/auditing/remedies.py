@@ -29,15 +29,14 @@ LEAK = "strongest AUC, utterance"
 """The column of `verdicts.summary` by which defenses are ordered."""
 
 
-def advice(evidence: Evidence, results: pd.DataFrame) -> list[str]:
-    """Sentences on what to do next, each because of what this audit found or could not see."""
+def advice(evidence: Evidence, results: pd.DataFrame, others: int) -> list[str]:
+    """Sentences on what to do next, each because of what this audit found or could not see; others: non-members judged."""
     blind, best = number(results, "blind"), number(results, STRONGEST)
-    others, few = int((evidence.member == 0).sum()), FPR_LEVELS["tpr_at_fpr_1e-3"]
-    said = []
+    few, said = FPR_LEVELS["tpr_at_fpr_1e-3"], []
     if blind is not None and blind.low > CHANCE:
         said.append(
-            "First compare like with like: choose non-members that were recorded as the members were, or let `audit coins` "
-            "draw who is trained on next time."
+            "First compare like with like: choose non-members that were recorded as the members were, or let coins "
+            "(mia-lib audit coins) draw who is trained on next time."
         )
     elif blind is None:
         said.append("Give statistics of the sound (blind), or let the recordings be heard (--model and --members).")
