@@ -68,11 +68,15 @@ def defenses_by_notebook() -> list[dict]:
 
 
 def measured_costs(outputs: Path) -> dict | None:
-    """What defenses stop and cost in the newest run in a folder that judged some; None without one."""
+    """What defenses stop and cost in the newest run in a folder that judged some; None without one that can be read."""
     runs = sorted(outputs.glob("*/results.csv"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in runs:
         parameters = read_json(path.parent / "run.json", {}).get("parameters", {})
-        if parameters and len(table := judged_defenses(read_results(path))):
+        try:
+            table = judged_defenses(read_results(path)) if parameters else ()
+        except (LookupError, ValueError, OSError):  # damaged, or without all that is compared
+            continue
+        if len(table):
             corpus = str(parameters.get("corpus", ""))
             about = dict(run=path.parent.name, corpus=short_name(corpus), synthetic=is_synthetic(corpus))
             about |= {name: parameters.get(name, "") for name in ("profile", "seed")}

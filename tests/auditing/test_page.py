@@ -15,7 +15,7 @@ from pages import ATTACKS, HOSTILE, of_persons, with_sound
 from mia_lib import cli
 from mia_lib.auditing.columns import evidence_of
 from mia_lib.auditing.curves import SIZE, across, down, steps
-from mia_lib.auditing.remedies import COMPARED, NOTEBOOKS, defenses_by_notebook, measured_costs
+from mia_lib.auditing.remedies import COMPARED, NOTEBOOKS, defenses_by_notebook
 from mia_lib.auditing.report import FILES, judge
 from mia_lib.defenses.base import DEFENSES, FAMILIES
 from mia_lib.evaluation.audit import Audit
@@ -211,9 +211,3 @@ def test_a_picture_has_logarithmic_axes_and_starts_where_nonmembers_can_be_seen(
     member = np.repeat([True, False], 10)
     audit = Audit(np.where(member, 1.0, 0.0), member, np.arange(20).astype(str), 0.5, np.arange(20))
     assert steps(audit).startswith(f"M{across(0.1)} {down(1)}H") and steps(audit).endswith(f"H{across(1)}V{down(1)}")
-
-
-def test_no_run_no_costs(tmp_path):
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "results.csv").write_text("nothing\n")
-    assert measured_costs(tmp_path) is None
