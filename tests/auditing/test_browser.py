@@ -112,4 +112,4 @@ def test_text_can_be_read_in_both_colour_schemes(tab, pages, scheme):
 def test_what_is_folded_on_the_screen_is_printed_and_players_are_not(tab, pages):
     tab.open(pages["sound"], width=700, media="print")
     assert tab.ask("[...document.querySelectorAll('audio, nav')].every((one) => !one.offsetHeight)")
-    assert tab.ask("[...document.querySelectorAll('details table')].every((one) => one.offsetHeight > 0)")
+    assert tab.ask("[...document.querySelectorAll('details table')].every((one) => one.checkVisibility())")

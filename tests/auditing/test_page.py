@@ -90,6 +90,7 @@ def test_rates_that_too_few_nonmembers_can_show_are_not_printed(confounded):
     text, report = confounded
     others = report.about["audited"]["non_members"]["rows"]
     assert others < 100 and f"not measurable below 1 in {others}" in section(text, "proof")
+    assert section(text, "proof").count("Members found at") == 2  # of the strongest; attacks have no such columns
     assert f"With {others} non-members nothing below {100 / others:.1f} % false alarms can be seen." in words(text)
     assert not re.search(r"\d %.* at 1 %", re.search(r'aria-label="(ROC[^"]*)"', text)[1])
 
