@@ -145,6 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = build_parser().parse_args(argv)
         if not arguments.command:
             raise UsageError("say what to do: run, sweep, audit, list or cache (`python -m mia_lib --help` explains)")
+        arguments.typed = ["python", "-m", "mia_lib", *argv]
         return COMMANDS[arguments.command](arguments) or 0
     except KeyboardInterrupt:
         return _fail("interrupted; the same command continues where this stopped", 130)

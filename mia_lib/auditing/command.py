@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     out.add_argument("--fail-if", action="append", default=[], metavar="CONDITION",
                      help='exit 3 where it holds, e.g. "tpr_at_fpr_1e-2 > 0.05" (the lower end of the interval counts) or '
                      '"lira_online.auc > 0.6"; may be given several times')  # fmt: skip
-    out.add_argument("--no-audio", action="store_true", help="do not say where recordings can be heard")
+    out.add_argument("--no-audio", action="store_true", help="no sound in the page, and no paths of recordings")
     out.add_argument(
         "--anonymous", action="store_true", help="numbers in place of the names of speakers and recordings"
     )
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.outputs) / (arguments.run_id or f"audit-{slug(evidence.name)}-s{arguments.seed}-{data[:8]}")
     check_free(folder, data)
     shown = dict(anonymous=arguments.anonymous, audio=not arguments.no_audio)
-    report = judge(evidence, seed=arguments.seed, fail_if=conditions, **shown)
+    report = judge(evidence, seed=arguments.seed, fail_if=conditions, command=shlex.join(arguments.typed), **shown)
     report.save(folder)
     return say(report, folder, conditions, console)
 

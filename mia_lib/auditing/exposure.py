@@ -26,10 +26,10 @@ def recordings(evidence: Evidence, trials: list[Trial]) -> pd.DataFrame:
 
     exposure: the share of the other non-member recordings that the strongest attack on recordings (by its AUC, out of all)
     scores lower, equal ones counted half; low and high: its exact 95 % interval by the number of non-members (Clopper and
-    Pearson 1934). found: how many of the `attacks` that were tried call any of its rows a member where 1 % of the
-    non-members are; found_by: their names. stability: the share of refits of the strongest attack (other folds, half of
-    the reference models) in which it is on the same side of that threshold; NaN where nothing is refitted. sound:
-    where it can be heard, if that is known.
+    Pearson 1934). Where only persons were judged: theirs, among persons. found: how many of the `attacks` that were tried
+    call any of its rows a member where 1 % of the non-members are; found_by: their names. stability: the share of refits of
+    the strongest attack (other folds, half of the reference models) in which it is on the same side of that threshold; NaN
+    where nothing is refitted. sound: where it can be heard, if that is known.
     """
     able = [one for one in trials if not one.by_person] or trials
     best = max(able, key=lambda one: _auc(one.found.audit))
@@ -38,7 +38,14 @@ def recordings(evidence: Evidence, trials: list[Trial]) -> pd.DataFrame:
     member = evidence.member[audited][first] == 1
     mean = _mean(scores_by_row(best.found.audit, len(evidence.member))[audited], code)
     found = np.stack([_any(found_rows(one.found.audit, evidence), code, audited) for one in trials])
-    value, low, high = shares_below(mean, member)
+    if persons_only(trials, evidence):
+        place, judged = _place_of(evidence.speaker[audited][first], best.found.audit, evidence), best.found.audit
+        mean, (value, low, high) = (
+            judged.scores[place],
+            (part[place] for part in shares_below(judged.scores, judged.member)),
+        )
+    else:
+        value, low, high = shares_below(mean, member)
     table = pd.DataFrame(dict(
         recording=evidence.recording[audited][first], speaker=evidence.speaker[audited][first], member=member.astype(int),
         exposure=value, low=low, high=high, rank=0, found=found.sum(0), attacks=len(trials),
@@ -56,18 +63,22 @@ def people(evidence: Evidence, table: pd.DataFrame, trials: list[Trial]) -> pd.D
     """One row per speaker and side, the most exposed first, from the recordings' table.
 
     exposure: the mean of the recordings'; low and high: its 95 % interval by Student's t over recordings, NaN for a single
-    one. recordings_found: how many are found by any attack. found: how many of the `attacks`, those on persons too, find
-    any of the person's recordings; found_by: their names. stability: the mean of the recordings'.
+    one. Where only persons were judged: their own. recordings_found: how many are found by any attack. found: how many of
+    the `attacks`, those on persons too, find any of the person's recordings; found_by: their names. stability: the mean of
+    the recordings'.
     """
     found = {side: np.stack([_found_speakers(one, evidence, side) for one in trials]) for side in (0, 1)}
-    speakers, rows = np.unique(evidence.speaker), []
+    speakers, rows, whole = np.unique(evidence.speaker), [], persons_only(trials, evidence)
     for (speaker, member), own in table.groupby(["speaker", "member"], sort=True):
         value, n = own["exposure"].mean(), len(own)
         half = student.ppf(0.975, n - 1) * own["exposure"].std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+        low, high = np.clip([value - half, value + half], 0, 1)
+        if whole:
+            low, high = own[["low", "high"]].iloc[0]
         finders = found[member][:, np.searchsorted(speakers, speaker)]
         rows.append(dict(
-            speaker=speaker, member=member, recordings=n, exposure=value, low=np.clip(value - half, 0, 1),
-            high=np.clip(value + half, 0, 1), rank=0, recordings_found=int((own["found"] > 0).sum()),
+            speaker=speaker, member=member, recordings=n, exposure=value, low=low, high=high, rank=0,
+            recordings_found=int((own["found"] > 0).sum()),
             found=int(finders.sum()), attacks=len(trials), found_by=_names(finders[:, None], trials)[0],
             stability=own["stability"].mean(), score=value,
         ))  # fmt: skip
@@ -98,6 +109,18 @@ def found_rows(audit: Audit, evidence: Evidence) -> np.ndarray:
     if evidence.protocol == "speaker" and len(audit.rows) == len(set(evidence.speaker[audit.rows])):
         called = np.isin(evidence.speaker, evidence.speaker[called]) & (evidence.member >= 0)
     return called
+
+
+def persons_only(trials: list[Trial], evidence: Evidence) -> bool:
+    """Whether each attack judged persons once, by all of their recordings."""
+    return evidence.protocol == "speaker" and all(one.by_person for one in trials)
+
+
+def _place_of(speaker: np.ndarray, audit: Audit, evidence: Evidence) -> np.ndarray:
+    """Where each of some speakers, str [n], stands in an audit of persons: int [n]."""
+    judged = evidence.speaker[audit.rows]
+    order = np.argsort(judged)
+    return order[np.searchsorted(judged, speaker, sorter=order)]
 
 
 def _names(found: np.ndarray, trials: list[Trial]) -> list[str]:

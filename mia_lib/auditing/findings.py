@@ -22,11 +22,11 @@ def number(results: pd.DataFrame, attack: str, measure: str = "auc", control: st
 
 def findings(evidence: Evidence, results: pd.DataFrame, trials: list[Trial], strongest: str) -> list[str]:
     """Sentences on an audit, the most important first, each rendered from the results; strongest: the attack's name."""
-    said = [*_confounded(results), *_protocol(evidence), *_sizes(evidence)]
+    said = [*confounded(results), *_protocol(evidence), *_sizes(evidence, trials)]
     return [*said, *_strongest(results, trials, strongest), *_control(results, strongest), *_epsilon(results)]
 
 
-def _confounded(results: pd.DataFrame) -> list[str]:
+def confounded(results: pd.DataFrame) -> list[str]:
     found = number(results, "blind")
     if found is None:
         return [
@@ -56,8 +56,13 @@ def _protocol(evidence: Evidence) -> list[str]:
     return ["Speakers are on both sides: what is measured is whether a recording was trained on (protocol utterance)."]
 
 
-def _sizes(evidence: Evidence) -> list[str]:
-    others = int((evidence.member == 0).sum())
+def non_members(trials: list[Trial]) -> int:
+    """How many non-members were judged one by one, recordings or persons; by the attack that judged the most."""
+    return max(int((~one.found.audit.member).sum()) for one in trials)
+
+
+def _sizes(evidence: Evidence, trials: list[Trial]) -> list[str]:
+    others = non_members(trials)
     said = []
     if not measurable(FPR_LEVELS["tpr_at_fpr_1e-2"], others):
         said.append(f"With {others} non-members nothing below {100 / others:.1f} % false alarms can be seen.")

@@ -17,6 +17,7 @@ from mia_lib.auditing.findings import findings, number
 from mia_lib.auditing.gate import Condition, condition
 from mia_lib.auditing.identity import data_hash
 from mia_lib.auditing.judge import records, trials
+from mia_lib.auditing.page import audit_page
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.evaluate import thinnest
@@ -28,7 +29,7 @@ from mia_lib.support.spreadsheets import to_csv
 from mia_lib.support.versions import versions
 
 DRAWS = 1000
-FILES = ("results.csv", "recordings.csv", "people.csv", "audit.json")
+FILES = ("results.csv", "recordings.csv", "people.csv", "index.html", "audit.json")
 """What an audit leaves in its folder; the last one says that it is complete."""
 
 
@@ -54,10 +55,12 @@ class Report:
         """Write FILES into a folder, each whole or not at all; returns it. Raises MiaError where another audit's lie."""
         folder = Path(path)
         check_free(folder, self.about["data_hash"])
+        page = audit_page(self, folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / "results.csv", to_csv(self.results[COLUMNS]))
         write_atomically(folder / "recordings.csv", to_csv(self.recordings))
         write_atomically(folder / "people.csv", to_csv(self.people))
+        write_atomically(folder / "index.html", page)
         write_atomically(folder / "audit.json", json.dumps(self.about, indent=1, default=str, allow_nan=False))
         return folder
 
@@ -83,12 +86,14 @@ def judge(
     audio: bool = True,
     attacks: Sequence[str] | None = None,
     fail_if: Iterable[Condition] = (),
+    command: str = "",
 ) -> Report:
     """All attacks that the evidence allows, with controls, intervals and who is exposed.
 
     draws: of the bootstrap. protocol: see `columns.with_protocol`; None keeps that of the evidence. anonymous: numbers in
-    place of names. audio: whether the table of recordings says where their sound is. attacks: which are tried;
-    None tries all. fail_if: conditions whose outcome is recorded. Raises MiaError, one sentence, where nothing can be told.
+    place of names. audio: whether the page plays recordings and tables have their paths. attacks: which are tried;
+    None tries all. fail_if: conditions whose outcome is recorded. command: what was typed, to be given again; it is kept
+    unless names must not be. Raises MiaError, one sentence, where nothing can be told.
     """
     if draws < 2:
         raise UsageError(f"an interval needs at least 2 draws of the bootstrap, not {draws}")
@@ -103,6 +108,7 @@ def judge(
     about = {
         "audited": _audited(shown), "protocol": shown.protocol, "data_hash": data,
         "parameters": dict(seed=seed, draws=draws, protocol=protocol, anonymous=anonymous, attacks=attacks),
+        "command": "" if anonymous else command,
         "findings": findings(shown, results, found, best["auc"].attack),
         "blind": None if baseline is None else _numbers(results, BLIND),
         "strongest": {

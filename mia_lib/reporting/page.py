@@ -4,7 +4,6 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
 from mia_lib.corpora.base import is_synthetic, short_name
@@ -27,6 +26,7 @@ from mia_lib.reporting.headline import (
     summary,
 )
 from mia_lib.reporting.measures import cell, kind, label, rank
+from mia_lib.reporting.templates import rendered
 from mia_lib.reporting.words import number, unmeasurable, written
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.progress import duration
@@ -56,10 +56,8 @@ def write_report(run_folder: Path, results: pd.DataFrame | None = None, claims: 
     results = read_results(run_folder / "results.csv") if results is None else results
     run = read_json(run_folder / "run.json", {})
     parameters = run.get("parameters", {})
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("page.html").render(
+    page = rendered(
+        "page.html",
         title=f"Whose voice was it trained on? {short_name(parameters.get('corpus', ''))}".strip(),
         run_id=run_folder.name,
         parameters=parameters,
@@ -114,13 +112,16 @@ def corpus_section(name: str, rows: pd.DataFrame, limits: Sequence[str] = ()) ->
     }
 
 
-def defense_table(records: pd.DataFrame) -> list[dict]:
-    """One row per judged defense of a corpus, beside no defense: numbers as text, and the verdict computed from them."""
+def judged_defenses(records: pd.DataFrame) -> pd.DataFrame:
+    """Numbers and verdicts of the defenses that were judged, and of no defense (`verdicts.summary`); empty where none was."""
     judged = records["adaptive"] & (records["attack"] == "lira_online") & (records["metric"] == "auc")
     known = records[judged]["defense"].unique()
-    if set(known) <= {"none"}:
-        return []
-    table = verdicts.summary(records[records["defense"].isin(known)])
+    return pd.DataFrame() if set(known) <= {"none"} else verdicts.summary(records[records["defense"].isin(known)])
+
+
+def defense_table(records: pd.DataFrame) -> list[dict]:
+    """One row per judged defense of a corpus, beside no defense: numbers as text, and the verdict computed from them."""
+    table = judged_defenses(records)
     lines = []
     for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none"):
         about = {"defense": name, "claim": row["the paper says"], "by": row["by"].replace("_", " ")}

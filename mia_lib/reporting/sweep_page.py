@@ -5,7 +5,6 @@ import io
 import math
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
 from mia_lib.corpora.base import short_name
@@ -17,6 +16,7 @@ from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting.defense_figures import seeds_plane
 from mia_lib.reporting.figures import name as display_name
 from mia_lib.reporting.figures import plt, style
+from mia_lib.reporting.templates import rendered
 from mia_lib.reporting.words import number
 from mia_lib.support.files import write_atomically
 
@@ -35,12 +35,10 @@ def write_sweep_page(
 ) -> None:
     """Write `index.html`. runs: name, corpus, profile, seed and state of each. results: the records of all runs. numbers,
     findings: as `across` and `claims_across` return them."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     seeds = len({run["seed"] for run in runs if run["state"] == "done"})
     corpora = list(dict.fromkeys(results["corpus"]))
-    page = environment.get_template("sweep.html").render(
+    page = rendered(
+        "sweep.html",
         title="Whose voice was it trained on? Over seeds and corpora",
         sweep=folder.name,
         summary=summary(runs, findings),

@@ -7,6 +7,7 @@ import pytest
 from made_up import save, signals
 
 from mia_lib import cli
+from mia_lib.auditing.report import FILES
 from mia_lib.evaluation.records import COLUMNS
 
 
@@ -22,7 +23,7 @@ def audit(saved, outputs, *more):
 def test_an_audit_leaves_its_files_and_says_what_it_found(saved, tmp_path, capsys):
     assert audit(saved, tmp_path) == 0
     folder = tmp_path / "a"
-    assert {path.name for path in folder.iterdir()} == {"results.csv", "recordings.csv", "people.csv", "audit.json"}
+    assert {path.name for path in folder.iterdir()} == set(FILES)
     results = pd.read_csv(folder / "results.csv", keep_default_na=False)
     assert (
         list(results.columns) == COLUMNS
@@ -90,7 +91,7 @@ def test_anonymous_audits_name_nobody_and_count_the_same(saved, tmp_path):
     for name in ("open", "closed"):
         argv = ["audit", "--signals", str(saved), "--outputs", str(tmp_path), "--run-id", name]
         assert cli.main([*argv, *(["--anonymous"] if name == "closed" else [])]) == 0
-    for file in ("people.csv", "recordings.csv", "audit.json", "results.csv"):
+    for file in FILES:
         text = (tmp_path / "closed" / file).read_text(encoding="utf-8")
         assert not any(f"s{i:02}" in text or f"r{i:03}" in text for i in range(12)), file
     assert (tmp_path / "open/results.csv").read_bytes() == (tmp_path / "closed/results.csv").read_bytes()

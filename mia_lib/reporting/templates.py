@@ -1,0 +1,13 @@
+"""Pages from templates: everything that is put into one is escaped unless the template says otherwise."""
+
+from pathlib import Path
+
+import jinja2
+
+
+def rendered(template: str, **content) -> str:
+    """The page that a template of this folder makes of some content."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(**content)
