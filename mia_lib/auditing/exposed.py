@@ -59,5 +59,5 @@ def _found(what: str, table: pd.DataFrame, protocol: str) -> str:
     sides = [table[table["member"] == side]["found"] > 0 for side in (1, 0)]
     found, false = (f"{int(side.sum()):,} of {len(side):,}" for side in sides)
     if what == "persons" and protocol == "utterance":
-        return f"Of {found} persons some attack finds a recording that was trained on."
+        return f"{found} persons have a recording that was trained on and that some attack finds."
     return f"Some attack finds {found} {what} that were trained on, and takes {false} that were not for such."

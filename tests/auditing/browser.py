@@ -17,7 +17,7 @@ def started(profile):
         "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --remote-debugging-port=0"
     )
     argv = ["chromium", *options.split(), "--remote-allow-origins=*", f"--user-data-dir={profile}", "about:blank"]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8")
     try:
         port = next(
             found[1] for line in process.stderr if (found := re.search(r"listening on ws://[^:]+:(\d+)/", line))

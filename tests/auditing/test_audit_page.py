@@ -95,6 +95,13 @@ def test_rates_that_too_few_nonmembers_can_show_are_not_printed(confounded):
     assert not re.search(r"\d %.* at 1 %", re.search(r'aria-label="(ROC[^"]*)"', text)[1])
 
 
+def test_an_attack_that_is_the_strongest_turned_round_says_so(tmp_path):
+    text, report = page(evidence_of(signals(leak=-6.0), "mine"), tmp_path / "a", attacks=["loss"])
+    assert report.about["attacks"]["loss"]["auc"]["value"] < 0.5
+    assert f"{report.about['strongest']['auc']['value']:.3f}" in section(text, "proof")
+    assert "loss, turned round" in section(text, "proof")
+
+
 def test_names_that_look_like_markup_are_shown_as_text(confounded):
     text, _ = confounded
     assert (
