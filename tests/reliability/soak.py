@@ -91,7 +91,7 @@ class Soak:
         while sum(self.trials[f"kill a {who} that trains"] for who in ("process", "runner")) < count:
             self.place.fresh()
             work, killed = self.place.start(more="--workers 2"), ""
-            for _ in range(self.draw.randint(1, 3)):
+            for _ in range(self.draw.randint(1, 2)):  # three times over one part would be too often
                 while work.going(0.05) and not work.part("trainer"):
                     pass
                 who = self.draw.choices(("trainer", "runner"), (4, 1))[0]
