@@ -17,11 +17,12 @@ from mia_lib.models import MODELS
 from mia_lib.support.device import free_memory
 from mia_lib.support.executor import Here, each
 from mia_lib.support.executors import chosen
-from mia_lib.training.job import Job
+from mia_lib.training.job import Job, own_steps
 from mia_lib.training.recipe import Recipe, train_defended
 from mia_lib.training.trained import TrainedModels, concatenated
 
 SHARE = 0.7  # of the free memory that a stack may take
+ALIKE = 0.75  # of the steps of a part's longest model that each of its models takes at least
 PART = 8  # models on one core at most: fewer cost more for each operation's start, more leave cores of a machine idle
 
 
@@ -64,6 +65,18 @@ def cut(models: int, largest: int, cores: bool = True) -> list[list[int]]:
     return [rows.tolist() for rows in np.array_split(np.arange(models), count)]
 
 
+def alike(steps: np.ndarray) -> list[list[int]]:
+    """Models, by their numbers, in groups that take about as many steps [models], the longest first: all models of a part
+    work until its last one is done."""
+    groups: list[list[int]] = []
+    for k in np.argsort(-steps, kind="stable").tolist():
+        if groups and steps[k] >= ALIKE * steps[groups[-1][0]]:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    return groups
+
+
 def train_in_parts(recipe: Recipe, job: Job, workers: int | None = None) -> TrainedModels:
     """`train_defended`, in parts: on a CPU one for each core, else as few as there is memory for, one after the other.
 
@@ -72,7 +85,9 @@ def train_in_parts(recipe: Recipe, job: Job, workers: int | None = None) -> Trai
     """
     size, device = bytes_per_model(job) * recipe.memory, torch.device(job.device)
     fit, cores = max(1, floor(SHARE * free_memory(device) / size)), device.type == "cpu"
-    parts = cut(len(job.train), min(fit, PART) if cores else fit, cores)
+    largest, parts = min(fit, PART) if cores else fit, list[list[int]]()
+    for group in alike(own_steps(job.config, job.train)):
+        parts += [[group[i] for i in rows] for rows in cut(len(group), largest, cores)]
     if fit < min(PART, len(job.train)):
         job = replace(job, label=f"{job.label} in {len(parts)} parts ({size / 1e6:.0f} MB for each model)")
 
@@ -80,9 +95,11 @@ def train_in_parts(recipe: Recipe, job: Job, workers: int | None = None) -> Trai
     for number, rows in enumerate(parts):
         checkpoint = job.checkpoint and job.checkpoint.with_stem(f"{job.checkpoint.stem}-{number}")
         tasks.append((recipe.part(rows), replace(job.pick(rows), checkpoint=checkpoint)))
-    at_once = max(1, fit // len(parts[0])) if cores else 1
+    at_once = max(1, fit // max(map(len, parts))) if cores else 1
     executor = chosen() if cores and workers is None else Here(workers)
-    return concatenated(each(executor, train_part, tasks, at_once))
+    trained = concatenated(each(executor, train_part, tasks, at_once))
+    place = np.argsort(np.concatenate(parts)).tolist()
+    return trained if place == sorted(place) else trained.pick(place)
 
 
 def train_part(task: tuple[Recipe, Job]) -> TrainedModels:

@@ -150,3 +150,21 @@ def test_where_the_folder_of_checkpoints_is_not_there_a_part_goes_without(tmp_pa
     for folder in (tmp_path, tmp_path / "on another machine"):
         parts.train_part((Defense(), replace(toy(epochs=1), checkpoint=folder / "c")))
     assert given == [tmp_path / "c", None]
+
+
+def test_models_that_take_as_many_steps_share_a_part_the_longest_first():
+    assert parts.alike(np.array([10, 40, 9, 39, 8, 7, 29])) == [[1, 3], [6], [0, 2, 4], [5]]
+    assert parts.alike(np.array([5, 5, 5])) == [[0, 1, 2]]
+
+
+def test_models_of_different_lengths_come_back_in_their_own_order():
+    job = toy(epochs=(1, 6, 2))
+    models = train_in_parts(make_defense("none"), job)
+    assert (
+        models.config.epochs == (1, 6, 2) and models.network.classes == train_defended(Defense(), job).network.classes
+    )
+    for k in range(3):
+        assert largest_difference(models, k, train_defended(Defense(), alone(job, k))) < 1e-6
+        assert models.history.loc[models.history["model"] == k, "epoch"].max() == pytest.approx(
+            job.config.epochs[k], abs=0.5
+        )
