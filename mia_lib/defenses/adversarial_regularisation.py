@@ -150,7 +150,7 @@ class AdversarialRegularisation(Defense):
     of_paper = True
     strengths = (0.1, 0.3, 1.0)
     default = 1.0
-    cost = 1.8
+    cost = 2.0
     bounds = (0, math.inf)
     trains = True
     needs_reference = True

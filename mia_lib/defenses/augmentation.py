@@ -34,7 +34,6 @@ class Augmentation(InputDefense):
     family = "regularisation"
     strengths = (0.25, 0.5, 1.0)
     default = 1.0
-    cost = 1.2
     bounds = (0.0, 1.0)
     needs_augmented = True
 

@@ -23,7 +23,7 @@ class DMP(Softened):
     family = "distillation"
     strengths = (1.0, 2.0, 5.0)
     default = 2.0
-    cost = 2.5
+    cost = 2.0
     needs_reference = True
 
     def students(self, job: Job) -> Job:

@@ -138,7 +138,7 @@ class DPSGD(Defense):
     family = "privacy"
     strengths = (float("inf"), 32.0, 8.0)
     default = 8.0
-    cost = 4.0
+    cost = 2.1
     memory = 4.0
     bounds = (0.01, math.inf)
     finite = False

@@ -45,7 +45,7 @@ class DropoutDefense(Defense):
     family = "regularisation"
     strengths = (0.25, 0.5, 0.85)
     default = 0.5
-    cost = 1.3
+    cost = 1.1
     bounds = (0.0, 0.99)
     trains = True
 

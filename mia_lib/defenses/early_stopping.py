@@ -19,7 +19,7 @@ class EarlyStopping(Defense):
     family = "regularisation"
     strengths = (0.5, 0.3, 0.1)
     default = 0.5
-    cost = 0.4
+    cost = 0.6
     bounds = (0.01, 1.0)
     trains = True
 

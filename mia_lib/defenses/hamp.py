@@ -72,7 +72,7 @@ class HAMP(Defense):
     family = "regularisation"
     strengths = (0.3, 0.5, 0.9)
     default = 0.5
-    cost = 1.3
+    cost = 1.1
     bounds = (0.0, 0.99)
     trains = True
 

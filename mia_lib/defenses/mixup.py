@@ -53,7 +53,7 @@ class Mixup(Defense):
     family = "regularisation"
     strengths = (0.2, 1.0, 4.0)
     default = 1.0
-    cost = 1.3
+    cost = 1.2
     bounds = (0.0, 1000.0)
     trains = True
 

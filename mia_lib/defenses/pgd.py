@@ -63,7 +63,7 @@ class PGD(Defense):
     family = "adversarial"
     strengths = (0.05, 0.1, 0.2)
     default = 0.1
-    cost = 3.5
+    cost = 3.2
     bounds = (0, math.inf)
     trains = True
 

@@ -52,7 +52,6 @@ class RelaxLoss(Defense):
     family = "regularisation"
     strengths = (0.1, 0.5, 1.0)
     default = 0.1
-    cost = 1.3
     bounds = (0.0, float("inf"))
     trains = True
 

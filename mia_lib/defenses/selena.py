@@ -58,7 +58,8 @@ class Selena(TeacherStudent):
         super().__init__(strength)
         if self.varies:
             raise UsageError("selena takes one number of sub-models for all models of a stack")
-        self.submodels = self.memory = self.cost = int(self.one_strength())
+        self.submodels = self.memory = int(self.one_strength())
+        self.cost = self.submodels + 1
         self.out = max(1, round(SHARE * self.submodels))
 
     def teachers(self, job: Job) -> Job:

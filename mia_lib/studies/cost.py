@@ -31,6 +31,7 @@ KNOWN_PACE = 1.2e-4  # core-seconds per fragment and pass, where `seconds` were 
 KNOWN_NETWORK = "paper_mfcc", (94, 20)  # whose pace it was
 KNOWN_FRAGMENTS = 2575  # there
 START = 4.3  # seconds that a notebook takes to do nothing, there
+SPREAD = 2048  # fragments
 MOST_PARTS = 4  # of the stack whose pace is measured
 SHORT, LONG, TIMES = 4, 12, 3  # steps of two runs whose difference is the pace; so many times
 CHOSEN = 3  # defenses of a family that are judged
@@ -84,12 +85,13 @@ def pace(study: ShadowStudy, network: tuple[str, tuple[int, ...]] | None = None)
     on_cores = study.device.type == "cpu"
     cores = min(limits.cores(), MOST_PARTS) if on_cores else 1
     classes, models = min(50, max(len(split.speakers) for split in study.splits)), cores * PART
-    features = torch.randn(4 * size, *shape)
-    labels = np.tile(np.arange(len(features)) % classes, (models, 1))
+    count = max(SPREAD, 4 * size)
+    features = torch.randn(count, *shape)  # more than a core's cache holds, as in earnest
+    labels = np.tile(np.arange(count) % classes, (models, 1))
 
     def spent(steps: int) -> np.ndarray:
         """By the processor, and by the clock."""
-        own = [np.arange(len(features))] * models
+        own = [np.linspace(0, count - 1, 4 * size).astype(int)] * models
         config = TrainingConfig(model, steps // 4, size)
         job = Job(features, labels, own, config, list(range(models)), device=study.device, label="measure the pace")
         started = time.process_time(), time.perf_counter()
