@@ -24,16 +24,21 @@ def results():
 
 def test_an_audit_becomes_rows_of_the_run_under_its_condition(results):
     table = records_of(results, "saved_signals", **RUN)
-    names = ["auc_saved_signals", "auc_saved_signals_control_shuffled", "auc_saved_signals_control_unexposed"]
+    names = ["auc_saved_signals", "auc_saved_signals_shuffled", "auc_saved_signals_control_unexposed"]
     assert table["metric"].tolist() == names and table["value"].tolist() == [0.8, 0.5, 0.75]
     assert (table[["corpus", "profile", "seed"]] == ["demo", "smoke", 3]).all(axis=None)
     assert (table["attack"] == "loss").all() and table["low"].tolist() == pytest.approx([0.7, 0.4, 0.65])
 
 
+def test_only_the_unexposed_control_counts_among_the_runs(results):
+    table = records_of(results, "saved_signals", **RUN)
+    assert table["control"].tolist() == ["", "", "unexposed"]
+
+
 def test_a_control_that_fails_on_purpose_is_a_number_of_its_own(results):
     table = records_of(results, "two_microphones", trap=True, **RUN)
-    assert table["metric"].tolist() == ["auc_two_microphones", "auc_two_microphones_unexposed"]
-    assert (table["control"] == "").all() and table["value"].tolist() == [0.8, 0.75]
+    assert table["metric"].tolist() == [f"auc_two_microphones{part}" for part in ("", "_shuffled", "_unexposed")]
+    assert (table["control"] == "").all() and table["value"].tolist() == [0.8, 0.5, 0.75]
 
 
 def test_a_notebook_adds_an_audit_to_the_run(results, tmp_path, monkeypatch):
