@@ -48,6 +48,7 @@ class Pool:
     """Worker processes, and what is known of their end."""
 
     def __init__(self, workers: int):
+        self._workers = workers
         context = multiprocessing.get_context("spawn")  # the same on every system, and safe beside threads
         self._killed, self._others = killed_for_memory(), {*multiprocessing.active_children()}
         self._processes: set[multiprocessing.process.BaseProcess] = set()
@@ -59,7 +60,10 @@ class Pool:
             raise MiaError(f"cannot start worker processes: {remedy(error)}") from error
 
     def submit(self, function: Callable, *task: object) -> Future:
-        with _interrupts_ignored():  # workers start here and inherit it: Ctrl-C is the parent's business
+        starting = len(self._processes) < self._workers
+        with (
+            _interrupts_ignored() if starting else contextlib.nullcontext()
+        ):  # workers inherit it: Ctrl-C is the parent's
             try:
                 return self._pool.submit(function, *task)
             except OSError as error:
