@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mia_lib.corpora.people import separator_of, table_text
+from mia_lib.corpora.people import table_text
 from mia_lib.support.errors import MiaError
+from mia_lib.support.spreadsheets import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +109,7 @@ def _numbers(table: "pd.DataFrame", columns: list[str], name: str) -> np.ndarray
     for column in columns:
         if table[column].dtype.kind not in "iufb":
             text = table[column].astype(str)
-            wrong = next((i for i, value in enumerate(text) if not _is_number(value)), 0)
+            wrong = next((i for i, value in enumerate(text) if not is_number(value)), 0)
             raise MiaError(
                 f"{name}: {column} of row {wrong + 1} is {text.iloc[wrong]!r}, not a number (write decimals with a point)"
             )
@@ -116,14 +117,6 @@ def _numbers(table: "pd.DataFrame", columns: list[str], name: str) -> np.ndarray
     return values.to_numpy(
         np.result_type(*values.dtypes, np.float16) if values.dtypes.map(lambda d: d.kind == "f").all() else np.float64
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _parquet(path: Path) -> "pd.DataFrame":
@@ -143,12 +136,7 @@ def _csv(path: Path) -> "pd.DataFrame":
 
     import pandas as pd
 
-    text = table_text(path)
-    first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep="):
-        separator, text = first.strip()[4:5] or "\t", rest
-    else:
-        separator = separator_of(first)
+    text, separator = table_text(path)
     kept = dict.fromkeys(("speaker", "recording", "sound"), str)
     try:
         return pd.read_csv(

@@ -17,12 +17,7 @@ def read_people(path: Path) -> list[dict[str, str]]:
     Separators are recognised, spaces around values dropped, and accents brought to one form (NFC). Raises MiaError, one
     sentence that names the file, for a table that cannot be understood.
     """
-    text = table_text(path)
-    first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep="):
-        separator, text = first.strip()[4:5] or "\t", rest
-    else:
-        separator = separator_of(first)
+    text, separator = table_text(path)
     try:
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True) if any(row)]
     except csv.Error as error:
@@ -47,16 +42,23 @@ def genders(path: Path) -> dict[str, str]:
     return found
 
 
-def table_text(path: Path) -> str:
-    """The text of a table: UTF-8 with or without a mark, or UTF-16 with one. Raises MiaError naming the file otherwise."""
+def table_text(path: Path) -> tuple[str, str]:
+    """The text of a table, and what separates its values: as its first line says (`sep=;`), else as the header shows.
+
+    UTF-8 with or without a mark, or UTF-16 with one. Raises MiaError naming the file otherwise.
+    """
     try:
         data = path.read_bytes()
         utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        return data.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        text = data.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
         raise MiaError(f"{path}: is not in UTF-8: save the table as UTF-8 (in Excel: 'CSV UTF-8')") from None
     except OSError as error:
         raise MiaError(f"{path}: cannot be read ({error.strerror})") from None
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep="):
+        return rest, first.strip()[4:5] or "\t"
+    return text, separator_of(first)
 
 
 def separator_of(header: str) -> str:

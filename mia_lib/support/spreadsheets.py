@@ -7,7 +7,8 @@ import pandas as pd
 FORMULA = r"'*[=+\-@\t\r\n＝＋－＠]"
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is written as a number."""
     try:
         float(text)
     except ValueError:
@@ -16,7 +17,7 @@ def _is_number(text: str) -> bool:
 
 
 def _guarded(cell):
-    formula = isinstance(cell, str) and re.match(FORMULA, cell) and not _is_number(cell)
+    formula = isinstance(cell, str) and re.match(FORMULA, cell) and not is_number(cell)
     return f"'{cell}" if formula else cell
 
 
