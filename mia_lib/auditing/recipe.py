@@ -6,8 +6,8 @@ torch or NumPy seed the whole process; what each one answers is kept, so that an
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from mia_lib.support.executors import make_executor
 from mia_lib.support.limits import cores
 from mia_lib.support.progress import progress
 from mia_lib.support.typed import TYPED
+from mia_lib.support.variables import variable
 
 ANSWERS, FAILED = "answers.npy", "failed.json"
 FEWEST = 2  # reference models
@@ -222,7 +223,8 @@ def _executor(train: Any, name: str, models: int) -> Executor:
 
 def _all_answered(training: Training, numbers: range, executor: Executor) -> list[tuple[np.ndarray, dict[int, str]]]:
     at_once = 1 if isinstance(executor, ThisProcess) else executor.count  # recipes seed a whole process
-    with _one_core_each(at_once != 1), executor.session() as carry_out:
+    one_core_each = variable("OMP_NUM_THREADS", "1") if at_once != 1 else nullcontext()  # for processes started within
+    with one_core_each, executor.session() as carry_out:
 
         def one(k: int) -> tuple[np.ndarray, dict[int, str]]:
             with progress(f"train {training.called}", 1, "model") as bar:
@@ -231,18 +233,3 @@ def _all_answered(training: Training, numbers: range, executor: Executor) -> lis
             return found
 
         return side_by_side(one, numbers, workers=at_once)
-
-
-@contextmanager
-def _one_core_each(several: bool) -> Iterator[None]:
-    """Processes that are started within the block use one core each inside operations, where several of them run."""
-    before = os.environ.get("OMP_NUM_THREADS")
-    if several:
-        os.environ["OMP_NUM_THREADS"] = "1"
-    try:
-        yield
-    finally:
-        if several:
-            os.environ.pop("OMP_NUM_THREADS")
-            if before is not None:
-                os.environ["OMP_NUM_THREADS"] = before

@@ -5,12 +5,10 @@ file system, is given what there is of the run, works in a folder of its own, an
 """
 
 import io
-import os
 import tempfile
 import uuid
 import zipfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from mia_lib.support.files import write_atomically
 from mia_lib.support.leftovers import clear_run, temporary
 from mia_lib.support.limits import CORES_VARIABLE
 from mia_lib.support.progress import Bar, Share, progress
+from mia_lib.support.variables import variable
 
 MARK = ".mark"
 """A file in a sweep's folder, by whose content a machine knows that it sees that very folder."""
@@ -81,7 +80,7 @@ class _Told(Console):
 
 def carry_out(assignment: Assignment) -> Report:
     """Carry out one run of a sweep."""
-    with progress(f"run {assignment.run}", None, "notebook") as bar, _with_cores(assignment.cores):
+    with progress(f"run {assignment.run}", None, "notebook") as bar, variable(CORES_VARIABLE, str(assignment.cores)):
         told = _Told(bar)
         if _sees(assignment):
             error = _failure(assignment, assignment.request, told)
@@ -127,19 +126,6 @@ def _failure(assignment: Assignment, request: Request, console: Console) -> str:
     except MiaError as error:
         return str(error)
     return ""
-
-
-@contextmanager
-def _with_cores(cores: int):
-    """This process and its kernels may use so many within the block."""
-    before = os.environ.get(CORES_VARIABLE)
-    os.environ[CORES_VARIABLE] = str(cores)
-    try:
-        yield
-    finally:
-        os.environ.pop(CORES_VARIABLE)
-        if before is not None:
-            os.environ[CORES_VARIABLE] = before
 
 
 def pack(folder: Path) -> bytes:

@@ -1,6 +1,7 @@
 """Sweeps: every combination is a run and done once, failures stop no other, and the tables say what holds."""
 
 import io
+import os
 import zipfile
 
 import pandas as pd
@@ -216,9 +217,9 @@ def test_who_sees_it_works_in_it(series):
 def test_a_run_of_a_sweep_uses_its_share_of_the_cores(series, monkeypatch):
     monkeypatch.setenv("MIA_CORES", "7")
     seen = []
-    monkeypatch.setattr(assignment, "_failure", lambda *_: seen.append(assignment.os.environ["MIA_CORES"]) or "")
+    monkeypatch.setattr(assignment, "_failure", lambda *_: seen.append(os.environ["MIA_CORES"]) or "")
     carry_out(assigned(series))
-    assert seen == ["1"] and assignment.os.environ["MIA_CORES"] == "7"
+    assert seen == ["1"] and os.environ["MIA_CORES"] == "7"
 
 
 def test_an_archive_writes_nothing_outside_of_its_folder(tmp_path):

@@ -4,14 +4,12 @@ torch itself falls back to unpickling sample inputs, constants and weights of an
 carry compiled libraries, which would be loaded as they are: such archives are refused.
 """
 
-import os
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mia_lib.support.errors import MiaError
+from mia_lib.support.variables import variable
 
 ALWAYS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """The environment variable by which torch never loads more than tensors, whatever its own code asks for."""
@@ -28,7 +26,7 @@ def load_exported(path: Path, device: str = "cpu") -> tuple[Any, int | None, int
         if any("aotinductor" in name for name in archive.namelist()):
             raise MiaError(f"{path}: holds compiled code, which is not loaded: save the exported program itself")
     try:
-        with _tensors_only():
+        with variable(ALWAYS, "1"):
             program = torch.export.load(str(path))
     except Exception as error:
         words = " ".join(str(error).split())[:300]
@@ -37,19 +35,6 @@ def load_exported(path: Path, device: str = "cpu") -> tuple[Any, int | None, int
         raise MiaError(f"{path}: cannot be loaded as an exported program ({words})") from error
     batch, samples = _sizes(program, path)
     return _moved(program, device).module(), batch, samples
-
-
-@contextmanager
-def _tensors_only() -> Iterator[None]:
-    before = os.environ.get(ALWAYS)
-    os.environ[ALWAYS] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[ALWAYS]
-        else:
-            os.environ[ALWAYS] = before
 
 
 def _sizes(program, path: Path) -> list[int | None]:
