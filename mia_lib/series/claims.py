@@ -11,6 +11,7 @@ from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
 from mia_lib.evaluation.strongest import STRONGEST
 from mia_lib.evaluation.verdicts import TOLERANCE
+from mia_lib.series.claims_of_forgetting import FORGETTING
 from mia_lib.support.errors import UsageError
 
 PAPER, SMALL = "top3_network", 0.03
@@ -230,6 +231,7 @@ CLAIMS = [
         _audited(STRONGEST, "as_many_recordings", "speaker"),
         0.5,
     ),
+    *FORGETTING,
 ]
 """All claims that are stated by name, in the order of the notebooks."""
 
