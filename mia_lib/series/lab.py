@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, decide
+from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, Outcome, decide
+from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
-from mia_lib.reporting import embed, figures
+from mia_lib.reporting import embed, figures, titles
+from mia_lib.series import beliefs
 from mia_lib.series.audits import records_of
 from mia_lib.series.claims import claim_of
 from mia_lib.series.request import Request, check_values
@@ -49,6 +51,7 @@ class Lab:
             old.unlink()
         self._records = pd.DataFrame(columns=[*COLUMNS, *CIRCUMSTANCES])
         self._claims: dict[tuple[str, str], dict] = {}
+        self._believed: dict[str, tuple[str, Outcome | None]] = {}
         for kept in ("claims.csv", USES):
             (self._part / kept).unlink(missing_ok=True)
 
@@ -80,8 +83,13 @@ class Lab:
         write_atomically(self._part / "stages.json", json.dumps(timings, indent=1))
         write_atomically(self._part / "context.json", json.dumps(self.experiment.context(), indent=1))
 
-    def figure(self, figure, name: str, caption: str) -> None:
-        """Show a figure with its caption, and keep both for the report."""
+    def figure(self, figure, name: str, caption: str, message: str = "") -> None:
+        """Show a figure with its caption, and keep both for the report.
+
+        message: what the picture shows, in one sentence computed from what is drawn; it becomes the title.
+        """
+        if message:
+            titles.put(figure, message)
         path = self.folder / "figures" / f"{self.name}-{name}.png"
         figure.savefig(path, dpi=120)
         figures.plt.close(figure)
@@ -96,7 +104,9 @@ class Lab:
 
     def believe(self, claim: str) -> None:
         """State a claim before it is measured: what one might well believe."""
-        display(Markdown(f"*Belief:* {claim_of(claim).question}"))
+        question = claim_of(claim).question
+        self._believed.setdefault(claim, (question, None))
+        display(Markdown(f"*Belief:* {question}"))
 
     def claim(self, claim: str | Claim, records: pd.DataFrame | None = None, **corpora: str) -> None:
         """Show what becomes of a claim (by its name) on records, or on all recorded so far, and keep it for the report.
@@ -110,7 +120,18 @@ class Lab:
         self._claims[known.id, corpus] = outcome.row(dict(corpus=corpus, profile=r.profile, seed=r.seed))
         table = pd.DataFrame(list(self._claims.values()), columns=CLAIM_COLUMNS)
         write_atomically(self._part / "claims.csv", table.to_csv(index=False))
+        self._believed[known.id] = known.question, outcome
         self.say(outcome.sentence())
+
+    def beliefs(self) -> None:
+        """Show what became of all that was believed or claimed so far: held, fell or undecided, with the numbers."""
+        self.say(beliefs.table(self._believed))
+
+    def forecast(
+        self, said: float | None, measured: Measure, about: str = "", kind: str = "rate", **comments: str
+    ) -> None:
+        """Score what the reader wrote down before the measurement; comments: see `beliefs.scored`."""
+        self.say(beliefs.scored(said, measured, about, kind, **comments))
 
     def listen(self, clips: dict[str, int | np.ndarray], experiment: ShadowStudy | None = None) -> None:
         """Players: caption -> row of a fragment, or samples [n] of its own (full scale 1)."""
