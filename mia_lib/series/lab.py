@@ -102,16 +102,19 @@ class Lab:
         display(Markdown(text))
         self._note()
 
-    def believe(self, claim: str) -> None:
-        """State a claim before it is measured: what one might well believe."""
-        question = claim_of(claim).question
-        self._believed.setdefault(claim, (question, None))
-        display(Markdown(f"*Belief:* {question}"))
+    def believe(self, claim: str | Claim) -> None:
+        """State a claim (by its name, or itself) before it is measured: what one might well believe."""
+        known = claim_of(claim) if isinstance(claim, str) else claim
+        self._believed.setdefault(known.id, (known.question, None))
+        display(Markdown(f"*Belief:* {known.question}"))
 
-    def claim(self, claim: str | Claim, records: pd.DataFrame | None = None, **corpora: str) -> None:
+    def claim(
+        self, claim: str | Claim, records: pd.DataFrame | None = None, quietly: bool = False, **corpora: str
+    ) -> None:
         """Show what becomes of a claim (by its name) on records, or on all recorded so far, and keep it for the report.
 
-        corpora: which corpora `near` and `far` are, where the claim compares two.
+        quietly: it is shown only in the table of beliefs. corpora: which corpora `near` and `far` are, where the claim
+        compares two.
         """
         known = claim_of(claim, **corpora) if isinstance(claim, str) else claim
         outcome = decide(known, self._records if records is None else records)
@@ -121,7 +124,8 @@ class Lab:
         table = pd.DataFrame(list(self._claims.values()), columns=CLAIM_COLUMNS)
         write_atomically(self._part / "claims.csv", table.to_csv(index=False))
         self._believed[known.id] = known.question, outcome
-        self.say(outcome.sentence())
+        if not quietly:
+            self.say(outcome.sentence())
 
     def beliefs(self) -> None:
         """Show what became of all that was believed or claimed so far: held, fell or undecided, with the numbers."""
