@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from mia_lib.reporting.figures import MEMBER
-from mia_lib.reporting.figures import OTHER as NON_MEMBER
+from mia_lib.reporting.looks import MEMBER, NON_MEMBER, SOFT, plt
 
-SOFT = "#5b6473"
 DOUBTS = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999)
 """Posteriors that are marked on an axis which opens up near 1."""
 FAINT = 0.25
@@ -131,7 +128,7 @@ def threshold(rehearsal: tuple[np.ndarray, np.ndarray], real: tuple[np.ndarray, 
             doubt = np.sort(np.clip(1 - values, 1e-10, 1))
             share = np.arange(1, len(doubt) + 1) / len(doubt)
             axis.plot(doubt, share, color=colour, label=label, drawstyle="steps-post")
-        axis.axvline(max(1 - cut, 1e-10), color="black", linestyle="--", label="threshold from the shadow")
+        axis.axvline(max(1 - cut, 1e-10), color=SOFT, linestyle="--", label="threshold from the shadow")
         axis.set(xscale="log", xlabel="1 − largest posterior (right: certain)", title=name)
     axes[0].set_ylabel("share at least this sure")
     axes[0].invert_xaxis()
