@@ -35,7 +35,9 @@ def test_first_uses_are_linked_and_no_link_leads_nowhere(one):
 
 
 def test_only_the_first_use_in_prose_is_linked():
-    content = linked(notebook("## A fragment\n`fragment` and $p_{fragment}$: Fragments, then a fragment.", "a fragment"))
+    content = linked(
+        notebook("## A fragment\n`fragment` and $p_{fragment}$: Fragments, then a fragment.", "a fragment")
+    )
     _, first, second, _ = texts(content)
     assert first == f"## A fragment\n`fragment` and $p_{{fragment}}$: [Fragments]({PLACE}#fragment), then a fragment."
     assert second == "a fragment"
