@@ -230,6 +230,27 @@ CLAIMS = [
         _audited(STRONGEST, "as_many_recordings", "speaker"),
         0.5,
     ),
+    Claim(
+        "15.names",
+        "A model that answers with a name only leaks no more than whether it is right.",
+        _reference("auc", "label_only", queries=13),
+        _reference("auc", "gap_references"),
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "15.enrolment",
+        "More recordings of a person help to tell whether the model knows them.",
+        Pick("auc", "speaker_level", "speaker", enrolment=5),
+        Pick("auc", "speaker_level", "speaker", enrolment=1),
+    ),
+    Claim(
+        "15.exposure",
+        "What other models doubt is exposed more, beyond what the two numbers have in common.",
+        Pick("exposure_correlation", "none", "utterance"),
+        0.0,
+        "below",
+    ),
 ]
 """All claims that are stated by name, in the order of the notebooks."""
 
