@@ -10,7 +10,8 @@ from IPython.display import HTML, Markdown, display
 
 from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, decide
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
-from mia_lib.reporting import embed, figures
+from mia_lib.reporting import embed, figures, looks, titles
+from mia_lib.reporting.exhibits import FIGURES
 from mia_lib.series.audits import records_of
 from mia_lib.series.claims import claim_of
 from mia_lib.series.request import Request, check_values
@@ -49,7 +50,8 @@ class Lab:
             old.unlink()
         self._records = pd.DataFrame(columns=[*COLUMNS, *CIRCUMSTANCES])
         self._claims: dict[tuple[str, str], dict] = {}
-        for kept in ("claims.csv", USES):
+        self._figures: list[str] = []
+        for kept in ("claims.csv", FIGURES, USES):
             (self._part / kept).unlink(missing_ok=True)
 
     def _noted(self, experiment: ShadowStudy) -> ShadowStudy:
@@ -80,13 +82,24 @@ class Lab:
         write_atomically(self._part / "stages.json", json.dumps(timings, indent=1))
         write_atomically(self._part / "context.json", json.dumps(self.experiment.context(), indent=1))
 
-    def figure(self, figure, name: str, caption: str) -> None:
-        """Show a figure with its caption, and keep both for the report."""
+    def figure(self, figure, name: str, caption: str, message: str = "") -> None:
+        """Show a figure with its caption, and keep both for the report and the pages.
+
+        message: what the picture shows, in one sentence computed from what is drawn; it becomes the title. Without one, the
+        sentence that the figure has as its label.
+        """
+        if message := message or str(figure.get_label() or ""):
+            titles.put(figure, message)
         path = self.folder / "figures" / f"{self.name}-{name}.png"
-        figure.savefig(path, dpi=120)
+        path.write_bytes(looks.as_png(figure))
+        write_atomically(path.with_suffix(".svg"), looks.as_svg(figure))
         figures.plt.close(figure)
         write_atomically(path.with_suffix(".txt"), caption)
-        display(HTML(embed.picture(path.read_bytes(), caption)), Markdown(embed.caption_in_markdown(caption)))
+        self._figures = [*(kept for kept in self._figures if kept != path.stem), path.stem]
+        write_atomically(self._part / FIGURES, json.dumps(self._figures))
+        data, about = embed.picture(path.read_bytes(), caption, path.stem)
+        display(data, metadata=about, raw=True)
+        display(Markdown(embed.caption_in_markdown(caption)))
         self._note()
 
     def say(self, text: str) -> None:
