@@ -62,18 +62,25 @@ class VersionStudy(ReferenceStudy):
         scores = self.score(question, fitted, known)[mask]
         return np.nan_to_num(scores), member
 
-    def held_records(self, attacks: Sequence[str] = ATTACKS_WITHOUT_FILE) -> pd.DataFrame:
-        """RATES of attacks that hold this version, and their AUC on a model that never heard any of these recordings."""
-        tables, draws = [], self.settings.bootstrap
-        for attack in attacks:
-            count, condition = LEARNERS.get(attack), f"{HOLDING}{self.held}"
-            rates = evaluate(self.audits(attack, count=count), draws, self.seed)
-            control = evaluate(self.audits(attack, control=True, count=count), draws, self.seed, control=True)["auc"]
-            results = [Result(name, rates[name], condition) for name in RATES]
-            tables.append(
-                self.table(PROTOCOL, attack, [*results, Result("auc", control, condition, control="unexposed")])
-            )
-        return pd.concat(tables)
+    def records(self) -> pd.DataFrame:
+        """RATES of the attacks that need no file, with this version in hand, and their AUC on a model that never heard any of
+        these recordings, as a cached stage."""
+        draws, condition = self.settings.bootstrap, f"{HOLDING}{self.held}"
+
+        def tables() -> list[pd.DataFrame]:
+            found = []
+            for attack in ATTACKS_WITHOUT_FILE:
+                count = LEARNERS.get(attack)
+                rates = evaluate(self.audits(attack, count=count), draws, self.seed)
+                control = evaluate(self.audits(attack, control=True, count=count), draws, self.seed, control=True)[
+                    "auc"
+                ]
+                results = [Result(name, rates[name], condition) for name in RATES]
+                results.append(Result("auc", control, condition, control="unexposed"))
+                found.append(self.table(PROTOCOL, attack, results))
+            return found
+
+        return self.kept(f"holding {self.held}", tables, ATTACKS_WITHOUT_FILE)
 
 
 def records_without_file(references: ReferenceStudy, held: Sequence[str] = tuple(VERSIONS)) -> pd.DataFrame:
@@ -82,9 +89,7 @@ def records_without_file(references: ReferenceStudy, held: Sequence[str] = tuple
     tables = []
     with progress("who does not have the file", len(held), "version") as bar:
         for name in held:
-            study = VersionStudy(references, name)
-            attacks = ATTACKS_WITHOUT_FILE
-            tables.append(study.kept(f"holding {name}", lambda study=study: [study.held_records()], attacks))
+            tables.append(VersionStudy(references, name).records())
             bar.update(1, name)
     records = pd.concat(tables)
     return pd.concat([records, shares_left(references, records)])
@@ -93,15 +98,15 @@ def records_without_file(references: ReferenceStudy, held: Sequence[str] = tuple
 def shares_left(references: ReferenceStudy, records: pd.DataFrame) -> pd.DataFrame:
     """Of what each attack finds above chance with the file, the share that it still finds with each version: records
     `left_of_` and the rate, with intervals (`differences.ratio`)."""
-    tables, plain = [], records[records["control"] == ""].set_index(["attack", "measure", "condition"])
-    for attack in plain.index.unique("attack"):
+    tables, plain = [], records[records["control"] == ""]
+    for attack, own in plain.groupby("attack", sort=False):
         results = []
         for rate, chance in RATES.items():
-            found = plain.loc[attack, rate]
-            above = {name: _above(measure_of(row), chance) for name, row in found.iterrows()}
+            found = own[own["measure"] == rate].set_index("condition")
+            above = {str(name): _above(measure_of(row), chance) for name, row in found.iterrows()}
             usual = above.pop(HOLDING + EXACT)
             results += [Result(LEFT + rate, ratio(one, usual), name) for name, one in above.items()]
-        tables.append(references.table(PROTOCOL, attack, results))
+        tables.append(references.table(PROTOCOL, str(attack), results))
     return pd.concat(tables)
 
 
