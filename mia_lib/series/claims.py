@@ -11,6 +11,7 @@ from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
 from mia_lib.evaluation.strongest import STRONGEST
 from mia_lib.evaluation.verdicts import TOLERANCE
+from mia_lib.series.claims_of_neighbours import OF_NEIGHBOURS
 from mia_lib.support.errors import UsageError
 
 PAPER, SMALL = "top3_network", 0.03
@@ -144,52 +145,12 @@ CLAIMS = [
         _reference("auc", "rmia_online", condition="temperature_1"),
     ),
     Claim(
-        "06.file",
-        "Who does not hold the file finds nothing: through a telephone, LiRA is at chance.",
-        _reference("auc", "lira_offline", condition="held_telephone"),
-        0.5,
-        "near",
-        SMALL,
-    ),
-    Claim(
-        "06.range",
-        "Through a telephone, the range attack finds more than LiRA, which asks once.",
-        _reference("auc", "ramia", condition="held_telephone"),
-        _reference("auc", "lira_offline", condition="held_telephone"),
-    ),
-    Claim(
-        "06.range_mp3",
-        "With an MP3, too, the range attack finds more than LiRA, which asks once.",
-        _reference("auc", "ramia", condition="held_mp3"),
-        _reference("auc", "lira_offline", condition="held_mp3"),
-    ),
-    Claim(
         "08.gap",
         "Whatever narrows the gap between training and test accuracy protects: the more it does, the less is found.",
         Pick("gap_correlation", condition="regularisation"),
         0.0,
     ),
-    Claim(
-        "08.pruned",
-        "A network of which 90 % of the weights are pruned leaks less than a whole one.",
-        Pick(f"{STRONGEST}_auc_change", STRONGEST, "utterance", "pruning:0.9", True, condition="compressed"),
-        0.0,
-        "below",
-    ),
-    Claim(
-        "08.quantised",
-        "Weights of eight bits hide what a model was trained on: less is found than with whole ones.",
-        Pick(f"{STRONGEST}_auc_change", STRONGEST, "utterance", "quantise:8", True, condition="compressed"),
-        0.0,
-        "below",
-    ),
-    Claim(
-        "08.balanced",
-        "Pruned and balanced, a model leaks less than one that is pruned only.",
-        Pick(f"{STRONGEST}_auc", STRONGEST, "utterance", "pair_balancing:16", True, condition="compressed"),
-        Pick(f"{STRONGEST}_auc", STRONGEST, "utterance", "pruning:0.6", True, condition="compressed"),
-        "below",
-    ),
+    *OF_NEIGHBOURS,
     Claim(
         "11.bound",
         "Behind a promise of 8 for single fragments, attacks prove less than 8 times the fragments of a recording.",
