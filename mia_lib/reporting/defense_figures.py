@@ -151,8 +151,7 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     figure.supxlabel("test accuracy (95 % interval; errors on a logarithmic scale)", fontsize="medium", y=-0.02)
     figure.set_layout_engine("none")
     if far.any():
-        places = [list(points[far][a]) for a in "xy"]
-        labels.beside(row[0][0], [str(name) for name in points[far].index], *places, _colours(points[far]))
+        labels.beside(row[0][0], _ends(points[far], _colours(points[far])))
     labels.at_ends(row[0][-1], _ends(points[~far], _colours(points[~far])))
     kept = points.drop(index=[name for name in ("none", "reference_only") if name in points.index])
     close = kept[kept["x"] >= points["x"].get("none", kept["x"].max()) - 0.03]

@@ -42,6 +42,10 @@ NAMES = {
     "gradient_norm": "gradient norm (white box)",
     "white_box": "white box, combined",
     "mean_posterior": "mean largest posterior",
+    "self_attention": "SAMIA (self-attention)",
+    "ramia": "RaMIA (range)",
+    "left_of_auc": "share of the file's AUC above chance that is left",
+    "left_of_tpr_at_fpr_1e-2": "share of the members found with the file that is left",
 }
 __all__ = ["name", "plt", "roc", "style"]
 
@@ -105,7 +109,7 @@ def training_curves(history: pd.DataFrame, groups: dict[str, list[int]]) -> Figu
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     for dashes, (label, models) in zip(("-", "--", ":", "-."), groups.items(), strict=False):
         part = history[history["model"].isin(models)].assign(epoch=lambda t: t["epoch"].round())
-        look = dict(errorbar=("pi", 100), linestyle=dashes, legend=False)
+        look: dict[str, Any] = dict(errorbar=("pi", 100), linestyle=dashes, legend=False)
         sns.lineplot(part, x="epoch", y="loss", ax=left, color=MEMBER, **look)
         sns.lineplot(part, x="epoch", y="train_accuracy", ax=right, color=MEMBER, label=f"{label}: trained on", **look)
         tested = part.dropna(subset="test_accuracy")
@@ -123,7 +127,7 @@ def confidence(groups: dict[str, np.ndarray]) -> Figure:
     surest, used = min(np.clip(1 - np.asarray(values), 1e-10, 1).min() for values in groups.values()), list[str]()
     for place, (label, values) in enumerate(groups.items()):
         used.append(colour_of(label, place))
-        look = dict(color=used[-1], linestyle=("-", "--", ":")[min(2, used.count(used[-1]) - 1)])
+        look: dict[str, Any] = dict(color=used[-1], linestyle=("-", "--", ":")[min(2, used.count(used[-1]) - 1)])
         doubt = np.clip(1 - np.asarray(values), 1e-10, 1)
         sns.ecdfplot(x=doubt, ax=axis, label=f"{label} (n = {len(values)})", **look)
     axis.set(xscale="log", xlim=(1, surest / 2), ylim=(0, 1.02))
@@ -141,7 +145,7 @@ def score_histogram(audit: Audit) -> Figure:
     bins = edges[np.isfinite(edges)].tolist()
     sns.histplot(table, x="score", hue="", palette=palette, bins=bins, element="step", ax=axis)
     axis.axvline(audit.threshold, color=SOFT, linestyle="--")
-    above = dict(xycoords=("data", "axes fraction"), textcoords="offset points", color=SOFT)
+    above: dict[str, Any] = dict(xycoords=("data", "axes fraction"), textcoords="offset points", color=SOFT)
     axis.annotate("threshold from shadows", (audit.threshold, 1), (0, 4), ha="center", va="bottom", **above)
     sns.move_legend(axis, "upper left", bbox_to_anchor=(1.01, 1))
     axis.set(ylabel="fragments", xlabel="score of the attack (higher: more like a member)")
@@ -160,7 +164,7 @@ def intervals(
     for i, label in enumerate(hues):
         part = table[table[hue] == label]
         y = np.array([groups.index(g) for g in part[group]]) + 0.22 * (i - (len(hues) - 1) / 2)
-        look = dict(fmt=MARKS[i % len(MARKS)], color=colour_of(label, i), capsize=3, label=name(label))
+        look: dict[str, Any] = dict(fmt=MARKS[i % len(MARKS)], color=colour_of(label, i), capsize=3, label=name(label))
         axis.errorbar(part["value"], y, xerr=span(part), **look)
     if chance is not None:
         guessing(axis, chance)
@@ -264,7 +268,7 @@ def exposure(table: pd.DataFrame, seed: int = 0) -> Figure:
     """How far fragments give themselves away against how sure models that never saw them are (ReferenceStudy.exposure), and
     the medians of speakers, in their order, beside those of speakers to whom fragments were dealt at random."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
-    look = dict(alpha=0.3, s=12, linewidth=0, color=MEMBER, rasterized=True)
+    look: dict[str, Any] = dict(alpha=0.3, s=12, linewidth=0, color=MEMBER, rasterized=True)
     sns.scatterplot(table, x="outside", y="exposure", ax=left, **look)
     left.set(xlabel="φ of models that did not train on it (nats)", ylabel="exposure (standard deviations)")
     values, speakers = table["exposure"].to_numpy(), table["speaker"].astype(str).to_numpy()
