@@ -11,6 +11,7 @@ from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
 from mia_lib.evaluation.strongest import STRONGEST
 from mia_lib.evaluation.verdicts import TOLERANCE
+from mia_lib.series.claims_of_forgetting import FORGETTING
 from mia_lib.series.claims_of_neighbours import OF_NEIGHBOURS
 from mia_lib.support.errors import UsageError
 
@@ -217,6 +218,7 @@ CLAIMS = [
         _audited(STRONGEST, "as_many_recordings", "speaker"),
         0.5,
     ),
+    *FORGETTING,
     Claim(
         "15.names",
         "A model that answers with a name only leaks no more than whether it is right.",
