@@ -63,8 +63,8 @@ def looks(records: pd.DataFrame) -> Figure:
     _dots(right, order, _named(order, attack), fmt="o", color=OTHER)
     right.axvline(0.5, color="grey", linestyle=":", label="guessing")
     _names(left, order)
-    left.set(xlim=(-0.03, 1.03), xlabel="share of the person's training recordings named right")
-    right.set(xlabel="AUC of the population attack (0.5: guessing)")
+    left.set(xlim=(-0.03, 1.03), xlabel="share of training recordings named right")
+    right.set(xlabel="AUC of the population attack")
     passed = [name for name in methods_of(records) if looks_forgotten(records, name)]
     figure.suptitle(f"By the usual tests {len(passed)} of {len(order) - 1} methods have forgotten the person")
     return figure

@@ -25,9 +25,9 @@ from mia_lib.training.job import Job
 from mia_lib.training.parts import train_in_parts
 from mia_lib.unlearning.base import METHODS, Method, make_method
 
-AUDITED, CHOSEN_ON, STAYING = 24, 6, 16  # people at most, where there are enough
+AUDITED, CHOSEN_ON, STAYING = 24, 4, 12  # people at most, where there are enough
 TOGETHER = 136  # requests that are served in one stack
-CONTROLS = 4  # models of the third group that are asked to forget each person, whom they do not know
+CONTROLS = 2  # models of the third group that are asked to forget each person, whom they do not know
 Pair = tuple[int, int]
 """A model, and the person whom it is asked to forget, both by number."""
 
