@@ -86,7 +86,7 @@ def _output(output: dict, figures: Path, renderer: Renderer) -> str:
     if FIGURE in output.get("metadata", {}):
         return _figure(output, figures)
     if "text/html" in data:
-        return f'<div class="scroll output">{text_of(data["text/html"])}</div>'
+        return f'<div class="scroll output">{_unbroken(text_of(data["text/html"]))}</div>'
     if "image/png" in data:
         return _dots(output)
     if "text/markdown" in data:
@@ -94,6 +94,12 @@ def _output(output: dict, figures: Path, renderer: Renderer) -> str:
     if "text/latex" in data:
         return f'<p class="scroll formula">{formula(text_of(data["text/latex"]).strip().strip("$"), "block")}</p>'
     return _verbatim(text_of(data.get("text/plain", "")))
+
+
+def _unbroken(markup: str) -> str:
+    """Intervals and percentages of a table are not broken into lines."""
+    markup = re.sub(r"\[([-+−\d.,]+), ([-+−\d.,]+)\]", "[\\1,\u00a0\\2]", markup)
+    return re.sub(r"(?<=\d) %", "\u00a0%", markup)
 
 
 def _verbatim(text: str) -> str:

@@ -42,6 +42,10 @@ NAMES = {
     "gradient_norm": "gradient norm (white box)",
     "white_box": "white box, combined",
     "mean_posterior": "mean largest posterior",
+    "self_attention": "SAMIA (self-attention)",
+    "ramia": "RaMIA (range)",
+    "left_of_auc": "share of the file's AUC above chance that is left",
+    "left_of_tpr_at_fpr_1e-2": "share of the members found with the file that is left",
 }
 __all__ = ["name", "plt", "roc", "style"]
 
@@ -57,15 +61,17 @@ def span(records: pd.DataFrame) -> np.ndarray:
     return np.abs(records[["low", "high"]].to_numpy().T - records["value"].to_numpy())
 
 
-def guessing(axis: Axes, chance: float, across: bool = False) -> None:
-    """A dotted line where guessing lies, with its name: upright, or across the picture."""
-    draw = axis.axhline if across else axis.axvline
-    draw(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
-    place: Any = (
-        dict(xytext=(-2, 3), ha="right", va="bottom") if across else dict(xytext=(0, 4), ha="center", va="bottom")
-    )
-    spot, frame = ((1, chance), ("axes fraction", "data")) if across else ((chance, 1), ("data", "axes fraction"))
-    axis.annotate("guessing", spot, xycoords=frame, textcoords="offset points", color=SOFT, **place)
+def guessing(axis: Axes, chance: float) -> None:
+    """An upright dotted line where guessing lies, with its name above."""
+    axis.axvline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
+    look: dict[str, Any] = dict(textcoords="offset points", color=SOFT, ha="center", va="bottom")
+    axis.annotate("guessing", (chance, 1), (0, 4), xycoords=("data", "axes fraction"), **look)
+
+
+def end_of_guessing(axis: Axes, chance: float) -> dict[str, tuple[float, float, str]]:
+    """A dotted line across the axis where guessing lies; its end, for `labels.at_ends`."""
+    axis.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
+    return {"guessing": (axis.get_xlim()[1], chance, SOFT)}
 
 
 def outside(axis: Axes) -> None:
@@ -105,7 +111,7 @@ def training_curves(history: pd.DataFrame, groups: dict[str, list[int]]) -> Figu
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
     for dashes, (label, models) in zip(("-", "--", ":", "-."), groups.items(), strict=False):
         part = history[history["model"].isin(models)].assign(epoch=lambda t: t["epoch"].round())
-        look = dict(errorbar=("pi", 100), linestyle=dashes, legend=False)
+        look: dict[str, Any] = dict(errorbar=("pi", 100), linestyle=dashes, legend=False)
         sns.lineplot(part, x="epoch", y="loss", ax=left, color=MEMBER, **look)
         sns.lineplot(part, x="epoch", y="train_accuracy", ax=right, color=MEMBER, label=f"{label}: trained on", **look)
         tested = part.dropna(subset="test_accuracy")
@@ -123,7 +129,7 @@ def confidence(groups: dict[str, np.ndarray]) -> Figure:
     surest, used = min(np.clip(1 - np.asarray(values), 1e-10, 1).min() for values in groups.values()), list[str]()
     for place, (label, values) in enumerate(groups.items()):
         used.append(colour_of(label, place))
-        look = dict(color=used[-1], linestyle=("-", "--", ":")[min(2, used.count(used[-1]) - 1)])
+        look: dict[str, Any] = dict(color=used[-1], linestyle=("-", "--", ":")[min(2, used.count(used[-1]) - 1)])
         doubt = np.clip(1 - np.asarray(values), 1e-10, 1)
         sns.ecdfplot(x=doubt, ax=axis, label=f"{label} (n = {len(values)})", **look)
     axis.set(xscale="log", xlim=(1, surest / 2), ylim=(0, 1.02))
@@ -141,12 +147,13 @@ def score_histogram(audit: Audit) -> Figure:
     bins = edges[np.isfinite(edges)].tolist()
     sns.histplot(table, x="score", hue="", palette=palette, bins=bins, element="step", ax=axis)
     axis.axvline(audit.threshold, color=SOFT, linestyle="--")
-    above = dict(xycoords=("data", "axes fraction"), textcoords="offset points", color=SOFT)
+    above: dict[str, Any] = dict(xycoords=("data", "axes fraction"), textcoords="offset points", color=SOFT)
     axis.annotate("threshold from shadows", (audit.threshold, 1), (0, 4), ha="center", va="bottom", **above)
     sns.move_legend(axis, "upper left", bbox_to_anchor=(1.01, 1))
     axis.set(ylabel="fragments", xlabel="score of the attack (higher: more like a member)")
     found = [(audit.scores >= audit.threshold)[audit.member == side].mean() for side in (True, False)]
-    figure.set_label(f"{found[0]:.0%} of members lie right of the threshold, and {found[1]:.0%} of non-members")
+    told = [f"{100 * share:.0f} % of {side}" for share, side in zip(found, ("members", "non-members"), strict=True)]
+    figure.set_label(f"{told[0]} lie right of the threshold, and {told[1]}")
     return figure
 
 
@@ -160,7 +167,7 @@ def intervals(
     for i, label in enumerate(hues):
         part = table[table[hue] == label]
         y = np.array([groups.index(g) for g in part[group]]) + 0.22 * (i - (len(hues) - 1) / 2)
-        look = dict(fmt=MARKS[i % len(MARKS)], color=colour_of(label, i), capsize=3, label=name(label))
+        look: dict[str, Any] = dict(fmt=MARKS[i % len(MARKS)], color=colour_of(label, i), capsize=3, label=name(label))
         axis.errorbar(part["value"], y, xerr=span(part), **look)
     if chance is not None:
         guessing(axis, chance)
@@ -181,9 +188,6 @@ def main_result(records: pd.DataFrame) -> Figure:
     figure = intervals(part, "auc", "protocol", "kind")
     left = min(0.4, float(part["low"].min()) - 0.02)  # no interval ends on the frame
     figure.axes[0].set(xlim=(left, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
-    if legend := figure.axes[0].get_legend():
-        legend.remove()
-        figure.axes[0].legend(loc="upper center", bbox_to_anchor=(0.4, -0.3), ncols=3)  # covers no interval
     told = [f"{row.value:.2f} ({row.protocol})" for row in part[part["control"] == ""].itertuples()]
     figure.set_label(
         f"Can somebody tell what a voice model was trained on? AUC of the paper's attack: {', '.join(told)}"
@@ -239,7 +243,7 @@ def _curves(
     figure, axis = plt.subplots(figsize=(7, 3.8))
     keys, ends = [hue, dashed] if dashed else [hue], {}
     places = {key: i for i, key in enumerate(dict.fromkeys(records[hue]))}
-    for i, (key, part) in enumerate(records.groupby(keys, sort=False)):
+    for i, (key, part) in enumerate(records.sort_values(x, kind="stable").groupby(keys, sort=False)):
         control, colour = bool(dashed) and key[1], colour_of(key[0], places[key[0]])
         look: dict[str, Any] = dict(fmt=MARKS[places[key[0]] % len(MARKS)], linestyle="--" if control else "-")
         look |= dict(mfc="none") if control else {}
@@ -250,9 +254,8 @@ def _curves(
         axis.set_xscale("log", base=scale)
     counts = sorted(set(records[x]))
     axis.set_xticks(counts, counts)
-    guessing(axis, chance, across=True)
     axis.set(xlabel=xlabel, ylabel=f"{ylabel}\n(95 % interval)")
-    labels.at_ends(axis, ends)
+    labels.at_ends(axis, ends | end_of_guessing(axis, chance))
     return figure
 
 
@@ -264,7 +267,7 @@ def exposure(table: pd.DataFrame, seed: int = 0) -> Figure:
     """How far fragments give themselves away against how sure models that never saw them are (ReferenceStudy.exposure), and
     the medians of speakers, in their order, beside those of speakers to whom fragments were dealt at random."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
-    look = dict(alpha=0.3, s=12, linewidth=0, color=MEMBER, rasterized=True)
+    look: dict[str, Any] = dict(alpha=0.3, s=12, linewidth=0, color=MEMBER, rasterized=True)
     sns.scatterplot(table, x="outside", y="exposure", ax=left, **look)
     left.set(xlabel="φ of models that did not train on it (nats)", ylabel="exposure (standard deviations)")
     values, speakers = table["exposure"].to_numpy(), table["speaker"].astype(str).to_numpy()

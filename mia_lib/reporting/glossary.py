@@ -22,8 +22,8 @@ GLOSSARY = {
     "adaptive attack": "An attack whose own models are trained and asked behind the same defense: it knows the defense.",
     "AUC": "The chance that a member gets a higher score than a non-member: 0.5 is guessing, 1 is certain.",
     "false-positive rate": "The share of non-members that are called members.",
-    "members found at 1 % false positives": "The share of members that are found where one non-member in a hundred gets called a member by mistake. "
-    "A guess finds 1 %.",
+    "members found at 1 % false positives": "The share of members that are found where one non-member in a "
+    "hundred is called one too. A guess finds 1 %.",
     "balanced accuracy": "The mean of the share of members and the share of non-members that are told rightly, at the "
     "threshold the attacker chose: 50 % is guessing.",
     "precision, recall": "How many of those called members are members; how many of the members are called so.",

@@ -15,11 +15,11 @@ def at_ends(axis: Axes, lines: dict[str, tuple[float, float, str]]) -> None:
     place, colours = _pixels(axis, [(x, y) for x, y, _ in lines.values()]), [c for *_, c in lines.values()]
     heights = spread(place[:, 1], _line(axis))
     right = axis.transAxes.transform((1, 0))[0]
+    points = 72 / axis.figure.dpi
     for name, colour, (x, y), height in zip(lines, colours, place, heights, strict=True):
-        points = 72 / axis.figure.dpi
         axis.annotate(
             name,
-            axis.transData.inverted().transform((x, y)),
+            tuple(axis.transData.inverted().transform((x, y))),
             ((right - x) * points + 9, (height - y) * points),
             textcoords="offset points",
             va="center",
@@ -30,26 +30,27 @@ def at_ends(axis: Axes, lines: dict[str, tuple[float, float, str]]) -> None:
         )
 
 
-def beside(axis: Axes, names: Sequence[str], x: Sequence[float], y: Sequence[float], colours: Sequence[str]) -> None:
-    """Write names right of points, or left of those near the right edge, moved up or down until none covers another."""
-    place, line = _pixels(axis, list(zip(x, y, strict=True))), _line(axis)
+def beside(axis: Axes, named: dict[str, tuple[float, float, str]]) -> None:
+    """Write names right of their points, or left of those near the right edge, moved up or down until none covers another:
+    name -> (x, y, colour)."""
+    place, line = _pixels(axis, [(x, y) for x, y, _ in named.values()]), _line(axis)
     box, points = axis.get_window_extent(), 72 / axis.figure.dpi
     left = place[:, 0] > box.x0 + 0.62 * box.width
+    heights = place[:, 1].copy()
     for side in (False, True):
-        rows = np.flatnonzero(left == side)
-        heights = spread(place[rows, 1], line)
-        for row, height in zip(rows, heights, strict=True):
-            axis.annotate(
-                names[row],
-                (x[row], y[row]),
-                (-12 if side else 12, (height - place[row, 1]) * points),
-                textcoords="offset points",
-                ha="right" if side else "left",
-                va="center",
-                color=colours[row],
-                parse_math=False,
-                arrowprops=dict(arrowstyle="-", color=colours[row], alpha=0.5, linewidth=0.7, shrinkA=0, shrinkB=3),
-            )
+        heights[left == side] = spread(place[left == side, 1], line)
+    for (name, (x, y, colour)), side, move in zip(named.items(), left, heights - place[:, 1], strict=True):
+        axis.annotate(
+            name,
+            (x, y),
+            (-12 if side else 12, move * points),
+            textcoords="offset points",
+            ha="right" if side else "left",
+            va="center",
+            color=colour,
+            parse_math=False,
+            arrowprops=dict(arrowstyle="-", color=colour, alpha=0.5, linewidth=0.7, shrinkA=0, shrinkB=3),
+        )
 
 
 def spread(heights: np.ndarray, apart: float) -> np.ndarray:
@@ -70,8 +71,10 @@ def spread(heights: np.ndarray, apart: float) -> np.ndarray:
 
 def _pixels(axis: Axes, points: Sequence[tuple[float, float]]) -> np.ndarray:
     """Where points of the data lie, in pixels; from now on the figure's layout stays as it is."""
-    axis.figure.draw_without_rendering()
-    axis.figure.set_layout_engine("none")
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     return axis.transData.transform(np.asarray(points, dtype=float).reshape(-1, 2))
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -57,10 +58,13 @@ def style() -> None:
     sns.set_theme(context="notebook", style="whitegrid", palette=list(OTHERS))
     sizes = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
     inks = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "patch.edgecolor")
-    looks = dict.fromkeys((*sizes, "legend.title_fontsize", "figure.titlesize"), TYPE) | dict.fromkeys(inks, INK)
+    looks: dict[str, Any] = dict.fromkeys((*sizes, "legend.title_fontsize", "figure.titlesize"), TYPE) | dict.fromkeys(
+        inks, INK
+    )
     looks |= {"grid.color": LINE, "axes.edgecolor": LINE, "legend.frameon": False, "legend.facecolor": "none"}
     looks |= {"axes.facecolor": "none", "figure.dpi": 96, "savefig.bbox": "tight", "figure.autolayout": True}
-    plt.rcParams.update(looks | {"svg.fonttype": "none", "svg.hashsalt": "mia_lib"})
+    looks |= {"svg.fonttype": "none", "svg.hashsalt": "mia_lib"}
+    plt.rcParams.update(cast(Any, looks))
 
 
 def as_png(figure: Figure) -> bytes:
