@@ -78,7 +78,7 @@ def outside(axis: Axes) -> None:
 def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: int, rate: int = 16_000) -> Figure:
     """Fragments int16 [n, samples] above their features [n, frames, bins], each coefficient standardised, side by side."""
     figure, axes = plt.subplots(
-        2, len(audio), figsize=(3.2 * len(audio), 4.2), sharey="row", sharex=True, squeeze=False
+        2, len(audio), figsize=(2.6 * len(audio), 3.8), sharey="row", sharex=True, squeeze=False
     )
     seconds = np.arange(audio.shape[1]) / rate
     features = (features - features.mean((0, 1))) / features.std((0, 1))
@@ -104,7 +104,7 @@ def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: i
 def training_curves(history: pd.DataFrame, groups: dict[str, list[int]]) -> Figure:
     """Loss and accuracies over the epochs for groups of models, with the spread between models as a band; in colour what
     models trained on and other recordings, each group with a line of its own."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
     for dashes, (label, models) in zip(("-", "--", ":", "-."), groups.items(), strict=False):
         part = history[history["model"].isin(models)].assign(epoch=lambda t: t["epoch"].round())
         look: dict[str, Any] = dict(errorbar=("pi", 100), linestyle=dashes, legend=False)
