@@ -262,7 +262,7 @@ EQUAL = 200
 def exposure(table: pd.DataFrame, seed: int = 0) -> Figure:
     """How far fragments give themselves away against how sure models that never saw them are (ReferenceStudy.exposure), and
     the medians of speakers, in their order, beside those of speakers to whom fragments were dealt at random."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6), sharey=True)
     look: dict[str, Any] = dict(alpha=0.3, s=12, linewidth=0, color=MEMBER, rasterized=True)
     sns.scatterplot(table, x="outside", y="exposure", ax=left, **look)
     left.set(xlabel="φ of models that did not train on it (nats)", ylabel="exposure (standard deviations)")
