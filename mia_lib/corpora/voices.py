@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mia_lib.corpora import CORPORA
+from mia_lib.corpora.audio import read_audio
 from mia_lib.corpora.base import FileCorpus, Survey, tidy
 from mia_lib.corpora.found import LISTED_TWICE, NOT_LISTED, PassedOver, Walk
 from mia_lib.support.errors import MiaError, UsageError
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPEECH = "distant-16k/speech"  # below the root; beside it lie sounds of nobody
+SOURCES = "source-16k"  # what was played, where it was unpacked too
 INDEX = ["speaker", "chapter", "segment", "filename", "gender", "room", "mic", "distractor", "degrees"]
 """The columns used of references/train_index.csv and test_index.csv."""
 
@@ -32,6 +36,16 @@ class Voices(FileCorpus):
             raise UsageError(f"unknown VOiCES edition {argument!r}: choose devkit or release")
         is_tree = (self.data_root / "references").is_dir()
         self.root = self.data_root if is_tree else self.data_root / f"VOiCES_{self.edition}"
+
+    @property
+    def has_close_takes(self) -> bool:
+        return (self.root / SOURCES).is_dir()
+
+    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
+        """The source that was played in the rooms."""
+        source = str(about["source"])
+        name = f"Lab41-SRI-VOiCES-src-{source}.wav"
+        return read_audio(self.root / SOURCES / str(about["subset"]) / source.partition("-")[0] / name)
 
     def survey(self) -> Survey:
         import pandas as pd
