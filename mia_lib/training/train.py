@@ -181,6 +181,7 @@ class _Run:
         inputs = self.job.altered_inputs(self.network, features, batch)
         losses, logits = self.objective.backward(self.network, inputs, labels, batch)
         self.adam.step(float(self.config.learning_rate) if self.config.schedule == "constant" else rates)
+        self.objective.after_step(self.network, batch)
         hits = ((logits.argmax(-1) == labels) & drawn).sum(1)
         return losses.float(), hits / drawn.sum(1).clamp_min(1)
 
