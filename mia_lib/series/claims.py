@@ -11,6 +11,7 @@ from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
 from mia_lib.evaluation.strongest import STRONGEST
 from mia_lib.evaluation.verdicts import TOLERANCE
+from mia_lib.series.claims_of_forgetting import FORGETTING
 from mia_lib.series.claims_of_neighbours import OF_NEIGHBOURS
 from mia_lib.support.errors import UsageError
 
@@ -33,6 +34,12 @@ def _audited(attack: str, condition: str, protocol: str = "utterance", **about) 
 
 
 CLAIMS = [
+    Claim(
+        "00.surer",
+        "Models are surer of a recording that they trained on than models that did not.",
+        Pick("surer_share", condition="two_worlds"),
+        0.5,
+    ),
     Claim("00.paper", "The paper's attack is right more often than a coin.", _top3("balanced_accuracy", "paper"), 0.5),
     Claim("00.recordings", "Recordings are told from others of the same people.", _top3("auc", "utterance"), 0.5),
     Claim("00.persons", "Persons are told from strangers without a training recording.", _top3("auc", "speaker"), 0.5),
@@ -211,6 +218,7 @@ CLAIMS = [
         _audited(STRONGEST, "as_many_recordings", "speaker"),
         0.5,
     ),
+    *FORGETTING,
     Claim(
         "15.names",
         "A model that answers with a name only leaks no more than whether it is right.",
