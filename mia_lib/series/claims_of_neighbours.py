@@ -48,10 +48,11 @@ OF_NEIGHBOURS = [
     ),
     Claim(
         "08.quantised",
-        "Weights of eight bits hide what a model was trained on: less is found than with whole ones.",
+        "Rounded to eight bits, a model leaks as much as before: coarser weights hide nothing.",
         _strongest("auc_change", "quantise:8"),
         0.0,
-        "below",
+        "near",
+        SMALL,
     ),
     Claim(
         "08.balanced",
