@@ -34,9 +34,9 @@ OF_NEIGHBOURS = [
         _held("lira_offline", "telephone"),
     ),
     Claim(
-        "06.range_mp3",
-        "With an MP3, too, the range attack finds more than LiRA, which asks once.",
-        _held("ramia", "mp3"),
+        "06.range_all",
+        "Who holds all of these versions finds more by the range attack than LiRA finds with the MP3 alone.",
+        _held("ramia", "all"),
         _held("lira_offline", "mp3"),
     ),
     Claim(

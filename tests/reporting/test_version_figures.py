@@ -7,10 +7,11 @@ from matplotlib import pyplot as plt
 from mia_lib.fragments.versions import CLOSE, VERSIONS
 from mia_lib.reporting.loss_figures import LARGEST, losses
 from mia_lib.reporting.version_figures import HELD, held, without_file
+from mia_lib.studies.versions import ALL
 
 
 def test_every_version_has_words():
-    assert set(HELD) == {*VERSIONS, CLOSE}
+    assert set(HELD) == {*VERSIONS, CLOSE, ALL}
     assert held("held_mp3") == "MP3, 48 kbit/s" and held("held_fax") == "held_fax"
 
 
