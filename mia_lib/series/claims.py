@@ -11,6 +11,7 @@ from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
 from mia_lib.evaluation.strongest import STRONGEST
 from mia_lib.evaluation.verdicts import TOLERANCE
+from mia_lib.series.claims_of_exposure import OF_EXPOSURE
 from mia_lib.series.claims_of_forgetting import FORGETTING
 from mia_lib.series.claims_of_neighbours import OF_NEIGHBOURS
 from mia_lib.support.errors import UsageError
@@ -213,27 +214,7 @@ CLAIMS = [
         0.5,
     ),
     *FORGETTING,
-    Claim(
-        "15.names",
-        "A model that answers with a name only leaks no more than whether it is right.",
-        _reference("auc", "label_only", queries=13),
-        _reference("auc", "gap_references"),
-        "near",
-        SMALL,
-    ),
-    Claim(
-        "15.enrolment",
-        "More recordings of a person help to tell whether the model knows them.",
-        Pick("auc", "speaker_level", "speaker", enrolment=5),
-        Pick("auc", "speaker_level", "speaker", enrolment=1),
-    ),
-    Claim(
-        "15.exposure",
-        "What other models doubt is exposed more, beyond what the two numbers have in common.",
-        Pick("exposure_correlation", "none", "utterance"),
-        0.0,
-        "below",
-    ),
+    *OF_EXPOSURE,
 ]
 """All claims that are stated by name, in the order of the notebooks."""
 

@@ -4,6 +4,7 @@ The voices are drawn by a seed of their own, whatever the corpus: on `demo` they
 ones, on real speech from another world. Both are worth knowing, and both cost no epsilon.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from mia_lib.models.network import MODELS
 from mia_lib.studies.dataset import Dataset
 from mia_lib.support.cache import content
 from mia_lib.support.digests import digest
-from mia_lib.training.job import TrainingConfig
+from mia_lib.training.job import Job, TrainingConfig
+from mia_lib.training.objective import Objective
 from mia_lib.training.public import PublicNetwork
-from mia_lib.training.train import train_models
+from mia_lib.training.train import train_job
 from mia_lib.training.trained import WEIGHTS, TrainedModels
 
 VOICES_SEED = 97_700_977  # of the public voices: no run of the series should draw the same
@@ -44,10 +46,9 @@ def _stage(data: Dataset) -> Path:
     def build(folder: Path, scratch: Path) -> None:
         labels = voices.manifest["speaker"].astype(str).astype("category").cat.codes.to_numpy(np.int64)
         everything = np.arange(len(labels))
-        options = dict(
-            device=data.device, checkpoint=scratch / "checkpoint.safetensors", label="train on public voices"
-        )
-        train_models(voices.resident, labels[None], [everything], config, [VOICES_SEED], **options).save(folder)
+        job = Job(voices.resident, labels[None], [everything], config, [VOICES_SEED], device=data.device)
+        job = replace(job, checkpoint=scratch / "checkpoint.safetensors", label="train on public voices")
+        train_job(job, Objective()).save(folder)
 
     params = dict(voices.key, config=digest(repr(config)), seed=VOICES_SEED, device=data.device.type)
     return data.cache.stage("public", params, build, [MODELS.get(data.settings.model)])
