@@ -145,7 +145,7 @@ class DPSGD(Defense):
     """Differentially private training (Abadi et al. 2016); strength: epsilon at delta 1/(2n), inf: no noise."""
 
     family = "privacy"
-    strengths = (1000.0, 32.0, 8.0)
+    strengths = (32.0, 8.0)
     default = 8.0
     cost = 6.0
     memory = 8.0
