@@ -126,7 +126,8 @@ def chosen(screen: pd.DataFrame) -> list[str]:
 
     screen: one row per method with its strength, BEFORE among them, with the columns auc, auc_without_class and accuracy.
     """
-    usual, best = float(screen.loc[BEFORE, "accuracy"]), {}
+    usual = float(screen.loc[BEFORE, "accuracy"])
+    best: dict[str, tuple[tuple[bool, float], str]] = {}
     for name, row in screen.drop(index=BEFORE).iterrows():
         cost, leak = usual - row["accuracy"], max(row["auc"], row["auc_without_class"])
         rank = (cost > TOLERANCE, cost if cost > TOLERANCE else leak)

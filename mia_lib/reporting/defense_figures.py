@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from mia_lib.reporting import figures, labels
-from mia_lib.reporting.figures import guessing, span
+from mia_lib.reporting.figures import end_of_guessing, guessing, span
 from mia_lib.reporting.looks import DEFENDED, MARKS, OTHERS, PAPER, SOFT, UNDEFENDED, plt
 
 HOLLOW = 0.08  # how far a hollow mark stands above the filled one, in rows
@@ -26,11 +26,11 @@ def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
     kinds: dict[str, list[str]] = {}
     for defense in table.index.drop("none"):
         kinds.setdefault("+".join(part.partition(":")[0] for part in defense.split("+")), []).append(defense)
-    columns = min(len(kinds), 4)
+    columns = min(len(kinds), 3)
     figure, axes = plt.subplots(
         -(-len(kinds) // columns),
         columns,
-        figsize=(2.9 * columns, 2.6 * -(-len(kinds) // columns)),
+        figsize=(2.8 * columns, 2.5 * -(-len(kinds) // columns)),
         sharey=True,
         squeeze=False,
     )
@@ -113,9 +113,9 @@ def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
     figure, axis = plt.subplots(figsize=(8, 3.5))
     axis.plot(noise, budgets, color=DEFENDED)
     axis.axhline(1, color=SOFT, linestyle=":")
-    above: dict[str, Any] = dict(textcoords="offset points", ha="right", va="bottom", color=SOFT)
+    above: dict[str, Any] = dict(textcoords="offset points", ha="left", va="bottom", color=SOFT)
     text = "ε = 1: odds change by at most a factor of e"
-    axis.annotate(text, (1, 1), (-4, 3), xycoords=("axes fraction", "data"), **above)
+    axis.annotate(text, (0, 1), (4, 3), xycoords=("axes fraction", "data"), **above)
     axis.set(xscale="log", yscale="log", xlabel="noise, in multiples of the clipping norm", ylabel="ε promised")
     return figure
 
@@ -146,13 +146,13 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
             look = looks[point["family"]] | dict(linestyle="", label=name)
             axis.errorbar(point["x"], point["y"], capsize=2, alpha=0.75, elinewidth=1, markersize=7, **look, **spans)
         _axes_of_plane(axis, part, chance)
-    guessing(row[0][-1], chance, across=True)
     row[0][0].set_ylabel(ylabel)
     figure.supxlabel("test accuracy (95 % interval; errors on a logarithmic scale)", fontsize="medium", y=-0.02)
     figure.set_layout_engine("none")
     if far.any():
         labels.beside(row[0][0], _ends(points[far], _colours(points[far])))
-    labels.at_ends(row[0][-1], _ends(points[~far], _colours(points[~far])))
+    ends = _ends(points[~far], _colours(points[~far]))
+    labels.at_ends(row[0][-1], ends | end_of_guessing(row[0][-1], chance))
     kept = points.drop(index=[name for name in ("none", "reference_only") if name in points.index])
     close = kept[kept["x"] >= points["x"].get("none", kept["x"].max()) - 0.03]
     if len(close):
@@ -185,7 +185,7 @@ def _far(points: pd.DataFrame) -> np.ndarray:
 
 def _axes_of_plane(axis: Axes, points: pd.DataFrame, chance: float) -> None:
     """Scales, limits and marks of one panel of a plane."""
-    axis.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2)
+    axis.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
     if chance < 0.1:
         axis.set_yscale("symlog", linthresh=chance)
         axis.set_ylim(-chance / 4, 1)
@@ -212,9 +212,8 @@ def seeds_plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
             axis.plot([x, mean["x"]], [y, mean["y"]], color=colour, alpha=0.25, linewidth=0.8)
         axis.plot(own["x"], own["y"], ".", color=colour, alpha=0.5)
         axis.plot(*mean, marks[name], color=colour, markersize=8)
-    guessing(axis, chance, across=True)
     axis.set(xlabel="test accuracy", ylabel=ylabel)
-    labels.at_ends(axis, _ends(means, list(colours.values())))
+    labels.at_ends(axis, _ends(means, list(colours.values())) | end_of_guessing(axis, chance))
     return figure
 
 

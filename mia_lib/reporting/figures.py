@@ -61,15 +61,17 @@ def span(records: pd.DataFrame) -> np.ndarray:
     return np.abs(records[["low", "high"]].to_numpy().T - records["value"].to_numpy())
 
 
-def guessing(axis: Axes, chance: float, across: bool = False) -> None:
-    """A dotted line where guessing lies, with its name: upright, or across the picture."""
-    draw = axis.axhline if across else axis.axvline
-    draw(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
-    place: Any = (
-        dict(xytext=(-2, 3), ha="right", va="bottom") if across else dict(xytext=(0, 4), ha="center", va="bottom")
-    )
-    spot, frame = ((1, chance), ("axes fraction", "data")) if across else ((chance, 1), ("data", "axes fraction"))
-    axis.annotate("guessing", spot, xycoords=frame, textcoords="offset points", color=SOFT, **place)
+def guessing(axis: Axes, chance: float) -> None:
+    """An upright dotted line where guessing lies, with its name above."""
+    axis.axvline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
+    look: dict[str, Any] = dict(textcoords="offset points", color=SOFT, ha="center", va="bottom")
+    axis.annotate("guessing", (chance, 1), (0, 4), xycoords=("data", "axes fraction"), **look)
+
+
+def end_of_guessing(axis: Axes, chance: float) -> dict[str, tuple[float, float, str]]:
+    """A dotted line across the axis where guessing lies; its end, for `labels.at_ends`."""
+    axis.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
+    return {"guessing": (axis.get_xlim()[1], chance, SOFT)}
 
 
 def outside(axis: Axes) -> None:
@@ -80,7 +82,7 @@ def outside(axis: Axes) -> None:
 def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: int, rate: int = 16_000) -> Figure:
     """Fragments int16 [n, samples] above their features [n, frames, bins], each coefficient standardised, side by side."""
     figure, axes = plt.subplots(
-        2, len(audio), figsize=(3.2 * len(audio), 4.2), sharey="row", sharex=True, squeeze=False
+        2, len(audio), figsize=(2.6 * len(audio), 3.8), sharey="row", sharex=True, squeeze=False
     )
     seconds = np.arange(audio.shape[1]) / rate
     features = (features - features.mean((0, 1))) / features.std((0, 1))
@@ -106,7 +108,7 @@ def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: i
 def training_curves(history: pd.DataFrame, groups: dict[str, list[int]]) -> Figure:
     """Loss and accuracies over the epochs for groups of models, with the spread between models as a band; in colour what
     models trained on and other recordings, each group with a line of its own."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
     for dashes, (label, models) in zip(("-", "--", ":", "-."), groups.items(), strict=False):
         part = history[history["model"].isin(models)].assign(epoch=lambda t: t["epoch"].round())
         look: dict[str, Any] = dict(errorbar=("pi", 100), linestyle=dashes, legend=False)
@@ -150,7 +152,8 @@ def score_histogram(audit: Audit) -> Figure:
     sns.move_legend(axis, "upper left", bbox_to_anchor=(1.01, 1))
     axis.set(ylabel="fragments", xlabel="score of the attack (higher: more like a member)")
     found = [(audit.scores >= audit.threshold)[audit.member == side].mean() for side in (True, False)]
-    figure.set_label(f"{found[0]:.0%} of members lie right of the threshold, and {found[1]:.0%} of non-members")
+    told = [f"{100 * share:.0f} % of {side}" for share, side in zip(found, ("members", "non-members"), strict=True)]
+    figure.set_label(f"{told[0]} lie right of the threshold, and {told[1]}")
     return figure
 
 
@@ -185,9 +188,6 @@ def main_result(records: pd.DataFrame) -> Figure:
     figure = intervals(part, "auc", "protocol", "kind")
     left = min(0.4, float(part["low"].min()) - 0.02)  # no interval ends on the frame
     figure.axes[0].set(xlim=(left, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
-    if legend := figure.axes[0].get_legend():
-        legend.remove()
-        figure.axes[0].legend(loc="upper center", bbox_to_anchor=(0.4, -0.3), ncols=3)  # covers no interval
     told = [f"{row.value:.2f} ({row.protocol})" for row in part[part["control"] == ""].itertuples()]
     figure.set_label(
         f"Can somebody tell what a voice model was trained on? AUC of the paper's attack: {', '.join(told)}"
@@ -243,7 +243,7 @@ def _curves(
     figure, axis = plt.subplots(figsize=(7, 3.8))
     keys, ends = [hue, dashed] if dashed else [hue], {}
     places = {key: i for i, key in enumerate(dict.fromkeys(records[hue]))}
-    for i, (key, part) in enumerate(records.groupby(keys, sort=False)):
+    for i, (key, part) in enumerate(records.sort_values(x, kind="stable").groupby(keys, sort=False)):
         control, colour = bool(dashed) and key[1], colour_of(key[0], places[key[0]])
         look: dict[str, Any] = dict(fmt=MARKS[places[key[0]] % len(MARKS)], linestyle="--" if control else "-")
         look |= dict(mfc="none") if control else {}
@@ -254,9 +254,8 @@ def _curves(
         axis.set_xscale("log", base=scale)
     counts = sorted(set(records[x]))
     axis.set_xticks(counts, counts)
-    guessing(axis, chance, across=True)
     axis.set(xlabel=xlabel, ylabel=f"{ylabel}\n(95 % interval)")
-    labels.at_ends(axis, ends)
+    labels.at_ends(axis, ends | end_of_guessing(axis, chance))
     return figure
 
 
@@ -267,7 +266,7 @@ EQUAL = 200
 def exposure(table: pd.DataFrame, seed: int = 0) -> Figure:
     """How far fragments give themselves away against how sure models that never saw them are (ReferenceStudy.exposure), and
     the medians of speakers, in their order, beside those of speakers to whom fragments were dealt at random."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6), sharey=True)
     look: dict[str, Any] = dict(alpha=0.3, s=12, linewidth=0, color=MEMBER, rasterized=True)
     sns.scatterplot(table, x="outside", y="exposure", ax=left, **look)
     left.set(xlabel="φ of models that did not train on it (nats)", ylabel="exposure (standard deviations)")

@@ -22,7 +22,7 @@ from mia_lib.evaluation.forgotten import (
     paid_by_others,
 )
 from mia_lib.evaluation.intervals import Measure
-from mia_lib.reporting.figures import MEMBER, OTHER
+from mia_lib.reporting.looks import MEMBER, NON_MEMBER
 
 Named = dict[str, Measure]
 """Numbers of methods by name, in the order in which they are drawn."""
@@ -60,11 +60,11 @@ def looks(records: pd.DataFrame) -> Figure:
     right_share = [number_of(records, name, "train_accuracy", LEAVERS) for name in order]
     attack = [number_of(records, name, "auc", LEAVERS, POPULATION) for name in order]
     _dots(left, order, _named(order, right_share), fmt="o", color=MEMBER)
-    _dots(right, order, _named(order, attack), fmt="o", color=OTHER)
+    _dots(right, order, _named(order, attack), fmt="o", color=NON_MEMBER)
     right.axvline(0.5, color="grey", linestyle=":", label="guessing")
     _names(left, order)
-    left.set(xlim=(-0.03, 1.03), xlabel="share of the person's training recordings named right")
-    right.set(xlabel="AUC of the population attack (0.5: guessing)")
+    left.set(xlim=(-0.03, 1.03), xlabel="share of training recordings named right")
+    right.set(xlabel="AUC of the population attack")
     passed = [name for name in methods_of(records) if looks_forgotten(records, name)]
     figure.suptitle(f"By the usual tests {len(passed)} of {len(order) - 1} methods have forgotten the person")
     return figure
@@ -132,7 +132,7 @@ def payers(records: pd.DataFrame) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 1.4 + 0.36 * len(order)), sharey=True)
     lost = [number_of(records, name, "test_accuracy_change", OTHERS) for name in order]
     points = [None if m is None else Measure(100 * m.value, 100 * m.low, 100 * m.high, m.n) for m in lost]
-    _dots(left, order, _named(order, points), fmt="o", color=OTHER)
+    _dots(left, order, _named(order, points), fmt="o", color=NON_MEMBER)
     exposed = [number_of(records, name, "auc_change", OTHERS, "lira_online") for name in order]
     _dots(right, order, _named(order, exposed), fmt="o", color=MEMBER)
     for axis in (left, right):

@@ -2,7 +2,7 @@
 
 import io
 import re
-from typing import Any
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -63,7 +63,8 @@ def style() -> None:
     )
     looks |= {"grid.color": LINE, "axes.edgecolor": LINE, "legend.frameon": False, "legend.facecolor": "none"}
     looks |= {"axes.facecolor": "none", "figure.dpi": 96, "savefig.bbox": "tight", "figure.autolayout": True}
-    plt.rcParams.update(looks | {"svg.fonttype": "none", "svg.hashsalt": "mia_lib"})
+    looks |= {"svg.fonttype": "none", "svg.hashsalt": "mia_lib"}
+    plt.rcParams.update(cast(Any, looks))
 
 
 def as_png(figure: Figure) -> bytes:

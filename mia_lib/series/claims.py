@@ -35,6 +35,12 @@ def _audited(attack: str, condition: str, protocol: str = "utterance", **about) 
 
 
 CLAIMS = [
+    Claim(
+        "00.surer",
+        "Models are surer of a recording that they trained on than models that did not.",
+        Pick("surer_share", condition="two_worlds"),
+        0.5,
+    ),
     Claim("00.paper", "The paper's attack is right more often than a coin.", _top3("balanced_accuracy", "paper"), 0.5),
     Claim("00.recordings", "Recordings are told from others of the same people.", _top3("auc", "utterance"), 0.5),
     Claim("00.persons", "Persons are told from strangers without a training recording.", _top3("auc", "speaker"), 0.5),

@@ -227,6 +227,6 @@ def _record(parts: Parts, header: dict) -> None:
 
     present = parts.present()
     results, claims = merge_results(parts.folder, present), merge_claims(parts.folder, present)
-    write_run(parts.folder, present, header)
+    write_run(parts.folder, present, header, len(results))
     write_site(parts.folder, present)
     write_report(parts.folder, results, claims)

@@ -61,8 +61,8 @@ class ForgettingStudy:
             else:
                 self._stands[key] = self._served(method, people, controls)
                 return self._stands[key]
-            sides = [self._of_group(answers, people, side) for side in (group, 1)]
-            self._stands[key] = Stand(*sides, None, np.asarray(answers), seconds)
+            inside, outside = (self._of_group(answers, people, side) for side in (group, 1))
+            self._stands[key] = Stand(inside, outside, None, np.asarray(answers), seconds)
         return self._stands[key]
 
     def _of_group(self, answers: np.ndarray, people: Sequence[int], group: int) -> np.ndarray:

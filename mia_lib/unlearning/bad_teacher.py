@@ -38,7 +38,7 @@ class TwoTeachers(BothSides):
 class BadTeacher(Method):
     """Learn from the model itself on those who stay, from an untrained one on the person, for `strength` epochs."""
 
-    strengths = (1, 3)
+    strengths = (1, 2)
     default = 1
     bounds = (1, float("inf"))
     whole = True

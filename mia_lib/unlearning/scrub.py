@@ -58,8 +58,8 @@ class Scrubbing(BothSides):
 class Scrub(Method):
     """Away from the model's own answers on the person in `strength` epochs, near them on those who stay in one more."""
 
-    strengths = (1, 3)
-    default = 3
+    strengths = (1, 2)
+    default = 2
     bounds = (1, float("inf"))
     whole = True
     memory = 1.5

@@ -34,6 +34,7 @@ def test_notebooks_run_in_order_and_leave_merged_records_and_a_report(series):
     run = json.loads((folder / "run.json").read_text())
     assert run["parameters"]["seed"] == 7 and run["settings"]["epochs"] == 3 and run["device"] == "cpu"
     assert run["notebooks"]["02_second"]["stages"][0]["stage"] == "train"
+    assert (run["core_seconds"], run["core_seconds_per_number"]) == (3.0, 1.0)
     assert {"torch", "python"} <= run["versions"].keys()
     assert "90.0" in (folder / "index.html").read_text()
     assert {path.name for path in folder.glob("*.ipynb")} == {"01_first.ipynb", "02_second.ipynb"}

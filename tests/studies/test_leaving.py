@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN
+from mia_lib.signals.query import query_each
 from mia_lib.studies import leaving as module
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.forgetting import ForgettingStudy
@@ -76,6 +77,9 @@ def test_requests_are_served_once_and_answers_are_those_of_the_changed_models(le
     assert own.shape[0] == 5 and open_.shape[:2] == (2, len(leaving.known)) and seconds > 0
     columns = np.searchsorted(leaving.known, leaving.rows(0))
     np.testing.assert_allclose(own[4, : len(columns)], open_[1, columns], atol=1e-4)
+    whole = np.tile(np.arange(20), (leaving.models, 1))
+    asked = query_each(leaving.pool.models.network, leaving.dataset.resident, whole)
+    np.testing.assert_allclose(asked, leaving.before[:, :20], atol=1e-4)
     before = leaving.before[pairs[4][0]][leaving.rows(0)]
     assert np.abs(own[4, : len(columns)] - before).max() > 1e-3
 
@@ -90,7 +94,7 @@ def test_requests_are_served_once_and_answers_are_those_of_the_changed_models(le
 
 
 def test_shards_without_recordings_are_no_candidates(leaving):
-    assert leaving.candidates("retrain") == ["retrain"] and leaving.candidates("scrub") == ["scrub:1", "scrub:3"]
+    assert leaving.candidates("retrain") == ["retrain"] and leaving.candidates("scrub") == ["scrub:1", "scrub:2"]
     assert len(leaving.candidates("sisa")) < 2
 
 
@@ -100,7 +104,9 @@ def test_a_method_is_measured_in_four_views_with_its_controls_and_beside_what_wa
     found = records[(records["attack"] == "u_lira") & (records["measure"] == "auc")]
     assert len(found) == 12 and set(found["control"]) == {"", "shuffled", "unexposed"}
     assert found["value"].between(0, 1).all() and (found["low"] <= found["value"]).all()
-    assert (found[(found["protocol"] == "paper") & (found["control"] == "")]["n"] == 10 * 14).all()
+    recordings = sum(len(study.leaving.rows(p, True)) for p in study.leaving.audited)
+    asked = found[found["control"] == ""].set_index(["protocol", "condition"])["n"]
+    assert (asked["paper"] == 2 * 5 * recordings).all() and (asked["speaker"] == 2 * 5 * 5).all()
     population = records[(records["attack"] == "population") & (records["measure"] == "auc")]
     assert population["control"].tolist() == ["", "shuffled"]
     assert {"test_accuracy_change", "train_seconds_ratio", "auc_change"} <= set(records["measure"])
