@@ -79,10 +79,12 @@ def network(layers: Sequence[tuple[str, str, int]]) -> Figure:
     return figure
 
 
-def answers(before: np.ndarray, after: dict[str, np.ndarray], titles: tuple[str, str], most: int = 6) -> Figure:
-    """The largest posteriors of two fragments, p [2, classes], as a model gives them (first column) and as each defense
-    alters them (name -> p [2, classes]); the first fragment is a member. Classes in the order of the model's own answer."""
-    shown = {"no defense": before, **after}
+def answers(
+    before: np.ndarray, after: dict[str, np.ndarray], titles: tuple[str, str], first: str = "no defense", most: int = 6
+) -> Figure:
+    """The largest posteriors of two fragments, p [2, classes], before a change (the column called `first`) and as each change
+    makes them (name -> p [2, classes]); the first fragment is a member. Classes in the order of the model's own answer."""
+    shown = {first: before, **after}
     figure, axes = plt.subplots(2, len(shown), figsize=(2.4 * len(shown), 4), sharex=True, sharey=True, squeeze=False)
     for row, (colour, title) in enumerate(zip((MEMBER, NON_MEMBER), titles, strict=True)):
         order = np.argsort(-before[row], kind="stable")[:most]
