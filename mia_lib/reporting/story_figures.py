@@ -113,8 +113,8 @@ def losses(groups: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
             axis.axvline(np.median(clipped), color=colour, linestyle="--")
         axis.set_title(name, parse_math=False)
         axis.set_xlabel("loss (nats; dashed: median)")
-        marks = np.arange(np.ceil(every.min()), np.floor(every.max()) + 1, 2)
-        axis.set_xticks(marks, [f"$10^{{{mark:.0f}}}$" for mark in marks])
+        marks = np.linspace(every.min(), every.max(), 5)
+        axis.set_xticks(marks, [f"{10**mark:.1g}" for mark in marks])
     axes[0, 0].set_ylabel("share of fragments")
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure
