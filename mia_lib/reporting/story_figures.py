@@ -43,7 +43,7 @@ def two_worlds(recording: pd.DataFrame, bystander: pd.DataFrame, pair: tuple[int
     return figure
 
 
-def mark_line(colour: str, dashes: str, alpha: float = 1.0, width: float = 2.5) -> Any:
+def mark_line(colour: str, dashes: Any, alpha: float = 1.0, width: float = 2.5) -> Any:
     """What stands for a line in a legend."""
     return plt.Line2D([], [], color=colour, linestyle=dashes, alpha=alpha, linewidth=width)
 
