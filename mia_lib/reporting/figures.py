@@ -42,6 +42,10 @@ NAMES = {
     "gradient_norm": "gradient norm (white box)",
     "white_box": "white box, combined",
     "mean_posterior": "mean largest posterior",
+    "self_attention": "SAMIA (self-attention)",
+    "ramia": "RaMIA (range)",
+    "left_of_auc": "share of the file's AUC above chance that is left",
+    "left_of_tpr_at_fpr_1e-2": "share of the members found with the file that is left",
 }
 __all__ = ["name", "plt", "roc", "style"]
 
