@@ -278,12 +278,19 @@ def audit_command(arguments: argparse.Namespace) -> int:
     return auditing.run(arguments)
 
 
+def challenge_command(arguments: argparse.Namespace) -> None:
+    """`challenge`: with the settings that are given as words."""
+    _refuse_empty(arguments)
+    arguments.settings = settings_of(getattr(arguments, "set", []))
+    coursework.run_challenge(arguments)
+
+
 COMMANDS = {
     "run": run_command,
     "sweep": sweep_command,
     "audit": audit_command,
     "course": coursework.run_course,
-    "challenge": coursework.run_challenge,
+    "challenge": challenge_command,
     "list": list_command,
     "cache": cache_command,
 }
