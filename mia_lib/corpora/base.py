@@ -72,6 +72,11 @@ class Corpus:
         """Samples (float32, [n] or [n, channels]) and sampling rate; raises MiaError naming a broken recording."""
         raise NotImplementedError
 
+    def played(self, source: str, subset: str | None = None) -> np.ndarray | None:
+        """What was replayed where speech was recorded again in rooms: samples of a source, float32 [n] at 16 kHz, before any
+        room. None where a corpus has no such sound."""
+        return None
+
     def fingerprint(self, table: "pd.DataFrame") -> str:
         """Digest of what the audio of the rows of `table` depends on."""
         raise NotImplementedError

@@ -77,6 +77,10 @@ class FarFieldCorpus(DemoCorpus):
         speech = _speech(self.seed, speaker, index)
         return record(self._play(speech, conditions(self.seed, speaker, number), random), random), SAMPLE_RATE
 
+    def played(self, source: str, subset: str | None = None) -> np.ndarray | None:
+        speaker, index = map(int, source.split("-"))
+        return _speech(self.seed, speaker, index)
+
     def _play(self, speech: np.ndarray, factors: dict, random: np.random.Generator) -> np.ndarray:
         """What the microphone hears when the loudspeaker plays `speech` [n]: [n]."""
         from scipy.signal import fftconvolve
