@@ -18,14 +18,14 @@ from mia_lib.support.settings import PROFILES
 
 ABOUT = """\
 Can someone who only queries a speaker-identification model tell whose voice it was trained on?
-This runs the notebooks that measure it, and writes a report with every number and figure.
+This runs the notebooks that measure it, and leaves report, tables and figures in outputs/<run-id>/.
 
   python -m mia_lib run                                 everything, on synthetic speech, in minutes
+  python -m mia_lib run --profile smoke                 the same in small, to see that it works
   python -m mia_lib run --corpus folder:my/recordings   your speech: one folder per speaker
   python -m mia_lib sweep --seeds 0-4                   the same over five seeds: what holds in all of them
   python -m mia_lib audit --signals answers.npz         a model of your own, by its saved answers
-
-A run leaves its report, tables, figures and executed notebooks in outputs/<run-id>/; run again, it continues."""
+"""
 
 LONGEST_WORD = 300  # letters shown of a word of an error message
 EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds, 130 interrupted. `run --help`: options."

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import nbformat
 import numpy as np
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mia_lib.course.chapters import SET_UP, Chapter, Exercise, defined
+from mia_lib.course.chapters import SET_UP, Chapter, Exercise, defined, find_chapters
 from mia_lib.support.files import write_atomically
 
 CHECK = '''\
@@ -44,7 +45,24 @@ def release(folder: Path, chapters: list[Chapter]) -> list[Path]:
             notebook = made(chapter, solved=side == "instructor")
             write_atomically(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
             written.append(path)
+    for side, page in (("student", "take_away.md"), ("instructor", "teaching.md")):
+        path = folder / side / page
+        write_atomically(path, _page(Path(__file__).with_name(page)))
+        written.append(path)
     return written
+
+
+def _page(path: Path) -> str:
+    """A page with what it says of the exercises counted."""
+    chapters = {chapter.name[:2]: chapter for chapter in find_chapters()}
+
+    def total(numbers: str, what: str) -> int:
+        return sum(getattr(e, what) for number in numbers.split(",") for e in chapters[number].exercises)
+
+    template = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined).from_string(
+        path.read_text(encoding="utf-8")
+    )
+    return template.render(chapters=chapters, total=total) + "\n"
 
 
 def made(chapter: Chapter, solved: bool) -> Any:

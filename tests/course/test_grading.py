@@ -1,5 +1,6 @@
 """Thirty submissions get the grade they deserve, each with its page, and none of them harms the grader."""
 
+import html
 import subprocess
 import sys
 
@@ -42,7 +43,7 @@ def test_a_class_of_thirty_is_graded_right(tmp_path):
     pages = {path.name for path in (tmp_path / "graded" / "feedback").iterdir()}
     assert len(pages) == len(expected)
     page = (tmp_path / "graded" / "feedback" / "wrong-0.html").read_text(encoding="utf-8")
-    assert FIRST.mistakes[0].title in page and "1 of 2 points" in page
+    assert html.escape(FIRST.mistakes[0].lesson) in page and "1 of 2 points" in page
     overview = (tmp_path / "graded" / "index.html").read_text(encoding="utf-8")
     assert "no network" in overview and "PermissionError (" in overview
 

@@ -74,3 +74,19 @@ def test_unknown_exercises_are_refused(tmp_path, capsys):
     assert main(["course", "release", str(tmp_path), "--only", "06,77"]) == 2
     assert "no exercises for notebook 77:" in capsys.readouterr().err
     assert main(["course"]) == 2
+
+
+def test_pages_for_students_and_teachers_count_what_there_is(released):
+    chapters = find_chapters()
+    teaching = (released / "instructor" / "teaching.md").read_text(encoding="utf-8")
+    take_away = (released / "student" / "take_away.md").read_text(encoding="utf-8")
+    for chapter in chapters:
+        minutes, points = (sum(getattr(e, what) for e in chapter.exercises) for what in ("minutes", "points"))
+        assert (
+            f"| {len(chapter.exercises)} | {minutes} | {points} |" in teaching and f"- {chapter.title}: `" in take_away
+        )
+    every = sum(e.minutes for chapter in chapters for e in chapter.exercises)
+    assert f"exercises of {every} minutes" in teaching
+    assert not {"{{", "{%"} & set(teaching.split()) and "teaching" not in "".join(
+        p.name for p in (released / "student").iterdir()
+    )
