@@ -53,6 +53,8 @@ def make(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
         raise UsageError(
             "a challenge needs at least 6 models, and scenarios that differ, such as none,top_k:1,dp_sgd:8"
         )
+    if not 0 <= arguments.seed < 2**32 // 1000:
+        raise UsageError(f"the seed must be from 0 to {2**32 // 1000 - 1}, not {arguments.seed}")
     for name in names:
         make_defense(name)
     folder = Path(arguments.folder)
