@@ -118,6 +118,10 @@ def grade(
     Raises UsageError where nothing can be graded. seed: of the hidden cases; a teacher's own keeps them unknown to those who
     read this code.
     """
+    if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
+        raise UsageError(
+            f"grades cannot be written into {folder}, where the submissions are: name another folder (--to)"
+        )
     known = {chapter.name[:2]: chapter for chapter in chapters}
     files = handed_in(folder)
     usable = list({(one.student, one.number): one for one in reversed(files) if one.number in known}.values())[::-1]

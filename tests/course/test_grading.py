@@ -144,6 +144,8 @@ def test_a_folder_without_notebooks_is_said_to_be_one(tmp_path):
     with pytest.raises(UsageError, match="is no folder"):
         grade(tmp_path / "none", tmp_path / "out", [CHAPTER])
     (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="where the submissions are"):
+        grade(tmp_path / "empty", tmp_path / "empty" / "graded", [CHAPTER])
     with pytest.raises(UsageError, match="holds no notebook"):
         grade(tmp_path / "empty", tmp_path / "out", [CHAPTER])
     (tmp_path / "empty" / "thesis.ipynb").write_text('{"cells": []}')

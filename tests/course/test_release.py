@@ -70,6 +70,18 @@ def test_values_are_written_as_somebody_would():
     assert literal([1, 0.1 + 0.2, float("nan"), True]) == "[1, 0.3, np.nan, True]"
 
 
+def test_work_is_not_overwritten(tmp_path, capsys):
+    arguments = ["course", "release", str(tmp_path), "--only", "00"]
+    assert main(arguments) == main(arguments) == 0
+    own = tmp_path / "student" / "00_start_here.ipynb"
+    own.write_text(
+        own.read_text(encoding="utf-8").replace("raise NotImplementedError()", "return guess"), encoding="utf-8"
+    )
+    before = own.read_bytes()
+    assert main(arguments) == 2 and own.read_bytes() == before
+    assert "00_start_here.ipynb is there already and has been worked on" in capsys.readouterr().err
+
+
 def test_unknown_exercises_are_refused(tmp_path, capsys):
     assert main(["course", "release", str(tmp_path), "--only", "06,77"]) == 2
     assert "no exercises for notebook 77:" in capsys.readouterr().err
