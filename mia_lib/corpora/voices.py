@@ -38,6 +38,19 @@ class Voices(FileCorpus):
         is_tree = (self.data_root / "references").is_dir()
         self.root = self.data_root if is_tree else self.data_root / f"VOiCES_{self.edition}"
 
+    @property
+    def has_close_takes(self) -> bool:
+        return (self.root / SOURCES).is_dir()
+
+    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
+        """The source that was played in the rooms."""
+        return read_audio(self._source(str(about["source"]), about["subset"]))
+
+    def _source(self, source: str, subset: str | None) -> Path:
+        """Where the sound of a source lies that was played."""
+        name = f"Lab41-SRI-VOiCES-src-{source}.wav"
+        return self.root / SOURCES / str(subset) / source.partition("-")[0] / name
+
     def survey(self) -> Survey:
         import pandas as pd
 
@@ -59,7 +72,7 @@ class Voices(FileCorpus):
         return Survey(tidy(table[~again].reset_index(drop=True)), passed, notes)
 
     def played(self, source: str, subset: str | None = None) -> np.ndarray | None:
-        path = self.root / SOURCES / str(subset) / source.partition("-")[0] / f"Lab41-SRI-VOiCES-src-{source}.wav"
+        path = self._source(source, subset)
         if not path.is_file():
             return None
         samples, rate = read_audio(path)

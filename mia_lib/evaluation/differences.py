@@ -18,13 +18,13 @@ def difference(new: Measure, old: Measure) -> Measure:
 
 
 def ratio(new: Measure, old: Measure) -> Measure:
-    """`new` over `old`, with a 95 % interval made of theirs; NaN, without an interval, where `old` may be zero.
+    """`new` over `old`, with a 95 % interval made of theirs; NaN where `old` may be zero, or nobody knows.
 
     Source: Donner and Zou, Statistics in Medicine 2012 (MOVER for ratios, eq. 8). It is that of two independent measures; see
     `difference`.
     """
     if not old.low > 0:
-        return Measure(new.value / old.value if old.value else nan, nan, nan, min(new.n, old.n))
+        return Measure(nan, nan, nan, min(new.n, old.n))
     product = new.value * old.value
 
     def end(own: float, other: float, sign: int) -> float:

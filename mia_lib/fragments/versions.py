@@ -8,21 +8,24 @@ import io
 from functools import lru_cache, partial
 
 import numpy as np
+import pandas as pd
 import soundfile
 import torch
 import torchaudio.functional as audio
 from torch import Tensor
 
+from mia_lib.corpora.audio import SAMPLE_RATE, resample, to_mono
+from mia_lib.corpora.base import Corpus
 from mia_lib.corpora.demo import speak
 from mia_lib.fragments.perturbations import PERTURBATIONS, Perturbation, crop, fill, room, scramble, speed
-from mia_lib.support.errors import UsageError
+from mia_lib.support.errors import MiaError, UsageError
 
 MP3_LEVEL = 0.75  # of libsndfile's scale from the highest constant bit rate to the lowest: 48 kbit/s at 16 kHz
 TELEPHONE_RATE = 8000  # samples a second of GSM 06.10
 TALK_DB = 10.0  # of the fragment over the speech in its background
 TALKERS = range(200_000, 200_004)  # numbers of the voices in the background: never speakers of a corpus
 RANGE = ("slower", "faster", "noise_20")
-"""What an attacker makes of the version in hand to ask more than once: names of perturbations."""
+"""What an attacker makes of the version in hand to ask more than once, beside itself: names of perturbations."""
 
 
 def through_file(waves: Tensor, rows: Tensor, seed: int, rate: int, **format: object) -> Tensor:
@@ -53,6 +56,20 @@ def overheard(waves: Tensor, rows: Tensor, seed: int, decibels: float) -> Tensor
     return waves + level * voices[place % len(voices)]
 
 
+def from_close(waves: Tensor, rows: Tensor, seed: int, corpus: Corpus, manifest: pd.DataFrame) -> Tensor:
+    """The same seconds as a close microphone has them, of the fragments `rows` of a manifest."""
+    length, found = waves.shape[1], []
+    for row in rows.tolist():
+        about = manifest.iloc[row]
+        samples, rate = corpus.close_take(about)
+        start = round(float(about["start"]) * SAMPLE_RATE)
+        heard = resample(to_mono(samples), rate)[start : start + length]
+        if not len(heard):
+            raise MiaError(f"the close take of {about['utterance']} ends before second {about['start']:g}")
+        found.append(np.resize(heard, length))
+    return torch.from_numpy(np.stack(found)).to(waves)
+
+
 def untouched(waves: Tensor, rows: Tensor, seed: int) -> Tensor:
     """The fragment itself."""
     return waves
@@ -79,18 +96,23 @@ VERSIONS: dict[str, Perturbation] = {
 """By name, the file itself first."""
 
 
-def version(name: str) -> Perturbation:
-    """A version by its name. Raises UsageError for an unknown one."""
-    if name not in VERSIONS:
-        raise UsageError(f"unknown version {name!r} of a recording: choose one of {', '.join(VERSIONS)}")
-    return VERSIONS[name]
+CLOSE = "close"
+"""The version of a close microphone, where the corpus has one."""
 
 
-def then(first: Perturbation, second: Perturbation) -> Perturbation:
-    """One perturbation after the other."""
-    return lambda waves, rows, seed: second(first(waves, rows, seed), rows, seed)
+def versions_of(corpus: Corpus) -> tuple[str, ...]:
+    """The names of the versions that there are of a corpus's recordings, the file itself first."""
+    return (*VERSIONS, CLOSE) if corpus.has_close_takes else tuple(VERSIONS)
 
 
-def range_of(held: Perturbation) -> list[Perturbation]:
-    """A version as it is in hand, and what an attacker makes of it: RANGE."""
-    return [held, *(then(held, PERTURBATIONS[name]) for name in RANGE)]
+def version(name: str, corpus: Corpus, manifest: pd.DataFrame) -> Perturbation:
+    """A version by its name, of the fragments of a corpus's manifest. Raises UsageError for an unknown one."""
+    known = versions_of(corpus)
+    if name not in known:
+        raise UsageError(f"unknown version {name!r} of a recording: choose one of {', '.join(known)}")
+    return partial(from_close, corpus=corpus, manifest=manifest) if name == CLOSE else VERSIONS[name]
+
+
+def range_of() -> list[Perturbation]:
+    """What is asked of a version in hand: itself, and what RANGE makes of it."""
+    return [untouched, *(PERTURBATIONS[name] for name in RANGE)]

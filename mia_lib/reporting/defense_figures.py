@@ -26,11 +26,11 @@ def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
     kinds: dict[str, list[str]] = {}
     for defense in table.index.drop("none"):
         kinds.setdefault("+".join(part.partition(":")[0] for part in defense.split("+")), []).append(defense)
-    columns = min(len(kinds), 4)
+    columns = min(len(kinds), 3)
     figure, axes = plt.subplots(
         -(-len(kinds) // columns),
         columns,
-        figsize=(2.9 * columns, 2.6 * -(-len(kinds) // columns)),
+        figsize=(2.8 * columns, 2.5 * -(-len(kinds) // columns)),
         sharey=True,
         squeeze=False,
     )

@@ -82,7 +82,7 @@ def outside(axis: Axes) -> None:
 def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: int, rate: int = 16_000) -> Figure:
     """Fragments int16 [n, samples] above their features [n, frames, bins], each coefficient standardised, side by side."""
     figure, axes = plt.subplots(
-        2, len(audio), figsize=(3.2 * len(audio), 4.2), sharey="row", sharex=True, squeeze=False
+        2, len(audio), figsize=(2.6 * len(audio), 3.8), sharey="row", sharex=True, squeeze=False
     )
     seconds = np.arange(audio.shape[1]) / rate
     features = (features - features.mean((0, 1))) / features.std((0, 1))
@@ -108,7 +108,7 @@ def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: i
 def training_curves(history: pd.DataFrame, groups: dict[str, list[int]]) -> Figure:
     """Loss and accuracies over the epochs for groups of models, with the spread between models as a band; in colour what
     models trained on and other recordings, each group with a line of its own."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
     for dashes, (label, models) in zip(("-", "--", ":", "-."), groups.items(), strict=False):
         part = history[history["model"].isin(models)].assign(epoch=lambda t: t["epoch"].round())
         look: dict[str, Any] = dict(errorbar=("pi", 100), linestyle=dashes, legend=False)
@@ -266,7 +266,7 @@ EQUAL = 200
 def exposure(table: pd.DataFrame, seed: int = 0) -> Figure:
     """How far fragments give themselves away against how sure models that never saw them are (ReferenceStudy.exposure), and
     the medians of speakers, in their order, beside those of speakers to whom fragments were dealt at random."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6), sharey=True)
     look: dict[str, Any] = dict(alpha=0.3, s=12, linewidth=0, color=MEMBER, rasterized=True)
     sns.scatterplot(table, x="outside", y="exposure", ax=left, **look)
     left.set(xlabel="φ of models that did not train on it (nats)", ylabel="exposure (standard deviations)")

@@ -25,7 +25,7 @@ def compressed_records(study: ShadowStudy, names: tuple[str, ...] = COMPRESSED) 
     evaluations = [DefenseEvaluation(study, name) for name in ("none", *names)]
     train_together([one.references.pool for one in evaluations])
     plain = evaluations[0].references
-    return pd.concat([_records(one.references, plain) for one in evaluations])
+    return pd.concat([_records(one.references, plain) for one in evaluations], ignore_index=True)
 
 
 def _records(references: ReferenceStudy, plain: ReferenceStudy) -> pd.DataFrame:

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN, Split, coin_splits, split_sources
+from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN, Split, coin_splits, set_validation_aside, split_sources
 from mia_lib.models.network import MODELS
 from mia_lib.signals.query import query_each
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.released import ReleasedSignals
+from mia_lib.studies.shadow import VALIDATION_SHARE
 from mia_lib.support import draws
 from mia_lib.support.digests import digest
 from mia_lib.training.job import Job
@@ -83,6 +84,9 @@ class Leaving:
             here = np.isin(speaker, inside)
             role[here] = np.where(self.given[here], TRAIN, HELD_OUT)
             splits.append(Split(people, role.astype(np.int8)))
+        if self.settings.patience:
+            seeds = draws.seeds(self.seed, "validation of models that people leave", self.models)
+            return [set_validation_aside(manifest, s, VALIDATION_SHARE, k) for s, k in zip(splits, seeds, strict=True)]
         return splits
 
     @cached_property

@@ -92,7 +92,9 @@ class ReleasedSignals:
 
         def compute() -> np.ndarray:
             network = self.pool.models.network
-            asked = version_features(s.feature, data.fragments, rows, held, s.hop, data.cache, data.device, data.seed)
+            asked = version_features(
+                s.feature, data.fragments, rows, held, s.hop, data.cache, data.corpus, data.device, data.seed
+            )
             return np.stack([self.answer(query_models(network, heard, data.device)) for heard in asked])
 
         params = self._defended if self.defense.alters else {}

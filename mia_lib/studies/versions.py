@@ -16,7 +16,7 @@ from mia_lib.evaluation.evaluate import evaluate
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.reading import measure_of
 from mia_lib.evaluation.records import Result
-from mia_lib.fragments.versions import EXACT, VERSIONS
+from mia_lib.fragments.versions import EXACT, versions_of
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.reference import PROTOCOL, ReferenceStudy
 from mia_lib.studies.study import Question, as_known
@@ -83,10 +83,10 @@ class VersionStudy(ReferenceStudy):
         return self.kept(f"holding {self.held}", tables, ATTACKS_WITHOUT_FILE)
 
 
-def records_without_file(references: ReferenceStudy, held: Sequence[str] = tuple(VERSIONS)) -> pd.DataFrame:
-    """Records of all attacks with each version in hand, and which share of the file's is left (`shares_left`), as cached
-    stages."""
-    tables = []
+def records_without_file(references: ReferenceStudy, held: Sequence[str] | None = None) -> pd.DataFrame:
+    """Records of all attacks with each version in hand (None: all that there are of the corpus), as cached stages, and which
+    share of the file's is left (`shares_left`)."""
+    tables, held = [], versions_of(references.corpus) if held is None else held
     with progress("who does not have the file", len(held), "version") as bar:
         for name in held:
             tables.append(VersionStudy(references, name).records())

@@ -43,14 +43,21 @@ class Sisa(Method):
 
         A shard that lacks nobody gets the same fragments, seed and epochs as before, and need not be trained again.
         """
-        parts: list[np.ndarray] = []
-        for labels, rows, seed in zip(job.labels, job.train, job.seeds, strict=True):
-            shard = shards_of(int(labels.max()) + 1, self.pieces, int(seed))
-            parts += [rows[shard[labels[rows]] == s] for s in range(self.pieces)]
+        shards = [
+            shards_of(int(labels.max()) + 1, self.pieces, int(seed))[labels]
+            for labels, seed in zip(job.labels, job.seeds, strict=True)
+        ]
+
+        def dealt(fragments: Sequence[np.ndarray]) -> list[np.ndarray]:
+            own = zip(shards, fragments, strict=True)
+            return [rows[shard[rows] == s] for shard, rows in own for s in range(self.pieces)]
+
+        validation = None if job.validation is None else dealt(job.validation)
         seeds = [own for seed in job.seeds for own in draws.seeds(int(seed), "models of shards", self.pieces)]
         epochs = tuple(np.repeat(job.config.epochs_of(len(job.train)), self.pieces).tolist())
         labels, config = np.repeat(job.labels, self.pieces, axis=0), replace(job.config, epochs=epochs)
-        return replace(self.changed(job), labels=labels, train=parts, seeds=seeds, config=config)
+        job = replace(self.changed(job), labels=labels, train=dealt(job.train), validation=validation)
+        return replace(job, test=None, reference=None, seeds=seeds, config=config)
 
     def combined(self, logits: np.ndarray) -> np.ndarray:
         return mean_answers(logits.reshape(-1, self.pieces, *logits.shape[1:]))

@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN
+from mia_lib.signals.query import query_each
 from mia_lib.studies import leaving as module
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.forgetting import ForgettingStudy
@@ -76,6 +77,9 @@ def test_requests_are_served_once_and_answers_are_those_of_the_changed_models(le
     assert own.shape[0] == 5 and open_.shape[:2] == (2, len(leaving.known)) and seconds > 0
     columns = np.searchsorted(leaving.known, leaving.rows(0))
     np.testing.assert_allclose(own[4, : len(columns)], open_[1, columns], atol=1e-4)
+    whole = np.tile(np.arange(20), (leaving.models, 1))
+    asked = query_each(leaving.pool.models.network, leaving.dataset.resident, whole)
+    np.testing.assert_allclose(asked, leaving.before[:, :20], atol=1e-4)
     before = leaving.before[pairs[4][0]][leaving.rows(0)]
     assert np.abs(own[4, : len(columns)] - before).max() > 1e-3
 

@@ -85,7 +85,7 @@ def test_the_interval_of_a_ratio_is_donner_and_zou_s():
         pytest.approx(high),
         50,
     )
-    assert np.isnan(ratio(a, Measure(0.01, -0.02, 0.04, 9)).low)
+    assert np.isnan(ratio(a, Measure(0.01, -0.02, 0.04, 9)).value)
     rng, inside = np.random.default_rng(0), 0
     for x, y in zip(rng.normal(0.3, 0.03, 2000), rng.normal(0.5, 0.05, 2000), strict=True):
         one, two = (Measure(v, v - 1.96 * s, v + 1.96 * s, 1) for v, s in ((x, 0.03), (y, 0.05)))
