@@ -22,7 +22,7 @@ from mia_lib.support.files import read_json, write_atomically
 
 MEASURES = {
     "tpr_at_fpr_1e-2": "members found at 1 % false alarms",
-    POOLED: "at 0.1 %",
+    POOLED: "members found at 0.1 % false alarms",
     "balanced_accuracy": "balanced accuracy",
 }
 COLUMNS = ["scenario", "part", "model", "row", "score"]
