@@ -85,12 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read(arguments: argparse.Namespace, console: Console) -> "Evidence":
     """The evidence that a command line names."""
+    from mia_lib.auditing.coins import drawn_by_coins
     from mia_lib.auditing.saved import read_signals
 
     if arguments.signals:
         inputs.refuse_beside_signals(arguments)
         found = read_signals(arguments.signals, arguments.protocol)
-        return inputs.with_coins(found) if arguments.coins else found
+        return drawn_by_coins(found) if arguments.coins else found
     if arguments.model is None and arguments.train is None:
         given = "--signals FILE, --model NAME or --train NAME"
         raise UsageError(f"say what to audit: {given} (`python -m mia_lib audit --help` explains)")
