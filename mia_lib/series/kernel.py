@@ -2,11 +2,13 @@
 
 import contextlib
 import logging
+import os
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, ClassVar
 
 import papermill
 import zmq
@@ -20,6 +22,7 @@ from mia_lib.support.death import cause, remedy
 from mia_lib.support.errors import MiaError
 from mia_lib.support.leftovers import remove
 from mia_lib.support.limits import killed_for_memory
+from mia_lib.support.progress import FILE_VARIABLE
 
 
 class CellFailure(Exception):
@@ -30,48 +33,100 @@ class OwnKernelManager(AsyncKernelManager):
     """Starts kernels of the running interpreter, whatever kernels are registered, and talks to them encrypted."""
 
     transport_encryption = "auto"
-    words: IO | int | None = None  # where a kernel's own standard error goes
-    process: subprocess.Popen | None = None  # of the latest kernel
+    given: ClassVar["Given"]
 
     async def start_kernel(self, **options) -> None:  # type: ignore[override]
-        await super().start_kernel(stderr=self.words, **options)
-        OwnKernelManager.process = getattr(self.provisioner, "process", None)
+        variables = dict(os.environ) | self.given.variables
+        await super().start_kernel(stderr=self.given.words, env=variables, **options)
+        self.given.process = getattr(self.provisioner, "process", None)
 
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(**get_kernel_dict())
 
 
-def execute(notebook: Notebook, run_folder: Path, parameters: dict, console: Console) -> None:
+@dataclass
+class Given:
+    """What the kernel of one notebook is given, and the process that it is."""
+
+    variables: dict[str, str]  # beside those of this process
+    words: IO  # where its own standard error goes
+    process: subprocess.Popen | None = None
+
+    def manager(self) -> type[OwnKernelManager]:
+        """Who starts it."""
+        return type("KernelManager", (OwnKernelManager,), {"given": self})
+
+
+class Kernels:
+    """The kernels that run at present, so that all can be ended at once from another thread."""
+
+    def __init__(self) -> None:
+        self._running: list[Given] = []
+        self.ending = False
+
+    @contextlib.contextmanager
+    def running(self, given: Given) -> Iterator[None]:
+        """A kernel runs in the block."""
+        self._running.append(given)
+        try:
+            yield
+        finally:
+            self._running.remove(given)
+
+    def end(self) -> None:
+        """Kill those that have started; who waits for one is told that it is dead."""
+        self.ending = True
+        for given in list(self._running):
+            if given.process is not None:
+                with contextlib.suppress(OSError):
+                    given.process.kill()
+
+
+def execute(
+    notebook: Notebook,
+    run_folder: Path,
+    parameters: dict,
+    console: Console,
+    kernels: Kernels,
+    variables: dict[str, str] | None = None,
+    label: str = "",
+) -> None:
     """Run a notebook to `<run_folder>/NN_name.ipynb`; a failed one stays as `NN_name.failed.ipynb` (CellFailure).
 
-    Earlier results of the same notebook are removed first, so that old and new numbers are never mixed.
+    kernels: where its kernel is listed. variables: of the environment, which it gets beside those of this process. label:
+    said before what it reports. Earlier results of the same notebook are removed first, so that old and new numbers are never
+    mixed.
     """
     _forget(notebook.name, run_folder)
     running, words = (run_folder / f".{notebook.name}.running.{ending}" for ending in ("ipynb", "txt"))
     killed = killed_for_memory()
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its errors are raised as well
     try:
-        with console.follow(), _words_kept(words):
-            papermill.execute_notebook(
-                _literal(notebook.path),
-                _literal(running),
-                parameters,
-                progress_bar=False,
-                cwd=notebook.path.parent,
-                kernel_name="python3",
-                language="python",
-                kernel_manager_class=OwnKernelManager,
-                shutdown_kernel="immediate",  # all it made is on disk by then, and Ctrl-C should not wait
-            )
+        with console.following(label) as progress, open(words, "wb") as file:
+            given = Given({FILE_VARIABLE: str(progress)} | (variables or {}), file)
+            with kernels.running(given):
+                papermill.execute_notebook(
+                    _literal(notebook.path),
+                    _literal(running),
+                    parameters,
+                    progress_bar=False,
+                    cwd=notebook.path.parent,
+                    kernel_name="python3",
+                    language="python",
+                    kernel_manager_class=given.manager(),
+                    shutdown_kernel="immediate",  # all it made is on disk by then, and Ctrl-C should not wait
+                )
         running.replace(run_folder / f"{notebook.name}.ipynb")
     except (papermill.PapermillExecutionError, RuntimeError) as error:  # RuntimeError: the kernel is dead
+        if kernels.ending:
+            return
         kept = run_folder / f"{notebook.name}.failed.ipynb"
         with contextlib.suppress(FileNotFoundError):
             running.replace(kept)
         if isinstance(error, papermill.PapermillExecutionError):
             raise CellFailure(_explain(error, kept)) from error
-        raise CellFailure(f"{INDENT}the kernel died: {_why(error, words, killed)}") from error
+        raise CellFailure(f"{INDENT}the kernel died: {_why(error, given.process, words, killed)}") from error
     except (OSError, zmq.ZMQError) as error:
         place = getattr(error, "filename", None) or running
         raise MiaError(f"{notebook.name} cannot be run to {place}: {remedy(error)}") from error
@@ -80,20 +135,9 @@ def execute(notebook: Notebook, run_folder: Path, parameters: dict, console: Con
         words.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _words_kept(path: Path) -> Iterator[None]:
-    """What kernels say outside of cells goes into a file, for when it is their last."""
-    with open(path, "wb") as file:
-        OwnKernelManager.words, OwnKernelManager.process = file, None
-        try:
-            yield
-        finally:
-            OwnKernelManager.words = None
-
-
-def _why(error: RuntimeError, words: Path, killed: int | None) -> str:
+def _why(error: RuntimeError, process: subprocess.Popen | None, words: Path, killed: int | None) -> str:
     """Why the kernel is dead: its status, or its last words if it did not come to its work."""
-    process, message = OwnKernelManager.process, str(error).splitlines()[0]
+    message = str(error).splitlines()[0]
     if process is None or process.poll() is None:  # it lives, but does not answer
         return message
     said = words.read_text(encoding="utf-8", errors="replace")

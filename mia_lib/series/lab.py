@@ -18,6 +18,7 @@ from mia_lib.series.workplace import USES
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.files import write_atomically
+from mia_lib.support.limits import core_seconds
 
 
 def slug(text: str) -> str:
@@ -83,7 +84,8 @@ class Lab:
         """Keep for `run.json` what was computed so far."""
         timings = [timing for e in self._experiments for timing in e.cache.timings]
         write_atomically(self._part / "stages.json", json.dumps(timings, indent=1))
-        write_atomically(self._part / "context.json", json.dumps(self.experiment.context(), indent=1))
+        context = self.experiment.context() | {"core_seconds": round(core_seconds(), 2)}
+        write_atomically(self._part / "context.json", json.dumps(context, indent=1))
 
     def figure(self, figure, name: str, caption: str) -> None:
         """Show a figure with its caption, and keep both for the report."""

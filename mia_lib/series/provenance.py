@@ -41,8 +41,11 @@ def merge_claims(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
     return table
 
 
-def write_run(run_folder: Path, notebooks: list[str], header: dict) -> None:
-    """Write `run.json`: `header` (parameters, settings, data), and per notebook its times and its context."""
+def write_run(run_folder: Path, notebooks: list[str], header: dict, numbers: int = 0) -> None:
+    """Write `run.json`: `header` (parameters, settings, data), and per notebook its times and its context.
+
+    numbers: rows of `results.csv`, over which the processor time of all notebooks is spread.
+    """
     about = {}
     for name in sorted(notebooks):
         part = run_folder / "parts" / name
@@ -52,6 +55,7 @@ def write_run(run_folder: Path, notebooks: list[str], header: dict) -> None:
             "context": read_json(part / "context.json", {}),
         }
     contexts = [notebook["context"] for notebook in about.values()]
+    spent = sum(context.get("core_seconds", 0) for context in contexts)
     highest = read_json(run_folder / "run.json", {}).get("peak_memory_mb")
     record = header | {
         "parameters_digest": digest(header["parameters"]),
@@ -59,6 +63,8 @@ def write_run(run_folder: Path, notebooks: list[str], header: dict) -> None:
         "versions": versions(),
         "commit": commit(),
         "peak_memory_mb": max(peak_memory(), highest if isinstance(highest, int) else 0),
+        "core_seconds": round(spent, 1),
+        "core_seconds_per_number": round(spent / numbers, 3) if numbers else None,
         "notebooks": about,
     }
     write_atomically(run_folder / "run.json", json.dumps(record, indent=1, default=str))

@@ -1,5 +1,6 @@
-"""Runs the series: checks everything first, then executes notebook after notebook into `outputs/<run-id>/`."""
+"""Runs the series: checks everything first, then executes the notebooks into `outputs/<run-id>/`."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mia_lib.series.kernel import CellFailure, execute
+from mia_lib.series.kernel import CellFailure, Kernels, execute
+from mia_lib.series.lanes import in_lanes, lanes
 from mia_lib.series.notebooks import NOTEBOOKS, Notebook, check_parameters, find_notebooks, needed, select
 from mia_lib.series.parts import Parts
 from mia_lib.series.provenance import merge_claims, merge_results, write_run
@@ -15,6 +17,8 @@ from mia_lib.series.request import Request, check
 from mia_lib.series.workplace import USES, environment, locked, refuse_other_parameters
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import MiaError
+from mia_lib.support.executor import VARIABLE as EXECUTOR
+from mia_lib.support.limits import CORES_VARIABLE
 from mia_lib.support.progress import duration
 from mia_lib.support.settings import Settings
 
@@ -79,10 +83,11 @@ def run_series(
         _announce(data, time.monotonic() - started, console)
         parts = Parts(run.folder, run.notebooks, run.request, data)
         waiting = [notebook for notebook in run.chosen if not parts.done(notebook.name)]
-        forecast = _forecast(run, waiting, console) if prepare is None and waiting else None
+        count = min(len(run.chosen), lanes(run.request.device, executor or os.environ.get(EXECUTOR, "")))
+        forecast = _forecast(run, waiting, console, count) if prepare is None and waiting else None
         header = {"parameters": run.request.asdict(), "settings": run.settings.asdict(), "data": data}
         _record(parts, header)
-        outcome = _run_notebooks(run, parts, header, console, forecast)
+        outcome = _run_notebooks(run, parts, header, console, forecast, count)
         if left_out := parts.left_out():
             console.say(left_out)
         if not (run.folder / "results.csv").exists():
@@ -148,8 +153,8 @@ def _announce(data: dict, seconds: float, console: Console) -> None:
             console.say(f"{INDENT}{'kept once' if what == 'duplicate' else 'skipped'}: {reason}")
 
 
-def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> "Forecast | None":
-    """Say how long the notebooks will take here, on an idle machine and while others use it."""
+def _forecast(run: Run, notebooks: list[Notebook], console: Console, count: int) -> "Forecast | None":
+    """Say how long the notebooks will take here, `count` beside each other, on an idle machine and while others use it."""
     from mia_lib.studies import cost
     from mia_lib.studies.dataset import Dataset
     from mia_lib.studies.shadow import ShadowStudy
@@ -158,25 +163,27 @@ def _forecast(run: Run, notebooks: list[Notebook], console: Console) -> "Forecas
         study = ShadowStudy(Dataset(**run.request.dataset()))
         study.cache.journal = run.folder / USES
         with console.follow():
-            forecast = cost.forecast(study, notebooks)
+            forecast = cost.forecast(study, notebooks, count)
     except MiaError:
         return None  # data that some notebook cannot use: that one will say so
-    idle, busy = (duration(sum(forecast.seconds.values()) * load) for load in (1, forecast.load))
+    idle, busy = (duration(forecast.total() * load) for load in (1, forecast.load))
     others = f"; about {busy} while others use it as now" if forecast.load > BUSY else ""
     console.say(f"Expected: about {idle} on this machine when it is idle{others}")
     return forecast
 
 
 def _run_notebooks(
-    run: Run, parts: Parts, header: dict, console: Console, forecast: "Forecast | None" = None
+    run: Run, parts: Parts, header: dict, console: Console, forecast: "Forecast | None" = None, count: int = 1
 ) -> Outcome:
-    """Execute the chosen notebooks in their order; the records and the report are renewed after each, and so is what was
-    forecast."""
-    outcome, spent = Outcome(), dict[str, float]()
+    """Execute the chosen notebooks, `count` beside each other; the records and the report are renewed after each, and so is
+    what was forecast."""
+    outcome, spent, titles = Outcome(), dict[str, float](), dict[str, str]()
     for position, notebook in enumerate(run.chosen, start=1):
-        title = f"[{position}/{len(run.chosen)}] {notebook.name}"
-        blocked = needed(notebook.name, run.notebooks) & {*outcome.failed, *outcome.stopped}
-        if blocked:
+        titles[notebook.name] = f"[{position}/{len(run.chosen)}] {notebook.name}"
+
+    def skip(notebook: Notebook) -> bool:
+        title = titles[notebook.name]
+        if blocked := needed(notebook.name, run.notebooks) & {*outcome.failed, *outcome.stopped}:
             console.say(f"{title}: not run, it needs {', '.join(sorted(blocked))}")
             outcome.stopped.append(notebook.name)
         elif parts.done(notebook.name):
@@ -185,24 +192,35 @@ def _run_notebooks(
             console.say(title)
             if damage := parts.set_aside(notebook.name):
                 console.say(f"{INDENT}{damage}")
-            started = time.monotonic()
-            try:
-                execute(notebook, run.folder, run.request.asdict(), console)
-            except CellFailure as failure:
-                console.say(str(failure))
-                outcome.failed.append(notebook.name)
-            else:
-                if parts.of_other_data(notebook.name):
-                    raise MiaError(
-                        f"the recordings changed while the run worked, so that {notebook.name} read others than this run is "
-                        "about: the same command starts anew with what is there now"
-                    )
-                spent[notebook.name] = time.monotonic() - started
-                parts.finish(notebook.name, spent[notebook.name])
-                left = forecast.left(spent) if forecast else None
-                rest = f"; about {duration(left)} left" if left else ""
-                console.say(f"{INDENT}done in {duration(spent[notebook.name])}{rest}")
-            _record(parts, header)
+            return False
+        _record(parts, header)
+        return True
+
+    def carry_out(notebook: Notebook, cores: int, kernels: Kernels) -> None:
+        started, label = time.monotonic(), f"{notebook.number:02}" if count > 1 else ""
+        variables = {CORES_VARIABLE: str(cores)} if count > 1 else {}
+        execute(notebook, run.folder, run.request.asdict(), console, kernels, variables, label)
+        spent[notebook.name] = time.monotonic() - started
+
+    done = {word for notebook in run.chosen if parts.done(notebook.name) for word in notebook.work}
+    for notebook, future in in_lanes(run.chosen, count, done, carry_out, skip):
+        before = f"  {notebook.number:02}  " if count > 1 else INDENT
+        try:
+            future.result()
+        except CellFailure as failure:
+            console.say(str(failure))
+            outcome.failed.append(notebook.name)
+        else:
+            if parts.of_other_data(notebook.name):
+                raise MiaError(
+                    f"the recordings changed while the run worked, so that {notebook.name} read others than this run is "
+                    "about: the same command starts anew with what is there now"
+                )
+            parts.finish(notebook.name, spent[notebook.name])
+            left = forecast.left(spent) if forecast else None
+            rest = f"; about {duration(left)} left" if left else ""
+            console.say(f"{before}done in {duration(spent[notebook.name])}{rest}")
+        _record(parts, header)
     return outcome
 
 
@@ -212,5 +230,5 @@ def _record(parts: Parts, header: dict) -> None:
 
     present = parts.present()
     results, claims = merge_results(parts.folder, present), merge_claims(parts.folder, present)
-    write_run(parts.folder, present, header)
+    write_run(parts.folder, present, header, len(results))
     write_report(parts.folder, results, claims)

@@ -60,16 +60,25 @@ class Pace:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What notebooks will take: seconds of each by name, on an idle machine, and how much longer on the present one."""
+    """What notebooks will take: seconds of each by name, on an idle machine and with its share of it where `lanes` are
+    executed beside each other; and how much longer on the present machine."""
 
     seconds: dict[str, float]
     load: float
+    lanes: int = 1
+
+    def total(self) -> float:
+        """Seconds that all take on an idle machine."""
+        return self._wall(list(self.seconds.values()))
+
+    def _wall(self, seconds: list[float]) -> float:
+        return max(sum(seconds) / self.lanes, max(seconds, default=0.0))
 
     def left(self, spent: dict[str, float]) -> float | None:
         """Seconds that the other notebooks will take, if they are as much slower or faster than forecast as those that took
         the seconds `spent`; None where nothing is left or nothing was forecast."""
         known = spent.keys() & self.seconds.keys()
-        rest = sum(seconds for name, seconds in self.seconds.items() if name not in spent)
+        rest = self._wall([seconds for name, seconds in self.seconds.items() if name not in spent])
         forecast = sum(self.seconds[name] for name in known)
         return rest * sum(spent[name] for name in known) / forecast if rest and forecast else None
 
@@ -134,8 +143,8 @@ def pools(study: ShadowStudy, work: str) -> Iterator[ModelPool]:
             yield evaluation.references.pool
 
 
-def forecast(study: ShadowStudy, notebooks: Sequence[Costly]) -> Forecast:
-    """What the notebooks will take from now on."""
+def forecast(study: ShadowStudy, notebooks: Sequence[Costly], lanes: int = 1) -> Forecast:
+    """What the notebooks will take from now on, `lanes` of them beside each other."""
     own, size = pace(study), len(study.manifest) / KNOWN_FRAGMENTS
     usual = own if network_of(study) == KNOWN_NETWORK else pace(study, KNOWN_NETWORK)
     known: set[str] = set()
@@ -143,7 +152,9 @@ def forecast(study: ShadowStudy, notebooks: Sequence[Costly]) -> Forecast:
     for notebook in notebooks:
         trained = [pool for work in notebook.work for pool in pools(study, work)]
         models = sum(len(pool.missing()) for pool in trained)
-        cores = min(limits.cores(), len(cut(models, PART))) if models and study.device.type == "cpu" else 1
+        cores = (
+            min(max(1, limits.cores() // lanes), len(cut(models, PART))) if models and study.device.type == "cpu" else 1
+        )
         seconds[notebook.name] = own.seconds * sum(passes(pool, known) for pool in trained) / cores
         seconds[notebook.name] += usual.seconds / KNOWN_PACE * (START + (notebook.seconds - START) * size)
-    return Forecast(seconds, own.load)
+    return Forecast(seconds, own.load, lanes)

@@ -65,10 +65,13 @@ class Console:
     def __init__(self, stream=None):
         self.stream = sys.stdout if stream is None else stream
         self.live = _shows_a_live_line(self.stream)
+        self._turn = threading.Lock()
+        self._going_on: dict[str, str] = {}  # what each work that is followed does at present
 
     def _write(self, text: str) -> None:
-        if self.stream is not None and not write(text, self.stream):
-            self.stream, self.live = None, False
+        with self._turn:
+            if self.stream is not None and not write(text, self.stream):
+                self.stream, self.live = None, False
 
     def say(self, text: str) -> None:
         """Print one line, in place of the live one."""
@@ -76,7 +79,17 @@ class Console:
 
     @contextmanager
     def follow(self):
-        """Show what this process and the kernels it starts report (see `mia_lib.progress`) while the block runs."""
+        """Show what this process and those that it starts report (see `mia_lib.progress`) while the block runs."""
+        with self.following() as path:
+            os.environ[FILE_VARIABLE] = str(path)
+            try:
+                yield
+            finally:
+                os.environ.pop(FILE_VARIABLE, None)
+
+    @contextmanager
+    def following(self, name: str = ""):
+        """Show what is reported to the file that the block is given. name: said before it, where several are followed."""
         with ExitStack() as stack:
             try:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mia-", ignore_cleanup_errors=True))
@@ -86,38 +99,40 @@ class Console:
             except OSError:  # the temporary folder is full, or there is none
                 path, file = Path(os.devnull), stack.enter_context(open(os.devnull, encoding="utf-8"))
             stop = threading.Event()
-            thread = threading.Thread(target=self._tail, args=(file, stop), daemon=True)
+            thread = threading.Thread(target=self._tail, args=(file, stop, name), daemon=True)
             thread.start()
-            os.environ[FILE_VARIABLE] = str(path)
             try:
-                yield
+                yield path
             finally:
-                os.environ.pop(FILE_VARIABLE, None)
                 stop.set()
                 thread.join()
 
-    def _tail(self, file: TextIO, stop: threading.Event) -> None:
+    def _tail(self, file: TextIO, stop: threading.Event, name: str) -> None:
         started, text, ending = time.monotonic(), "", False
         while not ending:
             ending = stop.wait(0.2)  # what was reported before the end is still shown
             for line in self._new_lines(file):
                 text = describe(line)
                 if line["state"] != "running":
-                    self._stage_ended(line)
+                    self._stage_ended(line, name)
                     text = ""
-            if self.live:
-                elapsed = duration(time.monotonic() - started)
-                width = shutil.get_terminal_size().columns - 1
-                self._write(f"\r\x1b[K{INDENT}{elapsed}  {text}"[: width + 4])
-        if self.live:
-            self._write("\r\x1b[K")
+            self._going_on[name] = f"{name} {duration(time.monotonic() - started)}  {text}".strip()
+            self._show()
+        del self._going_on[name]
+        self._show()
 
-    def _stage_ended(self, line: dict) -> None:
-        seconds, failed = line["seconds"], line["state"] == "failed"
+    def _show(self) -> None:
+        """What all do at present, in the live line."""
+        if self.live:
+            width, text = shutil.get_terminal_size().columns - 1, "   ".join(self._going_on.copy().values())
+            self._write(f"\r\x1b[K{INDENT}{text}"[: width + 4] if text else "\r\x1b[K")
+
+    def _stage_ended(self, line: dict, name: str) -> None:
+        seconds, failed, before = line["seconds"], line["state"] == "failed", f"{name:>4}  " if name else INDENT
         if line["state"] == "told":
-            self.say(f"{INDENT}{line['label']}")
+            self.say(f"{before}{line['label']}")
         if failed or seconds >= 0.5:
-            self.say(f"{INDENT}{line['label']:<44} {'failed after ' if failed else ''}{duration(seconds)}")
+            self.say(f"{before}{line['label']:<44} {'failed after ' if failed else ''}{duration(seconds)}")
 
     @staticmethod
     def _new_lines(file):

@@ -75,6 +75,12 @@ def cores() -> int:
     return max(1, allowed)
 
 
+def core_seconds() -> float:
+    """Processor time that this process, and those that it started and saw end, have taken so far."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
 def _room(group: Path) -> int | None:
     """Bytes up to a group's limit; files that are only kept for the next reader can be given up."""
     new = [limit for limit in (number(group / "memory.max"), number(group / "memory.high")) if limit is not None]

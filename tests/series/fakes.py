@@ -30,7 +30,7 @@ with open(part / "results.csv", "w", newline="") as file:
     writer.writerow([corpus, profile, seed, "", "none", "none", False, "test_accuracy", 0.9, 0.8, 1.0, 10])
     writer.writerow([corpus, profile, seed, "", "none", "none", False, "of_" + name, 1, "", "", 10])
 (part / "stages.json").write_text(json.dumps([{"stage": "train", "seconds": 1.5, "cached": False}]))
-(part / "context.json").write_text(json.dumps({"device": "cpu"}))
+(part / "context.json").write_text(json.dumps({"device": "cpu", "core_seconds": 1.5}))
 """
 
 

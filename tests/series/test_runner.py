@@ -34,6 +34,7 @@ def test_notebooks_run_in_order_and_leave_merged_records_and_a_report(series):
     run = json.loads((folder / "run.json").read_text())
     assert run["parameters"]["seed"] == 7 and run["settings"]["epochs"] == 3 and run["device"] == "cpu"
     assert run["notebooks"]["02_second"]["stages"][0]["stage"] == "train"
+    assert (run["core_seconds"], run["core_seconds_per_number"]) == (3.0, 1.0)
     assert {"torch", "python"} <= run["versions"].keys()
     assert "90.0" in (folder / "index.html").read_text()
     assert {path.name for path in folder.glob("*.ipynb")} == {"01_first.ipynb", "02_second.ipynb"}
@@ -240,8 +241,9 @@ def test_terminal_gets_one_live_line_and_plain_lines_for_stages():
     assert "MIA_PROGRESS_FILE" not in os.environ
 
 
-def interrupt(series, number):
-    """Start the command in its own process, send it a signal in the middle of `02_slow`; returns (status, stderr)."""
+def interrupt(series, number, wait_for=()):
+    """Start the command in its own process, send it a signal in the middle of `02_slow`, when the files `wait_for` are there
+    too; returns (status, stderr)."""
     pid_file, script = series.root / "pid", series.root / "main.py"
     code = f"import time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     series.add("02_slow", code)
@@ -256,7 +258,10 @@ def interrupt(series, number):
     command = [sys.executable, str(script), "run", "--outputs", str(series.outputs)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < deadline and process.poll() is None:
+    files = [pid_file, *wait_for]
+    while (
+        not all(f.exists() and f.read_text() for f in files) and time.monotonic() < deadline and process.poll() is None
+    ):
         time.sleep(0.1)
     process.send_signal(number)
     stderr = process.communicate(timeout=30)[1]

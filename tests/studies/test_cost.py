@@ -110,3 +110,9 @@ def test_the_notebooks_say_what_they_need():
     known = {"targets", "references", *(kind.family for kind in map(DEFENSES.get, DEFENSES.names()))}
     for found in find_notebooks():
         assert found.seconds > 0 and known.issuperset(found.work)
+
+
+def test_notebooks_beside_each_other_take_their_share_of_the_sum_and_never_less_than_the_longest():
+    forecast = cost.Forecast({"00": 10.0, "01": 20.0, "02": 30.0}, load=1.0, lanes=2)
+    assert forecast.total() == 30.0 and forecast.left({"00": 10.0}) == 30.0
+    assert cost.Forecast({"00": 30.0, "01": 30.0, "02": 30.0}, load=1.0, lanes=2).total() == 45.0

@@ -125,3 +125,9 @@ def test_torch_starts_no_more_threads_than_there_are_cores(monkeypatch):
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_processor_time_counts_processes_that_have_ended():
+    before = limits.core_seconds()
+    subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
+    assert limits.core_seconds() > before + 0.05

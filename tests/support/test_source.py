@@ -169,9 +169,9 @@ for cell in {cells!r}:
     shell.run_cell(cell, store_history=True).raise_error()
 """
 TYPED = [
-    "from mia_lib.support.source import code_digest\nfrom mia_lib.attacks.lira import LiRA\nRATE = 1\n",
+    "from mia_lib.support.source import code_digest\nfrom mia_lib.support.registry import Registry\nRATE = 1\n",
     "def helper():\n    return 1\n",
-    "class Own(LiRA):\n    def values(self, signals):\n        return helper() * RATE\n",
+    "class Own(Registry):\n    def values(self, signals):\n        return helper() * RATE\n",
     "def unused():\n    return 1\n",
     "print(code_digest([Own]), code_digest([Own.values]))\n",
 ]
@@ -190,5 +190,5 @@ def test_what_was_typed_into_a_notebook_counts_by_its_text_and_by_what_it_names(
     assert typed(tmp_path, (3, "1", "2")) == first
     for change in ((2, "*", "+"), (1, "1", "2"), (0, "RATE = 1", "RATE = 2")):
         assert not set(typed(tmp_path, change)) & set(first), change
-    changed, same = typed(tmp_path, (2, "(LiRA)", ""))
+    changed, same = typed(tmp_path, (2, "(Registry)", ""))
     assert changed != first[0] and same == first[1]
