@@ -14,6 +14,7 @@ from mia_lib.evaluation.resolution import measurable
 from mia_lib.evaluation.strongest import STRONGEST
 
 CHANCE = 0.5
+OPEN = 0.1  # above chance: a control whose interval reaches so far leaves open that it finds something
 
 
 def number(results: pd.DataFrame, attack: str, measure: str = "auc", control: str = "") -> Measure | None:
@@ -124,10 +125,10 @@ def _control(results: pd.DataFrame, strongest: str) -> list[str]:
             f"On a model that trained on none of this it is worse than chance (AUC {found.text()}): what it scores is not "
             "memory alone."
         ]
-    if found.high >= own.value > CHANCE:
+    if found.high >= max(own.value, CHANCE + OPEN):
         return [
             f"What it finds in a model that trained on none of this is too uncertain to be a control (AUC {found.text()}): "
-            "the interval holds chance, and also what was found here."
+            "the interval holds chance, and also what is found here."
         ]
     return [f"On a model that trained on none of this it is at chance, as it should be (AUC {found.text()})."]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mia_lib.corpora.people import opened_table
-from mia_lib.support.errors import MiaError
+from mia_lib.support.errors import MiaError, brief
 from mia_lib.support.spreadsheets import is_number
 
 if TYPE_CHECKING:
@@ -113,31 +113,33 @@ def _numbers(table: "pd.DataFrame", columns: list[str], name: str, before: int) 
     """Columns as float [N, columns]; one column of lists as [N, their length]."""
     if table.empty:
         return np.empty((0, len(columns)))
-    if (
-        len(columns) == 1
-        and len(table)
-        and hasattr(table[columns[0]].iloc[0], "__len__")
-        and not isinstance(table[columns[0]].iloc[0], str)
-    ):
-        lengths = table[columns[0]].map(len)
-        if lengths.nunique() > 1:
-            row = int((lengths != lengths.iloc[0]).to_numpy().argmax()) + 1
-            raise MiaError(
-                f"{name}: {columns[0]} of row {before + row} has {lengths.iloc[row - 1]} numbers, and row {before + 1} "
-                f"{lengths.iloc[0]}"
-            )
-        return np.stack(table[columns[0]].to_list()).astype(np.float64)
+    if len(columns) == 1 and isinstance(table[columns[0]].iloc[0], (list, np.ndarray)):
+        return _lists(table[columns[0]], name, before)
     for column in columns:
         if table[column].dtype.kind not in "iufb":
             text = table[column].astype(str)
             wrong = next((i for i, value in enumerate(text) if not is_number(value)), 0)
             raise MiaError(
-                f"{name}: {column} of row {before + wrong + 1} is {text.iloc[wrong]!r}, not a number (write decimals with a point)"
+                f"{name}: {column} of row {before + wrong + 1} is {brief(text.iloc[wrong])}, not a number (write decimals "
+                "with a point)"
             )
     values = table[columns]
     return values.to_numpy(
         np.result_type(*values.dtypes, np.float16) if values.dtypes.map(lambda d: d.kind == "f").all() else np.float64
     )
+
+
+def _lists(column: "pd.Series", name: str, before: int) -> np.ndarray:
+    """A column of lists of numbers, all of one length, as float [N, length]."""
+    values = [np.asarray(one) for one in column]
+    for row, one in enumerate(values, start=before + 1):
+        if one.ndim != 1 or one.dtype.kind not in "iufb":
+            raise MiaError(f"{name}: {column.name} of row {row} is no list of numbers")
+        if len(one) != len(values[0]):
+            raise MiaError(
+                f"{name}: {column.name} of row {row} has {len(one)} numbers, and row {before + 1} {len(values[0])}"
+            )
+    return np.stack(values).astype(np.float64)
 
 
 def _parquet(path: Path) -> Iterator["pd.DataFrame"]:
@@ -149,7 +151,7 @@ def _parquet(path: Path) -> Iterator["pd.DataFrame"]:
             columns = max(1, file.metadata.num_columns)
             if not file.metadata.num_rows:
                 yield file.schema_arrow.empty_table().to_pandas()
-            for batch in file.iter_batches(max(1000, AT_ONCE // columns)):
+            for batch in file.iter_batches(max(1, AT_ONCE // columns)):
                 yield batch.to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -165,7 +167,7 @@ def _csv(path: Path) -> Iterator["pd.DataFrame"]:
         with opened_table(path) as (text, separator, columns):
             yield from pd.read_csv(
                 text, sep=separator, dtype=kept, keep_default_na=False, na_values={}, index_col=False,
-                skipinitialspace=True, chunksize=max(1000, AT_ONCE // columns),
+                skipinitialspace=True, chunksize=max(1, AT_ONCE // columns),
             )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -94,12 +94,7 @@ def make_fragments(
     def build(folder: Path, scratch: Path) -> None:
         decoded = Decoded(scratch, length)
         taken, tally = _decode(corpus, choice, task, decoded, workers)
-        if corpus.fingerprint(read) != params["data"]:
-            which = corpus.changed_since(read, begun)
-            raise MiaError(
-                f"recordings of {corpus.name} changed while they were read{f', {which} among them' if which else ''}: give "
-                "the same command again when nothing writes to them any more"
-            )
+        _refuse_changed(corpus, read, params["data"], begun)
         manifest = _write_manifest(folder, decoded.audio, taken, tally, length, hop)
         gone = {*choice.dropped, *taken["speaker"].unique()} - {*manifest["speaker"].unique()}
         fates = zip(tally.fates, taken["speaker"], strict=True)
@@ -116,6 +111,18 @@ def make_fragments(
     judge(report, survey, max_bad)
     need_speakers(report["speakers"], report["speakers_dropped_names"], _too_short(report, settings))
     return _load(folder, length, report)
+
+
+def _refuse_changed(corpus: Corpus, rows: "pd.DataFrame", before: str, begun: int) -> None:
+    """Raise MiaError if recordings are not what they were `before`, by their fingerprint; begun: when that was taken, in
+    nanoseconds since 1970."""
+    if corpus.fingerprint(rows) == before:
+        return
+    which = corpus.changed_since(rows, begun)
+    raise MiaError(
+        f"recordings of {corpus.name} changed while they were read{f', {which} among them' if which else ''}: give the same "
+        "command again when nothing writes to them any more"
+    )
 
 
 def _decode(

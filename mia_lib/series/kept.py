@@ -45,6 +45,8 @@ def uses(outputs: Path) -> dict[str, set[str]]:
     found = defaultdict(set)
     for run in runs(outputs):
         for journal in (run / USES, *run.glob(f"parts/*/{USES}")):
+            if journal.exists() and not journal.is_file():
+                raise MiaError(f"{journal} is no file, so that it is not known what rests on the cache: move it away")
             if journal.exists():
                 for name in journal.read_text(encoding="utf-8", errors="replace").split():
                     found[name].add(run.relative_to(outputs).as_posix())

@@ -90,7 +90,7 @@ def test_recordings_are_heard_from_python_as_by_the_command(tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     asked = dict(classes=[*classes, "a", "b", "c", "d"], gives="logits", draws=20, attacks=["loss"])
     with pytest.raises(MiaError, match="more than the 5% that --max-bad allows"):
-        audit(bands, inside, outside, **asked)
+        audit(bands, inside, outside, seconds=0.6, **asked)
     report = audit(bands, inside, outside, max_bad=0.2, seconds=0.6, copies=0, **asked)
     assert len(report.evidence.answers) == 22 and len(report.about["lost"]) == 1
     trained = audit(None, outside, train="recipes:forest", models=3, seconds=0.5, outputs=tmp_path, executor="here",

@@ -122,8 +122,7 @@ def test_a_score_that_is_no_better_than_a_guess_is_not_called_strong_for_lying_b
     ],
 )
 def test_what_a_control_shows_is_said_with_what_it_leaves_open(control, says):
-    arrays = signals(leak=3.0, speakers=4, each=6) if control == "few" else signals(leak=3.0)
-    arrays["logits"] = arrays["logits"] * (0.5 if control == "few" else 1)
+    arrays = signals(leak=1.2, speakers=4, each=6) if control == "few" else signals(leak=3.0)
     random = np.random.default_rng(1)
     arrays["control"] = arrays["logits"] if control == "the same" else random.standard_normal(arrays["logits"].shape)
     report = judged(arrays, attacks=["loss"])

@@ -42,7 +42,9 @@ def test_a_seed_that_cannot_work_is_refused_at_once(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_another_corpus_keeps_its_own_split_where_one_was_asked_for_that_divides_speakers_by_name(tmp_path, monkeypatch):
+def test_another_corpus_keeps_its_own_split_where_one_was_asked_for_that_divides_speakers_by_name(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(Lab, "_note", lambda self: None)
     asked = {"corpus": "librispeech", "settings": {"split": "lab41", "epochs": 3}}
     other = Lab("05_some", outputs=str(tmp_path), **PARAMETERS | asked).another("demo")
