@@ -85,7 +85,8 @@ def make_fragments(
         check_choice(choice.rows)
     length, hop = (round(s * SAMPLE_RATE) for s in (settings.fragment_seconds, settings.fragment_hop_seconds))
     read = choice.rows if corpus.synthetic else pd.concat([choice.rows, choice.spare], ignore_index=True)
-    params = {"data": corpus.fingerprint(read), "rows": _table_digest(read), "length": length}
+    data = corpus.fingerprint(read)
+    params = {"data": data, "rows": _table_digest(read), "length": length}
     params |= {"hop": hop, "short": settings.short_utterances, "dropped": choice.dropped, "most": choice.most}
     if len(choice.rows) < 4 * CHUNK and not corpus.synthetic:
         workers = 1
@@ -94,7 +95,7 @@ def make_fragments(
     def build(folder: Path, scratch: Path) -> None:
         decoded = Decoded(scratch, length)
         taken, tally = _decode(corpus, choice, task, decoded, workers)
-        _refuse_changed(corpus, read, params["data"], begun)
+        _refuse_changed(corpus, read, data, begun)
         manifest = _write_manifest(folder, decoded.audio, taken, tally, length, hop)
         gone = {*choice.dropped, *taken["speaker"].unique()} - {*manifest["speaker"].unique()}
         fates = zip(tally.fates, taken["speaker"], strict=True)

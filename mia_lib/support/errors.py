@@ -4,6 +4,7 @@ import reprlib
 
 BRIEF = reprlib.Repr()
 BRIEF.maxstring = BRIEF.maxother = 80
+BRIEF.maxlevel = 2
 
 
 class MiaError(Exception):

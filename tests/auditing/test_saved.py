@@ -202,6 +202,8 @@ def test_a_table_is_read_a_part_at_a_time_and_rows_are_counted_through(form, tmp
     assert found["reference_logits"].shape == (3, 120, 12) and found["reference_member"].shape == (3, 120)
     np.testing.assert_allclose(found["reference_logits"], arrays["reference_logits"], rtol=0, atol=1e-15)
     assert list(found["speaker"]) == list(arrays["speaker"])
+    if form == "parquet":
+        return
     write(
         whole.assign(logits_2=[*map(str, whole["logits_2"][:50]), "none", *map(str, whole["logits_2"][51:])]),
         path,
