@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mia_lib.auditing import command as auditing
+from mia_lib.course import command as coursework
 from mia_lib.series.request import PARAMETERS, Request
 from mia_lib.support.console import Console, plain, write
 from mia_lib.support.errors import MiaError, UsageError
@@ -24,6 +25,7 @@ This runs the notebooks that measure it, and writes a report with every number a
   python -m mia_lib run --corpus folder:my/recordings   your speech: one folder per speaker
   python -m mia_lib sweep --seeds 0-4                   the same over five seeds: what holds in all of them
   python -m mia_lib audit --signals answers.npz         a model of your own, by its saved answers
+  python -m mia_lib course release exercises            exercises beside the notebooks, for you or for a class
 
 A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
 executed notebooks. The same command run again continues where it stopped."""
@@ -43,7 +45,7 @@ def build_parser() -> Parser:
     """The parser of all commands; importing nothing that takes time."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m mia_lib", description=ABOUT, epilog=EPILOG, formatter_class=raw, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", metavar="{run,sweep,audit,list,cache}")
+    commands = parser.add_subparsers(dest="command", metavar="{run,sweep,audit,course,challenge,list,cache}")
     run = commands.add_parser(
         "run",
         help="execute the notebooks and write the report",
@@ -86,7 +88,17 @@ def build_parser() -> Parser:
     )
     _add_outputs(kept)
     kept.add_argument("--prune", action="store_true", help="remove the stages that no run in DIR rests on")
-    for command in (run, sweep, audit, names, kept):
+    course = commands.add_parser(
+        "course",
+        help="exercises: release, grade; a quiz",
+        description=coursework.COURSE,
+        allow_abbrev=False,
+    )
+    challenge = commands.add_parser(
+        "challenge", help="make and score a competition", description=coursework.CHALLENGE, allow_abbrev=False
+    )
+    tasks = [*coursework.add_course(course), *coursework.add_challenge(challenge)]
+    for command in (run, sweep, audit, names, kept, *tasks):
         command.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     return parser
 
@@ -144,7 +156,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _interrupt_when_asked_to_end()
         arguments = build_parser().parse_args(argv)
         if not arguments.command:
-            raise UsageError("say what to do: run, sweep, audit, list or cache (`python -m mia_lib --help` explains)")
+            raise UsageError(
+                "say what to do: run, sweep, audit, course, challenge, list or cache (`python -m mia_lib --help` explains)"
+            )
         arguments.typed = ["python", "-m", "mia_lib", *argv]
         return COMMANDS[arguments.command](arguments) or 0
     except KeyboardInterrupt:
@@ -268,6 +282,8 @@ COMMANDS = {
     "run": run_command,
     "sweep": sweep_command,
     "audit": audit_command,
+    "course": coursework.run_course,
+    "challenge": coursework.run_challenge,
     "list": list_command,
     "cache": cache_command,
 }

@@ -20,7 +20,7 @@ def without_encoding(tree):
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         values = [value.value for value in (*node.args[:2], given.get("mode")) if isinstance(value, ast.Constant)]
         binary = any(isinstance(value, str) and "b" in value and set(value) <= set("rwaxb+") for value in values)
-        opens = name in TEXT and not binary and ast.unparse(node.func) not in ("os.open", "archive.open")
+        opens = name in TEXT and not binary and ast.unparse(node.func) not in ("os.open", "archive.open", "Image.open")
         asks = name in PROCESSES and {"text", "universal_newlines"} & set(given)
         if (opens or asks) and "encoding" not in given:
             yield node.lineno

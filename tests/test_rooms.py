@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = """support corpora fragments features models training signals attacks defenses evaluation studies reporting
-auditing series""".split()  # noqa: SIM905
+PACKAGES = """support corpora fragments features models training signals attacks defenses unlearning evaluation studies
+reporting auditing series course""".split()  # noqa: SIM905
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted((ROOT / "mia_lib").rglob("*.py"))
 }

@@ -57,7 +57,11 @@ class Queries:
 
     def score(self, target: Signals) -> np.ndarray:
         check_budget(target, self.budget)
-        return np.mean([attack.score(query(target, q)) for q, attack in enumerate(self.fitted)], axis=0)
+        return self.combined(np.stack([attack.score(query(target, q)) for q, attack in enumerate(self.fitted)]))
+
+    def combined(self, scores: np.ndarray) -> np.ndarray:
+        """One score for each model and fragment from those of all queries, [budget, K, N]."""
+        return scores.mean(0)
 
 
 @ATTACKS.register("lira_online_queries")

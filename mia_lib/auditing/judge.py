@@ -29,6 +29,7 @@ DRAWN_AT_ONCE = 20_000_000
 LACKS = {
     "copies": "answers to altered versions of each row (copies)",
     "inputs": "a description of each row that does not depend on the model (blind)",
+    "sensitivity": "how far answers move with noise on the input (sensitivity)",
     "internals": "what only the owner of a model can read (gradients and activations)",
     "embeddings": "embeddings",
     "person": "the protocol speaker, with the column speaker",

@@ -72,6 +72,21 @@ class Corpus:
         """Samples (float32, [n] or [n, channels]) and sampling rate; raises MiaError naming a broken recording."""
         raise NotImplementedError
 
+    def played(self, source: str, subset: str | None = None) -> np.ndarray | None:
+        """What was replayed where speech was recorded again in rooms: samples of a source, float32 [n] at 16 kHz, before any
+        room. None where a corpus has no such sound."""
+        return None
+
+    @property
+    def has_close_takes(self) -> bool:
+        """Whether what was said can be had from a close microphone besides (`close_take`)."""
+        return False
+
+    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
+        """The same speech through another microphone, close to the mouth, that is no recording of the corpus: samples and
+        sampling rate; about: a row of the manifest. Only where `has_close_takes`; raises MiaError naming what is missing."""
+        raise NotImplementedError
+
     def fingerprint(self, table: "pd.DataFrame") -> str:
         """Digest of what the audio of the rows of `table` depends on."""
         raise NotImplementedError

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mia_lib.corpora import CORPORA
+from mia_lib.corpora.audio import read_audio, resample, to_mono
 from mia_lib.corpora.base import FileCorpus, Survey, tidy
 from mia_lib.corpora.found import LISTED_TWICE, NOT_LISTED, PassedOver, Walk
 from mia_lib.support.errors import MiaError, UsageError
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPEECH = "distant-16k/speech"  # below the root; beside it lie sounds of nobody
+SOURCES = "source-16k"
+"""What the loudspeakers played, below the root; an edition may lack it."""
 INDEX = ["speaker", "chapter", "segment", "filename", "gender", "room", "mic", "distractor", "degrees"]
 """The columns used of references/train_index.csv and test_index.csv."""
 DEGREES = range(-360, 361)
@@ -34,6 +39,19 @@ class Voices(FileCorpus):
         is_tree = (self.data_root / "references").is_dir()
         self.root = self.data_root if is_tree else self.data_root / f"VOiCES_{self.edition}"
 
+    @property
+    def has_close_takes(self) -> bool:
+        return (self.root / SOURCES).is_dir()
+
+    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
+        """The source that was played in the rooms."""
+        return read_audio(self._source(str(about["source"]), about["subset"]))
+
+    def _source(self, source: str, subset: str | None) -> Path:
+        """Where the sound of a source lies that was played."""
+        name = f"Lab41-SRI-VOiCES-src-{source}.wav"
+        return self.root / SOURCES / str(subset) / source.partition("-")[0] / name
+
     def survey(self) -> Survey:
         import pandas as pd
 
@@ -53,6 +71,13 @@ class Voices(FileCorpus):
         unknown = sum(one.why == NOT_LISTED for one in passed)
         notes = [f"{unknown:,} recordings below {SPEECH} are in no index"] if unknown else []
         return Survey(tidy(table[~again].reset_index(drop=True)), passed, notes)
+
+    def played(self, source: str, subset: str | None = None) -> np.ndarray | None:
+        path = self._source(source, subset)
+        if not path.is_file():
+            return None
+        samples, rate = read_audio(path)
+        return resample(to_mono(samples), rate)
 
     def _not_listed(self, listed: "pd.Series") -> Iterator[PassedOver]:
         """What lies where the index has its recordings, and is in no index."""

@@ -146,6 +146,10 @@ class Defense:
         """What takes the place of training on the changed job, where the models are students of teachers."""
         return None
 
+    def finished(self, models: TrainedModels) -> TrainedModels:
+        """What becomes of the models once they are trained."""
+        return models
+
     def answer(self, answers: Answers) -> np.ndarray:
         """The logits that are given out, float32 [models, n, classes]; log posteriors where posteriors are changed.
 
@@ -211,6 +215,9 @@ class Combined(Defense):
 
     def lesson(self, job: Job) -> Lesson | None:
         return self.way.lesson(job)
+
+    def finished(self, models: TrainedModels) -> TrainedModels:
+        return self.way.finished(models)
 
     def answer(self, answers: Answers) -> np.ndarray:
         for part in self.parts:

@@ -1,5 +1,7 @@
 """Target architectures by name, each written once for any number of models, and the base that they share."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -57,6 +59,14 @@ class StackedNetwork(nn.Module):
             draw = getattr(layer, "initialise", None)
             if layer is not self and draw is not None:
                 draw(generators)
+
+    def take_weights(self, weights: Sequence[dict[str, Tensor]]) -> None:
+        """Take over weights, means and scales, those of each model by itself; its last layer may be wider or narrower."""
+        for name, tensor in self.state_dict().items():
+            tensor.zero_()
+            for row, own in zip(tensor, weights, strict=True):
+                part = own[name][tuple(slice(size) for size in row.shape)]
+                row[tuple(slice(size) for size in part.shape)] = part.to(row)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits [models, batch, classes] of features [models, batch, frames, bins], or of one batch for all models."""

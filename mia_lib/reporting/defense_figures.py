@@ -2,19 +2,17 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from mia_lib.reporting import figures
-from mia_lib.reporting.figures import MEMBER, OTHER, span
+from mia_lib.reporting import figures, labels
+from mia_lib.reporting.figures import end_of_guessing, guessing, span
+from mia_lib.reporting.looks import DEFENDED, MARKS, OTHERS, PAPER, SOFT, UNDEFENDED, plt
 
 HOLLOW = 0.08  # how far a hollow mark stands above the filled one, in rows
-MARKERS = "oDs^vPX*"
-SPOT = 6  # pixels within which points are told apart by their label only
 ACCURACIES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)  # marked on an axis
 
 
@@ -28,32 +26,38 @@ def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
     kinds: dict[str, list[str]] = {}
     for defense in table.index.drop("none"):
         kinds.setdefault("+".join(part.partition(":")[0] for part in defense.split("+")), []).append(defense)
-    columns = min(len(kinds), 4)
+    columns = min(len(kinds), 3)
     figure, axes = plt.subplots(
         -(-len(kinds) // columns),
         columns,
-        figsize=(2.9 * columns, 2.6 * -(-len(kinds) // columns)),
+        figsize=(2.8 * columns, 2.5 * -(-len(kinds) // columns)),
         sharey=True,
         squeeze=False,
     )
     looks = {
-        "test accuracy": ("test_accuracy", dict(color="grey", marker="s", linestyle=":")),
-        "attack that does not know the defense": (protocol, dict(color=OTHER, marker="o")),
-        "attack that knows it": (f"{protocol}_adaptive", dict(color=MEMBER, marker="D")),
+        "test accuracy": ("test_accuracy", dict(color=SOFT, marker="s", linestyle=":")),
+        "attack that does not know the defense (hollow)": (
+            protocol,
+            dict(color=DEFENDED, marker="o", mfc=PAPER, ls="--"),
+        ),
+        "attack that knows it": (f"{protocol}_adaptive", dict(color=DEFENDED, marker="D")),
     }
     for axis, (kind, defenses) in zip(axes.flat, kinds.items(), strict=False):
         part = pd.concat([undefended, table.loc[defenses]])
         for label, (column, look) in looks.items():
             axis.plot(np.arange(len(part)), part[column], label=label, markersize=5, **look)
-        axis.axhline(0.5, color="grey", linewidth=0.8, linestyle="--")
+        axis.axhline(0.5, color=SOFT, linewidth=1.2, linestyle=":")
         axis.set_xticks(np.arange(len(part)), ["none", *(_strength(defense) for defense in defenses)])
-        axis.set_title("\n+ ".join(kind.split("+")).replace("_", " "), fontsize=10)
+        axis.set_title("\n+ ".join(kind.split("+")).replace("_", " "))
         axis.margins(x=0.15)
     for axis in axes.flat[len(kinds) :]:
         axis.set_visible(False)
-    figure.supylabel("share of fragments", fontsize=10)
+    figure.supylabel("share of fragments (dotted: guessing)", fontsize="medium")
     figure.legend(
-        *axes[0, 0].get_legend_handles_labels(), fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3
+        *axes[0, 0].get_legend_handles_labels(),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        ncols=min(3, 1 + columns // 2),
     )
     figure.tight_layout()
     return figure
@@ -70,92 +74,146 @@ def judged(records: pd.DataFrame, metric: str = "auc", protocol: str = "utteranc
     table = table[table["attack"] != "largest_posterior"]
     attacks, defenses = list(dict.fromkeys(table["attack"])), list(dict.fromkeys(table["defense"]))
     figure, axis = plt.subplots(figsize=(8, 1 + 0.24 * len(attacks) * (1 + len(defenses))))
-    for i, (defense, colour) in enumerate(zip(defenses, sns.color_palette("colorblind"), strict=False)):
+    colours, shown = {"none": UNDEFENDED}, [defense for defense in defenses if defense != "none"]
+    colours |= dict(zip(shown, (DEFENDED, *OTHERS), strict=False))
+    for i, defense in enumerate(defenses):
+        colour = colours[defense]
         for adaptive in (False, True):
             part = table[(table["defense"] == defense) & (table["adaptive"] == adaptive)]
             y = np.array([attacks.index(a) for a in part["attack"]]) + 0.22 * (i - (len(defenses) - 1) / 2)
             y -= 0 if adaptive else HOLLOW  # a little above, where both find the same
             look: dict[str, Any] = dict(
-                fmt="D" if adaptive else "o", mfc=colour if adaptive else "white", color=colour, capsize=3
+                fmt="D" if adaptive else "o", mfc=colour if adaptive else PAPER, color=colour, capsize=3
             )
             axis.errorbar(part["value"], y, xerr=span(part), label=defense if adaptive else None, **look)
-    axis.axvline(chance, color="grey", linestyle=":", label="chance")
+    guessing(axis, chance)
     axis.set_yticks(range(len(attacks)), [figures.name(a) for a in attacks])
     axis.invert_yaxis()
     axis.set_xlabel(f"{figures.name(metric)}, protocol {protocol} (95 % interval)")
-    handles, labels = axis.get_legend_handles_labels()
-    hollow = plt.Line2D([], [], marker="o", mfc="white", color="grey", linestyle="")
-    axis.legend(
-        [*handles, hollow], [*labels, "hollow: does not know it"], fontsize=9, loc="upper left", bbox_to_anchor=(1, 1)
-    )
+    handles, names = axis.get_legend_handles_labels()
+    hollow = plt.Line2D([], [], marker="o", mfc=PAPER, color=SOFT, linestyle="")
+    axis.legend([*handles, hollow], [*names, "hollow: does not know it"], loc="upper left", bbox_to_anchor=(1.01, 1))
+    figure.set_label(_strongest_behind(table, shown, metric))
     return figure
+
+
+def _strongest_behind(table: pd.DataFrame, defenses: list[str], metric: str) -> str:
+    """The strongest attack behind each defense, in words."""
+    told = []
+    for defense in defenses:
+        part = table[(table["defense"] == defense) & table["adaptive"]].dropna(subset="value")
+        if len(part):
+            best = part.loc[part["value"].idxmax()]
+            told.append(f"behind {defense}, {figures.name(best['attack'])} ({best['value']:.2f})")
+    return f"The most by {figures.name(metric)}: {'; '.join(told)}" if told else ""
 
 
 def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
     """Epsilon promised against the noise multiplier, both logarithmic."""
     figure, axis = plt.subplots(figsize=(8, 3.5))
-    sns.lineplot(x=noise, y=budgets, ax=axis)
-    axis.axhline(1, color="grey", linestyle=":", label="epsilon 1: odds change by at most a factor of e")
-    axis.set(xscale="log", yscale="log", xlabel="noise, in multiples of the clipping norm", ylabel="epsilon promised")
-    axis.legend(fontsize=9)
+    axis.plot(noise, budgets, color=DEFENDED)
+    axis.axhline(1, color=SOFT, linestyle=":")
+    above: dict[str, Any] = dict(textcoords="offset points", ha="left", va="bottom", color=SOFT)
+    text = "ε = 1: odds change by at most a factor of e"
+    axis.annotate(text, (0, 1), (4, 3), xycoords=("axes fraction", "data"), **above)
+    axis.set(xscale="log", yscale="log", xlabel="noise, in multiples of the clipping norm", ylabel="ε promised")
     return figure
 
 
 def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
-    """Privacy against utility: one numbered point per defense (index), test accuracy x and leakage y, each with low and high.
+    """Privacy against utility: one named point per defense (index), test accuracy x and leakage y, each with low and high.
 
-    To the right errors are drawn on a logarithmic scale, so that good models stand apart. Where guessing finds few, the
-    height is logarithmic above its share.
+    To the right errors are drawn on a logarithmic scale, so that good models stand apart. Models that lie far to the left of
+    the others have a panel of their own. Where guessing finds few, the height is logarithmic above its share.
     """
-    figure, axis = plt.subplots(figsize=(7.5, 6.5))
+    far = _far(points)
+    widths = [1, 3] if far.any() else [1]
+    figure, row = plt.subplots(
+        1,
+        len(widths),
+        figsize=(7.2, 4.6),
+        sharey=True,
+        squeeze=False,
+        gridspec_kw=dict(width_ratios=widths, wspace=0.06),
+    )
     families = list(dict.fromkeys(points["family"]))
-    looks = {
-        family: dict(marker=marker, color=colour, linestyle="")
-        for family, marker, colour in zip(families, MARKERS, sns.color_palette("colorblind"), strict=False)
-    }
-    points = points.assign(number=np.arange(1, len(points) + 1).astype(str))
-    for name, row in points.iterrows():
-        spans: dict[str, Any] = {
-            f"{a}err": np.abs([[row[a] - row[f"{a}_low"]], [row[f"{a}_high"] - row[a]]]) for a in "xy"
-        }
-        look = looks[row["family"]] | dict(label=f"{row['number']}  {name} ({row['family']})")
-        axis.errorbar(row["x"], row["y"], capsize=2, alpha=0.9, **look, **spans)
-    axis.axhline(chance, color="grey", linestyle=":")
+    looks = {family: dict(marker=MARKS[i % len(MARKS)], color=_of_family(family)) for i, family in enumerate(families)}
+    for axis, part in zip(row[0], [points[far], points[~far]] if far.any() else [points], strict=True):
+        for name, point in part.iterrows():
+            spans: dict[str, Any] = {
+                f"{a}err": np.abs([[point[a] - point[f"{a}_low"]], [point[f"{a}_high"] - point[a]]]) for a in "xy"
+            }
+            look = looks[point["family"]] | dict(linestyle="", label=name)
+            axis.errorbar(point["x"], point["y"], capsize=2, alpha=0.75, elinewidth=1, markersize=7, **look, **spans)
+        _axes_of_plane(axis, part, chance)
+    row[0][0].set_ylabel(ylabel)
+    figure.supxlabel("test accuracy (95 % interval; errors on a logarithmic scale)", fontsize="medium", y=-0.02)
+    figure.set_layout_engine("none")
+    if far.any():
+        labels.beside(row[0][0], _ends(points[far], _colours(points[far])))
+    ends = _ends(points[~far], _colours(points[~far]))
+    labels.at_ends(row[0][-1], ends | end_of_guessing(row[0][-1], chance))
+    kept = points.drop(index=[name for name in ("none", "reference_only") if name in points.index])
+    close = kept[kept["x"] >= points["x"].get("none", kept["x"].max()) - 0.03]
+    if len(close):
+        best = (close["y"] - chance).abs().idxmin()
+        figure.set_label(
+            f"Of what costs at most 3 points of accuracy, {best} is nearest to guessing ({close['y'][best]:.2f})"
+        )
+    return figure
+
+
+def _colours(points: pd.DataFrame) -> list[str]:
+    return [_of_family(family) for family in points["family"]]
+
+
+def _ends(points: pd.DataFrame, colours: list[str]) -> dict[str, tuple[float, float, str]]:
+    """Points as `labels.at_ends` names them."""
+    return dict(zip(map(str, points.index), zip(points["x"], points["y"], colours, strict=True), strict=True))
+
+
+def _of_family(family: str) -> str:
+    """Undefended models in their colour; of defenses, the family is told by the mark alone."""
+    return {"undefended": UNDEFENDED, "baseline": SOFT}.get(family, DEFENDED)
+
+
+def _far(points: pd.DataFrame) -> np.ndarray:
+    """Which points lie far to the left: worse than half of the best accuracy, where that is not most of them."""
+    far = (points["x"] < 0.5 * points["x"].max()).to_numpy()
+    return far if far.sum() <= len(points) / 2 else np.zeros(len(points), dtype=bool)
+
+
+def _axes_of_plane(axis: Axes, points: pd.DataFrame, chance: float) -> None:
+    """Scales, limits and marks of one panel of a plane."""
+    axis.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
     if chance < 0.1:
         axis.set_yscale("symlog", linthresh=chance)
         axis.set_ylim(-chance / 4, 1)
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    right = min(0.999, 1 - (1 - points["x_high"].max()) / 1.5)
+    low, high = max(0.0, points["x_low"].min() - 0.05), points["x_high"].max()
+    right = min(0.999, 1 - (1 - high) / 1.5)
     axis.set_xscale("function", functions=(_of_error, lambda x: 1 - 10.0**-x))
-    axis.set_xlim(max(0.0, points["x_low"].min() - 0.05), right)
-    axis.set_xticks(_apart([tick for tick in ACCURACIES if axis.get_xlim()[0] <= tick <= right], axis.get_xlim()))
-    across, up = np.round(axis.transData.transform(points[["x", "y"]]) / SPOT).T
-    for _, spot in points.groupby([across, up]):  # what lies on one spot shares a label
-        place = spot["x"].iloc[0], spot["y"].iloc[0]
-        axis.annotate(", ".join(spot["number"]), place, (5, 4), textcoords="offset points", fontsize=9)
-    axis.set(xlabel="test accuracy (95 % interval)", ylabel=ylabel)
-    lines, labels = [bars[0] for bars in axis.containers], [str(bars.get_label()) for bars in axis.containers]
-    axis.legend(lines, labels, fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
-    return figure
+    axis.set_xlim(low, right)
+    axis.set_xticks(_apart([tick for tick in ACCURACIES if low <= tick <= right], (low, right)))
 
 
 def seeds_plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
-    """Privacy against utility over seeds: for each defense a small point for every seed and a numbered one for their mean.
+    """Privacy against utility over seeds: for each defense a small point for every seed and a named one for their mean.
 
     points: defense, seed, test accuracy x and leakage y.
     """
-    figure, axis = plt.subplots(figsize=(7.5, 6.5))
-    names = list(dict.fromkeys(points["defense"]))
-    colours = sns.color_palette("husl", len(names))
-    for place, (name, colour) in enumerate(zip(names, colours, strict=True), start=1):
-        own = points[points["defense"] == name]
-        axis.plot(own["x"], own["y"], ".", color=colour, alpha=0.6)
-        mean = own["x"].mean(), own["y"].mean()
-        axis.plot(*mean, "o", color=colour, markersize=9, label=f"{place}  {name}")
-        axis.annotate(str(place), mean, (6, 5), textcoords="offset points", fontsize=9)
-    axis.axhline(chance, color="grey", linestyle=":")
+    figure, axis = plt.subplots(figsize=(7.2, 4.6))
+    means = points.groupby("defense", sort=False)[["x", "y"]].mean()
+    colours = {name: UNDEFENDED if name == "none" else DEFENDED for name in means.index}
+    marks = {name: MARKS[place % len(MARKS)] for place, name in enumerate(means.index)}
+    for name, mean in means.iterrows():
+        own, colour = points[points["defense"] == name], colours[name]
+        for x, y in zip(own["x"], own["y"], strict=True):
+            axis.plot([x, mean["x"]], [y, mean["y"]], color=colour, alpha=0.25, linewidth=0.8)
+        axis.plot(own["x"], own["y"], ".", color=colour, alpha=0.5)
+        axis.plot(*mean, marks[name], color=colour, markersize=8)
     axis.set(xlabel="test accuracy", ylabel=ylabel)
-    axis.legend(fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+    labels.at_ends(axis, _ends(means, list(colours.values())) | end_of_guessing(axis, chance))
     return figure
 
 

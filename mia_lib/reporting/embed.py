@@ -1,4 +1,4 @@
-"""Pictures and sounds as HTML that needs no other file. Captions are plain text: what looks like markup is shown as it is."""
+"""Pictures and sounds as notebooks and pages hold them. Captions are plain text: what looks like markup is shown as it is."""
 
 import base64
 import html
@@ -7,11 +7,21 @@ import io
 import numpy as np
 import soundfile
 
+from mia_lib.reporting.looks import DOTS
 
-def picture(png: bytes, caption: str) -> str:
-    """A picture, with its caption as what is read out in its place."""
-    data = base64.b64encode(png).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{html.escape(caption)}" style="max-width:100%">'
+FIGURE = "mia_lib_figure"
+"""Where an output of a notebook says which figure it is."""
+
+
+def picture(png: bytes, caption: str, figure: str) -> tuple[dict, dict]:
+    """A picture as an output of a notebook: its data and what is said of them, with its caption as what is read out in its
+    place.
+
+    png: with `looks.DOTS` dots an inch. figure: its file's name in the run's `figures`, without ending.
+    """
+    width = round(96 / DOTS * int.from_bytes(png[16:20], "big"))  # where a PNG says how wide it is
+    data = {"image/png": base64.b64encode(png).decode(), "text/plain": caption}
+    return data, {"image/png": {"alt": caption, "width": width}, FIGURE: figure}
 
 
 def player(samples: np.ndarray, rate: int, caption: str) -> str:

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.metrics import roc_curve
 
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.intervals import bootstrap_weights
 from mia_lib.evaluation.reading import of_measure
+from mia_lib.reporting import labels
+from mia_lib.reporting.looks import LINE, MARKS, MEMBER, NON_MEMBER, OTHERS, SOFT, colour_of, plt, style
+from mia_lib.reporting.roc import roc
 from mia_lib.support.draws import generator
 
 NAMES = {
@@ -41,18 +42,12 @@ NAMES = {
     "gradient_norm": "gradient norm (white box)",
     "white_box": "white box, combined",
     "mean_posterior": "mean largest posterior",
+    "self_attention": "SAMIA (self-attention)",
+    "ramia": "RaMIA (range)",
+    "left_of_auc": "share of the file's AUC above chance that is left",
+    "left_of_tpr_at_fpr_1e-2": "share of the members found with the file that is left",
 }
-MEMBER, OTHER, UNSEEN, FOURTH = (sns.color_palette("colorblind")[i] for i in (3, 0, 2, 1))
-LOW_FPR = np.logspace(-3, 0, 200)
-
-
-def style() -> None:
-    """Set the look of all figures, whatever a matplotlibrc of the user says."""
-    plt.rcdefaults()
-    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
-    plt.rcParams.update(
-        {"figure.dpi": 96, "savefig.bbox": "tight", "axes.titlesize": "medium", "figure.autolayout": True}
-    )
+__all__ = ["name", "plt", "roc", "style"]
 
 
 def name(key: str) -> str:
@@ -61,50 +56,85 @@ def name(key: str) -> str:
     return NAMES.get(stem, stem.replace("_", " "))
 
 
+def span(records: pd.DataFrame) -> np.ndarray:
+    """How far intervals reach below and above their values, as error bars want it: [2, n]."""
+    return np.abs(records[["low", "high"]].to_numpy().T - records["value"].to_numpy())
+
+
+def guessing(axis: Axes, chance: float) -> None:
+    """An upright dotted line where guessing lies, with its name above."""
+    axis.axvline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
+    look: dict[str, Any] = dict(textcoords="offset points", color=SOFT, ha="center", va="bottom")
+    axis.annotate("guessing", (chance, 1), (0, 4), xycoords=("data", "axes fraction"), **look)
+
+
+def end_of_guessing(axis: Axes, chance: float) -> dict[str, tuple[float, float, str]]:
+    """A dotted line across the axis where guessing lies; its end, for `labels.at_ends`."""
+    axis.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
+    return {"guessing": (axis.get_xlim()[1], chance, SOFT)}
+
+
+def outside(axis: Axes) -> None:
+    """A legend right of the axis, where it covers nothing."""
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+
+
 def waveforms(audio: np.ndarray, features: np.ndarray, titles: list[str], hop: int, rate: int = 16_000) -> Figure:
     """Fragments int16 [n, samples] above their features [n, frames, bins], each coefficient standardised, side by side."""
-    figure, axes = plt.subplots(2, len(audio), figsize=(4 * len(audio), 4.5), sharey="row", sharex=True, squeeze=False)
+    figure, axes = plt.subplots(
+        2, len(audio), figsize=(2.6 * len(audio), 3.8), sharey="row", sharex=True, squeeze=False
+    )
     seconds = np.arange(audio.shape[1]) / rate
     features = (features - features.mean((0, 1))) / features.std((0, 1))
     for column, (wave, feature, title) in enumerate(zip(audio, features, titles, strict=True)):
-        axes[0, column].plot(seconds, wave / 32768, linewidth=0.4)
+        axes[0, column].plot(seconds, wave / 32768, linewidth=0.4, color=OTHERS[0], rasterized=True)
         axes[0, column].set_title(title, parse_math=False)  # names of speakers are no formulas
         extent = (0, len(feature) * hop / rate, -0.5, feature.shape[1] - 0.5)
-        axes[1, column].imshow(feature.T, aspect="auto", origin="lower", extent=extent, cmap="cividis", vmin=-3, vmax=3)
+        shown = axes[1, column].imshow(
+            feature.T, aspect="auto", origin="lower", extent=extent, cmap="cividis", vmin=-3, vmax=3
+        )
         axes[1, column].grid(False)
         axes[1, column].set(xlabel="time (s)", xlim=(0, seconds[-1]))
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel("coefficient")
+    figure.tight_layout()
+    figure.set_layout_engine("none")
+    place = axes[1, -1].get_position()
+    bar = figure.add_axes((place.x1 + 0.015, place.y0, 0.012, place.height))
+    figure.colorbar(shown, cax=bar, label="standard deviations")
     return figure
 
 
 def training_curves(history: pd.DataFrame, groups: dict[str, list[int]]) -> Figure:
-    """Loss and accuracies over the epochs for groups of models, with the spread between models as a band."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
-    for colour, (label, models) in zip(sns.color_palette("colorblind"), groups.items(), strict=False):
+    """Loss and accuracies over the epochs for groups of models, with the spread between models as a band; in colour what
+    models trained on and other recordings, each group with a line of its own."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
+    for dashes, (label, models) in zip(("-", "--", ":", "-."), groups.items(), strict=False):
         part = history[history["model"].isin(models)].assign(epoch=lambda t: t["epoch"].round())
-        sns.lineplot(part, x="epoch", y="loss", errorbar=("pi", 100), ax=left, color=colour, label=label)
-        sns.lineplot(
-            part, x="epoch", y="train_accuracy", errorbar=("pi", 100), ax=right, color=colour, label=f"{label}: train"
-        )
+        look: dict[str, Any] = dict(errorbar=("pi", 100), linestyle=dashes, legend=False)
+        sns.lineplot(part, x="epoch", y="loss", ax=left, color=MEMBER, **look)
+        sns.lineplot(part, x="epoch", y="train_accuracy", ax=right, color=MEMBER, label=f"{label}: trained on", **look)
         tested = part.dropna(subset="test_accuracy")
-        marks = dict(marker="o", linestyle="--", errorbar=("pi", 100))
-        sns.lineplot(tested, x="epoch", y="test_accuracy", ax=right, color=colour, label=f"{label}: test", **marks)
+        beside = f"{label}: other recordings"
+        sns.lineplot(tested, x="epoch", y="test_accuracy", ax=right, color=NON_MEMBER, label=beside, marker="o", **look)
     left.set(yscale="log", ylabel="training loss (nats)", xlabel="epoch")
     right.set(ylim=(0, 1.03), ylabel="accuracy", xlabel="epoch")
+    outside(right)
     return figure
 
 
 def confidence(groups: dict[str, np.ndarray]) -> Figure:
     """Share of each group of fragments at least so sure, by the largest posterior p, on a scale that opens up p near 1."""
-    figure, axis = plt.subplots(figsize=(10, 3.8))
-    surest = min(np.clip(1 - np.asarray(values), 1e-10, 1).min() for values in groups.values())
-    for colour, (label, values) in zip((MEMBER, OTHER, UNSEEN, FOURTH), groups.items(), strict=False):
+    figure, axis = plt.subplots(figsize=(7, 3.8))
+    surest, used = min(np.clip(1 - np.asarray(values), 1e-10, 1).min() for values in groups.values()), list[str]()
+    for place, (label, values) in enumerate(groups.items()):
+        used.append(colour_of(label, place))
+        look: dict[str, Any] = dict(color=used[-1], linestyle=("-", "--", ":")[min(2, used.count(used[-1]) - 1)])
         doubt = np.clip(1 - np.asarray(values), 1e-10, 1)
-        sns.ecdfplot(x=doubt, ax=axis, color=colour, label=f"{label} (n = {len(values)})")
+        sns.ecdfplot(x=doubt, ax=axis, label=f"{label} (n = {len(values)})", **look)
     axis.set(xscale="log", xlim=(1, surest / 2), ylim=(0, 1.02))
     axis.set(xlabel="1 − largest posterior (left: in doubt, right: certain)", ylabel="share at least this sure")
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
+    outside(axis)
     return figure
 
 
@@ -112,78 +142,40 @@ def score_histogram(audit: Audit) -> Figure:
     """Scores of members and non-members of one audit, with the threshold learnt from the shadows."""
     figure, axis = plt.subplots(figsize=(8, 3.5))
     table = pd.DataFrame({"score": audit.scores, "": np.where(audit.member, "member", "non-member")})
-    palette = {"member": MEMBER, "non-member": OTHER}
+    palette = {"member": MEMBER, "non-member": NON_MEMBER}
     edges = np.union1d(np.linspace(audit.scores.min(), audit.scores.max(), 41), audit.threshold)
-    sns.histplot(
-        table, x="score", hue="", palette=palette, bins=edges[np.isfinite(edges)].tolist(), element="step", ax=axis
-    )
-    axis.axvline(audit.threshold, color="black", linestyle="--")
-    beside: dict[str, Any] = dict(
-        xycoords=("data", "axes fraction"), textcoords="offset points", va="top", ha="right", fontsize=9
-    )
-    white = dict(facecolor="white", edgecolor="none", alpha=0.8)
-    axis.annotate("threshold from shadows", (audit.threshold, 0.97), (-6, 0), bbox=white, **beside)
-    sns.move_legend(axis, "upper center")
+    bins = edges[np.isfinite(edges)].tolist()
+    sns.histplot(table, x="score", hue="", palette=palette, bins=bins, element="step", ax=axis)
+    axis.axvline(audit.threshold, color=SOFT, linestyle="--")
+    above: dict[str, Any] = dict(xycoords=("data", "axes fraction"), textcoords="offset points", color=SOFT)
+    axis.annotate("threshold from shadows", (audit.threshold, 1), (0, 4), ha="center", va="bottom", **above)
+    sns.move_legend(axis, "upper left", bbox_to_anchor=(1.01, 1))
     axis.set(ylabel="fragments", xlabel="score of the attack (higher: more like a member)")
-    return figure
-
-
-def _roc_band(
-    audits: list[Audit], grid: np.ndarray, draws: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean achievable TPR over `audits` at each FPR of `grid`, and its 95 % bootstrap band."""
-    rng = generator(seed, "bands of curves")
-    means, bands = [], []
-    drawn = bootstrap_weights([audit.clusters for audit in audits], draws, rng)
-    for audit, weights in zip(audits, drawn, strict=True):
-        order = np.argsort(-audit.scores, kind="stable")
-        ends = np.flatnonzero(np.diff(audit.scores[order], append=np.nan) != 0)
-        weights = weights[:, order]
-        member = audit.member[order]
-        tp, fp = (np.cumsum(weights * side, axis=1)[:, ends] for side in (member, ~member))
-        tpr, fpr = tp / tp[:, -1:], fp / fp[:, -1:]
-        rows = [np.append(0, t)[np.searchsorted(f, grid + 1e-12, side="right")] for t, f in zip(tpr, fpr, strict=True)]
-        bands.append(np.stack(rows))
-        fpr, tpr, _ = roc_curve(audit.member, audit.scores, drop_intermediate=False)
-        means.append(tpr[np.searchsorted(fpr, grid + 1e-12, side="right") - 1])
-    low, high = np.quantile(np.mean(bands, axis=0), [0.025, 0.975], axis=0)
-    return np.mean(means, axis=0), low, high
-
-
-def roc(curves: dict[str, list[Audit]], draws: int = 200, seed: int = 0) -> Figure:
-    """ROC curves of several attacks on logarithmic axes, mean over targets, with 95 % bootstrap bands."""
-    figure, axis = plt.subplots(figsize=(6, 5.2))
-    for colour, (label, audits) in zip(sns.color_palette("colorblind"), curves.items(), strict=False):
-        mean, low, high = _roc_band(audits, LOW_FPR, draws, seed)
-        floor = 1e-3
-        axis.plot(LOW_FPR, np.maximum(mean, floor), color=colour, label=label, drawstyle="steps-post")
-        axis.fill_between(
-            LOW_FPR, np.maximum(low, floor), np.maximum(high, floor), color=colour, alpha=0.2, linewidth=0
-        )
-    axis.plot(LOW_FPR, LOW_FPR, color="grey", linestyle=":", label="guessing")
-    axis.set(xscale="log", yscale="log", xlim=(1e-3, 1), ylim=(1e-3, 1.05))
-    axis.set(xlabel="false-positive rate", ylabel="true-positive rate")
-    axis.legend(loc="lower right", fontsize=9)
+    found = [(audit.scores >= audit.threshold)[audit.member == side].mean() for side in (True, False)]
+    told = [f"{100 * share:.0f} % of {side}" for share, side in zip(found, ("members", "non-members"), strict=True)]
+    figure.set_label(f"{told[0]} lie right of the threshold, and {told[1]}")
     return figure
 
 
 def intervals(
     records: pd.DataFrame, metric: str, group: str, hue: str = "attack", chance: float | None = 0.5
 ) -> Figure:
-    """Values of one metric with their 95 % intervals: `group` down the side, `hue` by colour."""
+    """Values of one metric with their 95 % intervals: `group` down the side, `hue` by colour and mark."""
     table = records[records["metric"] == metric]
     groups, hues = list(dict.fromkeys(table[group])), list(dict.fromkeys(table[hue]))
     figure, axis = plt.subplots(figsize=(8, 1.2 + 0.22 * len(groups) * (1 + len(hues))))
-    for i, (label, colour) in enumerate(zip(hues, sns.color_palette("colorblind"), strict=False)):
+    for i, label in enumerate(hues):
         part = table[table[hue] == label]
         y = np.array([groups.index(g) for g in part[group]]) + 0.22 * (i - (len(hues) - 1) / 2)
-        axis.errorbar(part["value"], y, xerr=span(part), fmt="o", color=colour, capsize=3, label=name(label))
+        look: dict[str, Any] = dict(fmt=MARKS[i % len(MARKS)], color=colour_of(label, i), capsize=3, label=name(label))
+        axis.errorbar(part["value"], y, xerr=span(part), **look)
     if chance is not None:
-        axis.axvline(chance, color="grey", linestyle=":", label="chance")
+        guessing(axis, chance)
     axis.set_yticks(range(len(groups)), [name(str(g)) for g in groups])
     axis.set_ylim(len(groups) - 0.4, -0.6)  # downwards, and no interval on the frame
     axis.set_xlabel(f"{name(metric)} (95 % interval)")
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)  # covers no interval
+    if len(hues) > 1:
+        outside(axis)
     return figure
 
 
@@ -196,8 +188,10 @@ def main_result(records: pd.DataFrame) -> Figure:
     figure = intervals(part, "auc", "protocol", "kind")
     left = min(0.4, float(part["low"].min()) - 0.02)  # no interval ends on the frame
     figure.axes[0].set(xlim=(left, 1.01), xlabel="AUC of the attack (0.5: guessing, 1: certain; 95 % interval)")
-    figure.axes[0].set_title("Can somebody tell what a voice model was trained on?")
-    figure.axes[0].legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.4, -0.3), ncols=3)  # covers no interval
+    told = [f"{row.value:.2f} ({row.protocol})" for row in part[part["control"] == ""].itertuples()]
+    figure.set_label(
+        f"Can somebody tell what a voice model was trained on? AUC of the paper's attack: {', '.join(told)}"
+    )
     return figure
 
 
@@ -206,19 +200,16 @@ def confidences(phi: np.ndarray, inside: np.ndarray, titles: list[str]) -> Figur
     trained = np.where(inside, "trained on it", "did not")
     table = pd.DataFrame({"phi": phi.ravel(), "model": trained.ravel(), "fragment": np.tile(titles, len(phi))})
     figure, axis = plt.subplots(figsize=(8, 0.8 + 0.6 * len(titles)))
-    palette = {"trained on it": MEMBER, "did not": OTHER}
+    palette = {"trained on it": MEMBER, "did not": NON_MEMBER}
     sns.stripplot(table, x="phi", y="fragment", hue="model", palette=palette, dodge=True, jitter=False, ax=axis)
     axis.set(xlabel="logit-scaled confidence φ (nats; higher: surer of the right speaker)", ylabel="")
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
+    outside(axis)
     return figure
 
 
 def against_count(records: pd.DataFrame, metric: str, chance: float) -> Figure:
     """Values of a metric with their 95 % intervals against the number of reference models (column `references`)."""
-    figure = _curves(records, "references", "attack", "reference models", f"{name(metric)}\n", chance=chance)
-    counts = sorted(set(records["references"]))
-    figure.axes[0].set_xscale("log", base=2)
-    figure.axes[0].set_xticks(counts, counts)
+    figure = _curves(records, "references", "attack", "reference models", name(metric), chance=chance, scale=2)
     figure.axes[0].set_ylim(0, None)
     return figure
 
@@ -237,52 +228,60 @@ def enrolment(records: pd.DataFrame) -> Figure:
     return _curves(table, "enrolment", "attack", "recordings of each person", "AUC", "control")
 
 
+def _curves(
+    records: pd.DataFrame,
+    x: str,
+    hue: str,
+    xlabel: str,
+    ylabel: str,
+    dashed: str = "",
+    chance: float = 0.5,
+    scale: int = 0,
+) -> Figure:
+    """Values with their 95 % intervals against a column, each line named at its end; hollow and dashed where the column
+    `dashed` is true. scale: base of a logarithmic axis."""
+    figure, axis = plt.subplots(figsize=(7, 3.8))
+    keys, ends = [hue, dashed] if dashed else [hue], {}
+    places = {key: i for i, key in enumerate(dict.fromkeys(records[hue]))}
+    for i, (key, part) in enumerate(records.sort_values(x, kind="stable").groupby(keys, sort=False)):
+        control, colour = bool(dashed) and key[1], colour_of(key[0], places[key[0]])
+        look: dict[str, Any] = dict(fmt=MARKS[places[key[0]] % len(MARKS)], linestyle="--" if control else "-")
+        look |= dict(mfc="none") if control else {}
+        label, place = name(key[0]) + (", control" if control else ""), part[x] * (1 + 0.02 * i)
+        axis.errorbar(place, part["value"], yerr=span(part), color=colour, capsize=3, label=label, **look)
+        ends[label] = (place.iloc[-1], part["value"].iloc[-1], colour)
+    if scale:
+        axis.set_xscale("log", base=scale)
+    counts = sorted(set(records[x]))
+    axis.set_xticks(counts, counts)
+    axis.set(xlabel=xlabel, ylabel=f"{ylabel}\n(95 % interval)")
+    labels.at_ends(axis, ends | end_of_guessing(axis, chance))
+    return figure
+
+
 EQUAL = 200
 """Times that fragments are dealt to speakers anew."""
-
-
-def span(records: pd.DataFrame) -> np.ndarray:
-    """How far intervals reach below and above their values, as error bars want it: [2, n]."""
-    return np.abs(records[["low", "high"]].to_numpy().T - records["value"].to_numpy())
-
-
-def _curves(
-    records: pd.DataFrame, x: str, hue: str, xlabel: str, ylabel: str, dashed: str = "", chance: float = 0.5
-) -> Figure:
-    """Values with their 95 % intervals against a column, by colour; dashed where the column `dashed` is true."""
-    figure, axis = plt.subplots(figsize=(8, 3.8))
-    keys = [hue, dashed] if dashed else [hue]
-    colours = dict(zip(dict.fromkeys(records[hue]), sns.color_palette("colorblind"), strict=False))
-    for i, (key, part) in enumerate(records.groupby(keys, sort=False)):
-        control = bool(dashed) and key[1]
-        place = part[x] * (1 + 0.02 * i)
-        look: dict[str, Any] = dict(fmt="o--" if control else "o-", alpha=0.5 if control else 1)
-        label = name(key[0]) + (", control" if control else "")
-        axis.errorbar(place, part["value"], yerr=span(part), color=colours[key[0]], capsize=3, label=label, **look)
-    axis.axhline(chance, color="grey", linestyle=":", label="guessing")
-    axis.set(xlabel=xlabel, ylabel=f"{ylabel} (95 % interval)", xticks=sorted(set(records[x])))
-    axis.legend(fontsize=9, loc="upper left", bbox_to_anchor=(1, 1))
-    return figure
 
 
 def exposure(table: pd.DataFrame, seed: int = 0) -> Figure:
     """How far fragments give themselves away against how sure models that never saw them are (ReferenceStudy.exposure), and
     the medians of speakers, in their order, beside those of speakers to whom fragments were dealt at random."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True)
-    sns.scatterplot(table, x="outside", y="exposure", ax=left, alpha=0.3, s=12, linewidth=0)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6), sharey=True)
+    look: dict[str, Any] = dict(alpha=0.3, s=12, linewidth=0, color=MEMBER, rasterized=True)
+    sns.scatterplot(table, x="outside", y="exposure", ax=left, **look)
     left.set(xlabel="φ of models that did not train on it (nats)", ylabel="exposure (standard deviations)")
     values, speakers = table["exposure"].to_numpy(), table["speaker"].astype(str).to_numpy()
     rng = generator(seed, "equal speakers")
     equal = np.stack([medians(rng.permutation(values), speakers) for _ in range(EQUAL)])
     place = np.arange(equal.shape[1])
     right.fill_between(
-        place, *np.quantile(equal, [0.025, 0.975], axis=0), color="grey", alpha=0.4, label="equal speakers"
+        place, *np.quantile(equal, [0.025, 0.975], axis=0), color=LINE, linewidth=0, label="were all equally exposed"
     )
-    right.plot(place, medians(values, speakers), "o-", color=MEMBER, markersize=4, label="measured")
+    right.plot(place, medians(values, speakers), "o", color=MEMBER, markersize=4, label="measured")
     right.set(xlabel="speakers, least to most exposed (median of each)")
-    right.legend(fontsize=9, loc="upper left")
+    right.legend(loc="upper left")
     for axis in (left, right):
-        axis.axhline(0, color="grey", linestyle=":")
+        axis.axhline(0, color=SOFT, linestyle=":")
     return figure
 
 

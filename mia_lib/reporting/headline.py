@@ -14,6 +14,7 @@ from mia_lib.reporting.measures import cell, circumstances
 
 SURPRISING = 0.05
 """Probability by luck below which the number of controls outside their chance is called more, or fewer, than luck."""
+PERSONS = ("person_fpr_median", "person_fpr_worst")
 _AUDIT = ["defense", "attack", "adaptive", "enrolment", "references", "queries"]
 """What tells one attack on the page from another, under one protocol."""
 
@@ -80,13 +81,13 @@ def few_clusters(attacks: pd.DataFrame) -> list[str]:
 
 def summary(
     name: str, utility: pd.DataFrame, strongest: list[dict], controls: Iterable[str], few: Sequence[str] = ()
-) -> str:
+) -> list[str]:
     """The findings on one corpus in a few sentences; controls: where each negative control lies beside its chance; few: what
     limits the intervals."""
     sentences = [*_accuracy(name, utility), *_strongest(strongest), *luck_of(controls), *few]
     if is_synthetic(name):
         sentences.append("The voices are synthetic.")
-    return " ".join(sentences)
+    return sentences or ["Nothing was measured on this corpus alone."]
 
 
 def _accuracy(name: str, utility: pd.DataFrame) -> list[str]:
@@ -131,4 +132,24 @@ def luck_of(controls: Iterable[str], of: str = "negative controls") -> list[str]
     return [
         f"{luck.outside} of {luck.n} {of} {verb} outside their chance, where about {luck.expected:.1f} are expected by luck"
         f"{surprise}."
+    ]
+
+
+def exposed(attacks: pd.DataFrame) -> list[str]:
+    """Sentences on how unevenly persons are found, by the attack on recordings that finds most; none where it was not
+    measured."""
+    known = attacks[(attacks["protocol"] == "utterance") & (attacks["condition"] == "")]
+    rates = {name: known[known["measure"] == name].set_index("attack") for name in ("auc", *PERSONS)}
+    if any(table.empty for table in rates.values()):
+        return []
+    best = rates["auc"]["value"].idxmax()
+    if not all(best in table.index for table in rates.values()):
+        return []
+    usual, worst = (
+        cell(rates[name].loc[[best]].reset_index().iloc[0].to_dict() | {"too_coarse": 0}) for name in PERSONS
+    )
+    return [
+        f"Where {best} calls one non-member in a hundred a member by mistake, the recordings of half of the persons are "
+        f"mistaken at most {usual['value']} {usual['interval']} of the time, and those of the worst placed person "
+        f"{worst['value']} {worst['interval']}: a false accusation does not strike everybody alike."
     ]

@@ -1,7 +1,5 @@
 """`index.html` of a sweep: what holds over its corpora and seeds, rendered from its tables alone."""
 
-import base64
-import io
 import math
 from pathlib import Path
 
@@ -14,8 +12,9 @@ from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.strongest import STRONGEST
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting.defense_figures import seeds_plane
+from mia_lib.reporting.executed import drawing
 from mia_lib.reporting.figures import name as display_name
-from mia_lib.reporting.figures import plt, style
+from mia_lib.reporting.looks import as_svg, plt, style
 from mia_lib.reporting.templates import rendered
 from mia_lib.reporting.words import number
 from mia_lib.support.files import write_atomically
@@ -141,17 +140,16 @@ def cell_of(measure: Measure | None, metric: str) -> str:
 
 
 def planes(results: pd.DataFrame) -> list[dict]:
-    """Privacy against utility with a point for every seed: content in base64 and caption; none where nothing is judged."""
+    """Privacy against utility with a point for every seed, as a drawing with its caption; none where nothing is judged."""
     points = defended(results)
     if points["defense"].nunique() < 2:
         return []
     style()
     figure = seeds_plane(points, "AUC of the strongest attack that knows the defense, utterance", 0.5)
-    content = io.BytesIO()
-    figure.savefig(content, dpi=120)
-    plt.close(figure)
     caption = "Every judged defense in every seed: a small point for each run, a large one for their mean."
-    return [{"data": base64.b64encode(content.getvalue()).decode(), "caption": caption}]
+    picture = drawing(as_svg(figure), caption)
+    plt.close(figure)
+    return [{"picture": picture, "caption": caption}]
 
 
 def defended(results: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from mia_lib.evaluation.reading import beside_chance, pick
 from mia_lib.evaluation.resolution import too_coarse
 from mia_lib.support.progress import duration
 
-__all__ = ["between", "number", "percent", "pick", "rates_table", "unmeasurable", "verdict", "written"]
+__all__ = ["between", "number", "percent", "pick", "rates_table", "sure", "unmeasurable", "verdict", "written"]
 
 VERDICTS = {
     "at": "not told from chance",
@@ -71,3 +71,9 @@ def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | No
 def verdict(measure: Measure, chance: float = 0.5) -> str:
     """Whether the 95 % interval is told from chance, and on which side it lies."""
     return VERDICTS[beside_chance(measure, chance)]
+
+
+def sure(posterior: float) -> str:
+    """A posterior in percent, with as many decimals as its distance from 100 % needs, such as `99.9982 %`."""
+    decimals = min(9, max(1, math.ceil(-math.log10(max(1 - posterior, 1e-12))) - 1))
+    return f"{100 * posterior:.{decimals}f} %"

@@ -11,6 +11,8 @@ from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
 from mia_lib.evaluation.strongest import STRONGEST
 from mia_lib.evaluation.verdicts import TOLERANCE
+from mia_lib.series.claims_of_forgetting import FORGETTING
+from mia_lib.series.claims_of_neighbours import OF_NEIGHBOURS
 from mia_lib.support.errors import UsageError
 
 PAPER, SMALL = "top3_network", 0.03
@@ -32,6 +34,12 @@ def _audited(attack: str, condition: str, protocol: str = "utterance", **about) 
 
 
 CLAIMS = [
+    Claim(
+        "00.surer",
+        "Models are surer of a recording that they trained on than models that did not.",
+        Pick("surer_share", condition="two_worlds"),
+        0.5,
+    ),
     Claim("00.paper", "The paper's attack is right more often than a coin.", _top3("balanced_accuracy", "paper"), 0.5),
     Claim("00.recordings", "Recordings are told from others of the same people.", _top3("auc", "utterance"), 0.5),
     Claim("00.persons", "Persons are told from strangers without a training recording.", _top3("auc", "speaker"), 0.5),
@@ -144,32 +152,12 @@ CLAIMS = [
         _reference("auc", "rmia_online", condition="temperature_1"),
     ),
     Claim(
-        "06.names",
-        "A model that answers with a name only leaks no more than whether it is right.",
-        _reference("auc", "label_only", queries=13),
-        _reference("auc", "gap_references"),
-        "near",
-        SMALL,
-    ),
-    Claim(
-        "06.enrolment",
-        "More recordings of a person help to tell whether the model knows them.",
-        Pick("auc", "speaker_level", "speaker", enrolment=5),
-        Pick("auc", "speaker_level", "speaker", enrolment=1),
-    ),
-    Claim(
-        "06.exposure",
-        "What other models doubt is exposed more, beyond what the two numbers have in common.",
-        Pick("exposure_correlation", "none", "utterance"),
-        0.0,
-        "below",
-    ),
-    Claim(
         "08.gap",
         "Whatever narrows the gap between training and test accuracy protects: the more it does, the less is found.",
         Pick("gap_correlation", condition="regularisation"),
         0.0,
     ),
+    *OF_NEIGHBOURS,
     Claim(
         "11.bound",
         "Behind a promise of 8 for single fragments, attacks prove less than 8 times the fragments of a recording.",
@@ -229,6 +217,28 @@ CLAIMS = [
         "Asked about as many recordings of each person, an encoder tells whom it was trained on.",
         _audited(STRONGEST, "as_many_recordings", "speaker"),
         0.5,
+    ),
+    *FORGETTING,
+    Claim(
+        "15.names",
+        "A model that answers with a name only leaks no more than whether it is right.",
+        _reference("auc", "label_only", queries=13),
+        _reference("auc", "gap_references"),
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "15.enrolment",
+        "More recordings of a person help to tell whether the model knows them.",
+        Pick("auc", "speaker_level", "speaker", enrolment=5),
+        Pick("auc", "speaker_level", "speaker", enrolment=1),
+    ),
+    Claim(
+        "15.exposure",
+        "What other models doubt is exposed more, beyond what the two numbers have in common.",
+        Pick("exposure_correlation", "none", "utterance"),
+        0.0,
+        "below",
     ),
 ]
 """All claims that are stated by name, in the order of the notebooks."""

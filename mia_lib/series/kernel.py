@@ -1,6 +1,7 @@
 """Executes one notebook with papermill in a kernel of this very Python; a failure is told in a few lines."""
 
 import contextlib
+import json
 import logging
 import os
 import re
@@ -16,10 +17,12 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 
+from mia_lib.series.folding import portable
 from mia_lib.series.notebooks import Notebook
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.death import cause, remedy
 from mia_lib.support.errors import MiaError
+from mia_lib.support.files import write_atomically
 from mia_lib.support.leftovers import remove
 from mia_lib.support.limits import killed_for_memory
 from mia_lib.support.progress import FILE_VARIABLE
@@ -117,13 +120,13 @@ def execute(
                     kernel_manager_class=given.manager(),
                     shutdown_kernel="immediate",  # all it made is on disk by then, and Ctrl-C should not wait
                 )
-        running.replace(run_folder / f"{notebook.name}.ipynb")
+        _keep(running, run_folder / f"{notebook.name}.ipynb")
     except (papermill.PapermillExecutionError, RuntimeError) as error:  # RuntimeError: the kernel is dead
         if kernels.ending:
             return
         kept = run_folder / f"{notebook.name}.failed.ipynb"
         with contextlib.suppress(FileNotFoundError):
-            running.replace(kept)
+            _keep(running, kept)
         if isinstance(error, papermill.PapermillExecutionError):
             raise CellFailure(_explain(error, kept)) from error
         raise CellFailure(f"{INDENT}the kernel died: {_why(error, given.process, words, killed)}") from error
@@ -142,6 +145,11 @@ def _why(error: RuntimeError, process: subprocess.Popen | None, words: Path, kil
         return message
     said = words.read_text(encoding="utf-8", errors="replace")
     return cause(process.returncode, started="before replying" not in message, killed_before=killed, said=said)
+
+
+def _keep(running: Path, kept: Path) -> None:
+    """Put an executed copy in its place, without the folders of this machine."""
+    write_atomically(kept, json.dumps(portable(json.loads(running.read_text(encoding="utf-8"))), indent=1) + "\n")
 
 
 def _forget(name: str, run_folder: Path) -> None:

@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML, Markdown, display
 
-from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, decide
+from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, Outcome, decide
+from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
-from mia_lib.reporting import embed, figures
+from mia_lib.reporting import embed, figures, looks, titles
+from mia_lib.reporting.exhibits import FIGURES
+from mia_lib.series import beliefs
 from mia_lib.series.audits import records_of
 from mia_lib.series.claims import claim_of
 from mia_lib.series.request import Request, check_values
@@ -50,7 +53,9 @@ class Lab:
             old.unlink()
         self._records = pd.DataFrame(columns=[*COLUMNS, *CIRCUMSTANCES])
         self._claims: dict[tuple[str, str], dict] = {}
-        for kept in ("claims.csv", USES):
+        self._believed: dict[str, tuple[str, Outcome | None]] = {}
+        self._figures: list[str] = []
+        for kept in ("claims.csv", FIGURES, USES):
             (self._part / kept).unlink(missing_ok=True)
 
     def _noted(self, experiment: ShadowStudy) -> ShadowStudy:
@@ -87,13 +92,24 @@ class Lab:
         context = self.experiment.context() | {"core_seconds": round(core_seconds(), 2)}
         write_atomically(self._part / "context.json", json.dumps(context, indent=1))
 
-    def figure(self, figure, name: str, caption: str) -> None:
-        """Show a figure with its caption, and keep both for the report."""
+    def figure(self, figure, name: str, caption: str, message: str = "") -> None:
+        """Show a figure with its caption, and keep both for the report and the pages.
+
+        message: what the picture shows, in one sentence computed from what is drawn; it becomes the title. Without one, the
+        sentence that the figure has as its label.
+        """
+        if message := message or str(figure.get_label() or ""):
+            titles.put(figure, message)
         path = self.folder / "figures" / f"{self.name}-{name}.png"
-        figure.savefig(path, dpi=120)
+        path.write_bytes(looks.as_png(figure))
+        write_atomically(path.with_suffix(".svg"), looks.as_svg(figure))
         figures.plt.close(figure)
         write_atomically(path.with_suffix(".txt"), caption)
-        display(HTML(embed.picture(path.read_bytes(), caption)), Markdown(embed.caption_in_markdown(caption)))
+        self._figures = [*(kept for kept in self._figures if kept != path.stem), path.stem]
+        write_atomically(self._part / FIGURES, json.dumps(self._figures))
+        data, about = embed.picture(path.read_bytes(), caption, path.stem)
+        display(data, metadata=about, raw=True)
+        display(Markdown(embed.caption_in_markdown(caption)))
         self._note()
 
     def say(self, text: str) -> None:
@@ -101,14 +117,19 @@ class Lab:
         display(Markdown(text))
         self._note()
 
-    def believe(self, claim: str) -> None:
-        """State a claim before it is measured: what one might well believe."""
-        display(Markdown(f"*Belief:* {claim_of(claim).question}"))
+    def believe(self, claim: str | Claim) -> None:
+        """State a claim (by its name, or itself) before it is measured: what one might well believe."""
+        known = claim_of(claim) if isinstance(claim, str) else claim
+        self._believed.setdefault(known.id, (known.question, None))
+        display(Markdown(f"*Belief:* {known.question}"))
 
-    def claim(self, claim: str | Claim, records: pd.DataFrame | None = None, **corpora: str) -> None:
+    def claim(
+        self, claim: str | Claim, records: pd.DataFrame | None = None, quietly: bool = False, **corpora: str
+    ) -> None:
         """Show what becomes of a claim (by its name) on records, or on all recorded so far, and keep it for the report.
 
-        corpora: which corpora `near` and `far` are, where the claim compares two.
+        quietly: it is shown only in the table of beliefs. corpora: which corpora `near` and `far` are, where the claim
+        compares two.
         """
         known = claim_of(claim, **corpora) if isinstance(claim, str) else claim
         outcome = decide(known, self._records if records is None else records)
@@ -117,7 +138,19 @@ class Lab:
         self._claims[known.id, corpus] = outcome.row(dict(corpus=corpus, profile=r.profile, seed=r.seed))
         table = pd.DataFrame(list(self._claims.values()), columns=CLAIM_COLUMNS)
         write_atomically(self._part / "claims.csv", table.to_csv(index=False))
-        self.say(outcome.sentence())
+        self._believed[known.id] = known.question, outcome
+        if not quietly:
+            self.say(outcome.sentence())
+
+    def beliefs(self) -> None:
+        """Show what became of all that was believed or claimed so far: held, fell or undecided, with the numbers."""
+        self.say(beliefs.table(self._believed))
+
+    def forecast(
+        self, said: float | None, measured: Measure, about: str = "", kind: str = "rate", **comments: str
+    ) -> None:
+        """Score what the reader wrote down before the measurement; comments: see `beliefs.scored`."""
+        self.say(beliefs.scored(said, measured, about, kind, **comments))
 
     def listen(self, clips: dict[str, int | np.ndarray], experiment: ShadowStudy | None = None) -> None:
         """Players: caption -> row of a fragment, or samples [n] of its own (full scale 1)."""

@@ -13,6 +13,7 @@ from mia_lib.models import MODELS
 from mia_lib.series.notebooks import find_notebooks
 from mia_lib.support.errors import MiaError
 from mia_lib.support.settings import PROFILES, Settings, declared_type
+from mia_lib.unlearning import METHODS
 
 
 def sections() -> dict[str, dict[str, str]]:
@@ -23,6 +24,7 @@ def sections() -> dict[str, dict[str, str]]:
         "models": MODELS.describe(),
         "attacks": ATTACKS.describe(),
         "defenses": DEFENSES.describe(),
+        "unlearning methods": METHODS.describe(),
         "protocols": dict(PROTOCOLS),
         "profiles": {name: _changes(values) for name, values in PROFILES.items()},
         "notebooks": _notebooks(),

@@ -6,6 +6,7 @@ with a file that was changed or damaged since, stays where it is but is left out
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mia_lib.series.notebooks import Notebook
@@ -51,7 +52,8 @@ class Parts:
         path = self.folder / "parts" / name / STATE
         path.parent.mkdir(parents=True, exist_ok=True)
         files = self._digests([*self._shown(name), self.folder / f"{name}.ipynb"])
-        state = {"rests_on": self.rests_on(name), "seconds": round(seconds, 2), "files": files}
+        about = {"seconds": round(seconds, 2), "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+        state = {"rests_on": self.rests_on(name), **about, "files": files}
         write_atomically(path, sealed(state))
 
     def of_other_data(self, name: str) -> bool:

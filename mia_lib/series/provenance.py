@@ -49,8 +49,10 @@ def write_run(run_folder: Path, notebooks: list[str], header: dict, numbers: int
     about = {}
     for name in sorted(notebooks):
         part = run_folder / "parts" / name
+        state = read_json(part / "state.json", {})
         about[name] = {
-            "seconds": read_json(part / "state.json", {}).get("seconds"),
+            "seconds": state.get("seconds"),
+            "finished": state.get("finished"),
             "stages": read_json(part / "stages.json", []),
             "context": read_json(part / "context.json", {}),
         }

@@ -93,6 +93,7 @@ def run_series(
         if not (run.folder / "results.csv").exists():
             raise MiaError(f"{run.folder} was removed while the run worked: the same command makes it again")
     console.say(f"Report: {run.folder / 'index.html'} ({duration(time.monotonic() - started)})")
+    console.say(f"Pages: {run.folder / 'pages' / 'index.html'}")
     if outcome.failed:
         rest = f"; not run: {', '.join(outcome.stopped)}" if outcome.stopped else ""
         again = "the same command continues here once this is mended"
@@ -225,10 +226,12 @@ def _run_notebooks(
 
 
 def _record(parts: Parts, header: dict) -> None:
-    """Renew `results.csv`, `run.json` and the report from the present parts."""
+    """Renew `results.csv`, `run.json`, the pages and the report from the present parts."""
     from mia_lib.reporting.page import write_report
+    from mia_lib.reporting.site import write_site
 
     present = parts.present()
     results, claims = merge_results(parts.folder, present), merge_claims(parts.folder, present)
     write_run(parts.folder, present, header, len(results))
+    write_site(parts.folder, present)
     write_report(parts.folder, results, claims)

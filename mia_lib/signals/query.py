@@ -36,3 +36,18 @@ def query_models(
 
     side_by_side(ask, range(0, n, size), None if torch.device(device).type == "cpu" else 1)
     return out
+
+
+@torch.no_grad()
+def query_each(
+    network: "StackedNetwork",
+    features: "torch.Tensor | Waveforms",
+    rows: np.ndarray,
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
+    """Logits of every model on fragments of its own, float32 [models, n, classes]; rows: int64 [models, n], of `features`."""
+    network = network.to(device).eval()
+    models, (_, frames, bins) = len(network.classes), features.shape
+    size, indices = max(1, CHUNK_VALUES // (models * frames * bins)), torch.from_numpy(rows)
+    parts = [features[part.to(features.device)].to(device, network.mean.dtype) for part in indices.split(size, 1)]
+    return torch.cat([network(part) for part in parts], 1).float().cpu().numpy()

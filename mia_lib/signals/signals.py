@@ -38,7 +38,8 @@ class Signals:
 
     What not everybody has, None without it: person, int64 [N], whose voice the attacker takes a fragment to be; inputs,
     float [N, D], a description of each fragment that does not depend on any model; copies, float [Q, K, N, C], answers
-    to Q altered versions of each fragment; internals, float [K, N, W], what only the owner of a model can read; embeddings,
+    to Q altered versions of each fragment; sensitivity, float [K, N, C], how far posteriors move with noise (`sensitivity`);
+    internals, float [K, N, W], what only the owner of a model can read; embeddings,
     float [K, N, D], of the voice in each fragment. Encoders give nothing else: logits then have no class, C = 0.
     Raises MiaError when shapes disagree or values are not what they should be.
     """
@@ -51,6 +52,7 @@ class Signals:
     person: np.ndarray | None = None
     inputs: np.ndarray | None = None
     copies: np.ndarray | None = None
+    sensitivity: np.ndarray | None = None
     internals: np.ndarray | None = None
     embeddings: np.ndarray | None = None
 
@@ -67,6 +69,11 @@ class Signals:
             ("person", shape[1:], shape[1:] if self.person is None else self.person.shape),
             ("inputs", shape[1:], shape[1:] if self.inputs is None else self.inputs.shape[:1]),
             ("copies", self.logits.shape, self.logits.shape if self.copies is None else self.copies.shape[1:]),
+            (
+                "sensitivity",
+                self.logits.shape,
+                self.logits.shape if self.sensitivity is None else self.sensitivity.shape,
+            ),
             ("internals", shape, shape if self.internals is None else self.internals.shape[:2]),
             ("embeddings", shape, shape if self.embeddings is None else self.embeddings.shape[:2]),
         ):
@@ -77,6 +84,7 @@ class Signals:
                 _check_logits(values)
         for name, extra in (
             ("inputs", self.inputs),
+            ("sensitivity", self.sensitivity),
             ("internals", self.internals),
             ("embeddings", self.embeddings),
         ):
@@ -155,7 +163,7 @@ class Signals:
         for name in ("population", "person", "inputs"):
             parts[name] = None if getattr(self, name) is None else getattr(self, name)[index[1]]
         parts["copies"] = None if self.copies is None else self.copies[:, *index]
-        for name in ("internals", "embeddings"):
+        for name in ("sensitivity", "internals", "embeddings"):
             parts[name] = None if getattr(self, name) is None else getattr(self, name)[index]
         new = self._changed(**parts)
         new.__dict__["_computed"] = {what: values[index] for what, values in self._computed.items()}

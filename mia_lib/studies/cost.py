@@ -19,6 +19,7 @@ import torch
 
 from mia_lib.defenses.base import make_defense
 from mia_lib.studies.defended import DefenseEvaluation
+from mia_lib.studies.leaving import Leaving
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.selection import candidates
@@ -123,11 +124,14 @@ def passes(pool: ModelPool, known: set[str] | None = None) -> float:
 
 
 def pools(study: ShadowStudy, work: str) -> Iterator[ModelPool]:
-    """The pools that a word in a notebook's metadata stands for: `targets`, `references`, or a family of defenses."""
+    """The pools that a word in a notebook's metadata stands for: `targets`, `references`, `forgetting` (models that people
+    leave), or a family of defenses."""
     if work == "targets":
         yield study.pool
     elif work == "references":
         yield ReferenceStudy(study).pool
+    elif work == "forgetting":
+        yield Leaving(study.dataset).pool
     else:
         evaluated = [DefenseEvaluation(study, name) for name in ("none", *candidates(work))]
         yield evaluated[0].references.pool

@@ -10,9 +10,11 @@ import numpy as np
 from mia_lib.defenses.base import Answers, Defense, defense_kinds
 from mia_lib.features.altered import perturbed_features
 from mia_lib.features.summary import summary_vectors
+from mia_lib.features.versions import version_features
 from mia_lib.fragments.perturbations import PERTURBATIONS
 from mia_lib.models.network import MODELS
 from mia_lib.signals.query import query_models
+from mia_lib.signals.sensitivity import noisy, sensitivity
 from mia_lib.signals.signals import Signals
 from mia_lib.signals.white_box import read_internals
 from mia_lib.studies.pool import ModelPool
@@ -26,7 +28,7 @@ CHEAP = {"inputs"}
 class ReleasedSignals:
     """Answers of all models of a pool, each kind a cached stage: raw logits, released ones, and what some attacks need.
 
-    Extras have the names of fields of Signals: `copies`, `inputs`, `internals`.
+    Extras have the names of fields of Signals: `copies`, `inputs`, `sensitivity`, `internals`.
     """
 
     def __init__(self, pool: ModelPool):
@@ -82,6 +84,38 @@ class ReleasedSignals:
             return np.stack([query_models(models.network, version, data.device) for version in versions])
 
         return self._array("copies-logits", self._chosen(rows, count), compute)
+
+    def versions(self, rows: np.ndarray, held: str) -> np.ndarray:
+        """What is given out for a version of chosen fragments, by its name (`fragments.versions`), and for what is made of it
+        to ask more than once, float32 [1 + RANGE, models, n, classes], memory-mapped."""
+        data, s = self.dataset, self.dataset.settings
+
+        def compute() -> np.ndarray:
+            network = self.pool.models.network
+            asked = version_features(
+                s.feature, data.fragments, rows, held, s.hop, data.cache, data.corpus, data.device, data.seed
+            )
+            return np.stack([self.answer(query_models(network, heard, data.device)) for heard in asked])
+
+        params = self._defended if self.defense.alters else {}
+        return self._array(
+            "version-logits", params | dict(rows=digest(rows.tolist()), held=held, seed=data.seed), compute, self._kinds
+        )
+
+    def sensitivity(self, rows: np.ndarray) -> np.ndarray:
+        """How far the posteriors that are given out for chosen fragments move with noise on the features, float32 [models, n,
+        classes]."""
+        data = self.dataset
+
+        def compute() -> np.ndarray:
+            features, network = data.features[rows].float(), self.pool.models.network
+            asked = (query_models(network, heard, data.device) for heard in noisy(features, data.seed))
+            return sensitivity(self.logits[:, rows], map(self.answer, asked)).astype(np.float32)
+
+        params = self._defended if self.defense.alters else {}
+        return self._array(
+            "sensitivity", params | dict(rows=digest(rows.tolist()), seed=data.seed), compute, self._kinds
+        )
 
     def internals(self, rows: np.ndarray) -> np.ndarray:
         """What their owner reads inside all models for chosen fragments, float64 [models, n, W] (`read_internals`)."""

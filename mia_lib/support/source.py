@@ -171,3 +171,10 @@ def code_digest(makers: Iterable[object]) -> str:
 def whole_digest() -> str:
     """Hex digest of all code of ours."""
     return _digest(frozenset(".".join([PACKAGE, *p.relative_to(ROOT).with_suffix("").parts]) for p in SOURCES))
+
+
+def packages_digest(packages: Iterable[str]) -> str:
+    """Hex digest of the code of some packages of ours, whatever versions of other people's are installed."""
+    shown = sorted(path for path in SOURCES if path.relative_to(ROOT).parts[0] in set(packages))
+    texts = [_text(".".join([PACKAGE, *path.relative_to(ROOT).with_suffix("").parts])) for path in shown]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """What a stack of models is trained on, and how: everything that one call of `train_models` needs."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from mia_lib.training.batch import Alteration, Batch
 if TYPE_CHECKING:
     from mia_lib.features.resident import Waveforms
 
-PER_MODEL = ("train", "seeds", "test", "validation", "reference")  # fields of a job with one entry for each model
+PER_MODEL = ("train", "seeds", "test", "validation", "reference", "leaving", "start")
+"""Fields of a job with one entry for each model."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Job:
     fragments of each model's own speakers that are neither trained on nor audited; `augmented`, the features [copies, N,
     frames, bins] of altered copies of all fragments; `groups`, int64 [N]: fragments with the same number were cut from
     one source and must stay on one side wherever a defense divides them (None: each stands for itself); and `alterations`,
-    what is done, in this order, to the features of every batch before the objective sees them.
+    what is done, in this order, to the features of every batch before the objective sees them. Two are for unlearning:
+    `leaving`, fragments that each model is to forget; and `start`, the weights that each begins from, as
+    `TrainedModels.weights` gives them, with the means and scales of its features (None: drawn from its seed).
     """
 
     features: "Tensor | Waveforms"
@@ -53,6 +57,8 @@ class Job:
     test: Sequence[np.ndarray] | None = None
     validation: Sequence[np.ndarray] | None = None
     reference: Sequence[np.ndarray] | None = None
+    leaving: Sequence[np.ndarray] | None = None
+    start: Sequence[dict[str, Tensor]] | None = None
     augmented: Tensor | None = None
     alterations: tuple[Alteration, ...] = ()
     groups: np.ndarray | None = None
@@ -86,6 +92,17 @@ def joined(jobs: Sequence[Job]) -> Job:
     epochs = tuple(e for job in jobs for e in job.config.epochs_of(len(job.train)))
     labels = np.concatenate([job.labels for job in jobs])
     return replace(first, labels=labels, config=replace(first.config, epochs=epochs), **parts)
+
+
+def begun_from(job: Job) -> list[str]:
+    """A digest of the weights that the models of a job begin from; nothing where they are drawn."""
+    if job.start is None:
+        return []
+    found = hashlib.sha256()
+    for weights in job.start:
+        for name in sorted(weights):
+            found.update(name.encode() + weights[name].cpu().contiguous().numpy().tobytes())
+    return [found.hexdigest()]
 
 
 def required(fragments: Sequence[np.ndarray] | None, need: str) -> Sequence[np.ndarray]:

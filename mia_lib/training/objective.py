@@ -71,6 +71,9 @@ class Objective:
         losses.sum().backward()
         return losses.detach(), logits.detach()
 
+    def after_step(self, network: StackedNetwork, batch: Batch) -> None:
+        """Called once the optimiser has moved the weights of a batch's step."""
+
     def tensors(self) -> dict[str, Tensor]:
         """State of the objective's own that a checkpoint must keep."""
         return {}

@@ -29,9 +29,12 @@ class Recipe(Protocol):
     def lesson(self, job: Job) -> Lesson | None:
         """What replaces the changed job where the models are students of teachers."""
 
+    def finished(self, models: TrainedModels) -> TrainedModels:
+        """What becomes of the models once they are trained."""
+
 
 def train_defended(recipe: Recipe, job: Job) -> TrainedModels:
     """Train the stack of a job as a recipe says, one model per entry of `job.train`."""
     job = recipe.changed(job)
     lesson = recipe.lesson(job)
-    return train_job(job, recipe.objective(job)) if lesson is None else teach(lesson)
+    return recipe.finished(train_job(job, recipe.objective(job)) if lesson is None else teach(lesson))

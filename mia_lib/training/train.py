@@ -26,7 +26,7 @@ from mia_lib.training.adam import StackedAdam
 from mia_lib.training.batch import Batch
 from mia_lib.training.checkpoint import by_model, flat, read_checkpoint, write_checkpoint
 from mia_lib.training.cuda_graph import WARM, Step, recorded
-from mia_lib.training.job import Job, TrainingConfig, feature_statistics, own_steps, required
+from mia_lib.training.job import Job, TrainingConfig, begun_from, feature_statistics, own_steps, required
 from mia_lib.training.objective import Objective
 from mia_lib.training.trained import TrainedModels
 
@@ -60,7 +60,7 @@ def train_models(
     objective: what is minimised (None: cross-entropy). options: the other fields of `Job`, of which test is a list of
     fragments whose accuracy is followed in the history, which nothing else depends on; validation, needed with
     `patience`, of fragments whose loss decides when a model stops (its best weights are kept); checkpoint, a file to
-    resume from, written every 20 s.
+    resume from, written every 20 s; start, weights of each model to begin from.
 
     Raises MiaError when a model has no fragments, an unlabelled one, or a loss that is not finite.
     """
@@ -101,9 +101,11 @@ class _Run:
         self.schedule = torch.from_numpy(_side_by_side(schedules)).to(self.device)  # [steps, models, batch]
         classes = [int(row.max()) + 1 for row in labels]
         network = MODELS.get(config.model)(*job.features.shape[1:], classes, config.norm).to(self.dtype)
-        network.initialise(seeds)
-        mean, scale = feature_statistics(job.features, train)
-        network.normalise_by(mean, scale)
+        if job.start is None:
+            network.initialise(seeds)
+            network.normalise_by(*feature_statistics(job.features, train))
+        else:
+            network.take_weights(job.start)
         self.network = network.to(self.device).train()
         self.adam = StackedAdam(list(self.network.parameters()))
         self.finished: dict[int, dict[str, Tensor]] = {}  # model -> its final weights
@@ -111,7 +113,7 @@ class _Run:
         self.best_weights: dict[int, dict[str, Tensor]] = {}
         self.waited = np.zeros(models, dtype=int)
         self.history: list[dict] = []
-        self.fingerprint = digest([asdict(config), seeds, [digest(i.tolist()) for i in train]])
+        self.fingerprint = digest([asdict(config), seeds, [digest(i.tolist()) for i in train], *begun_from(job)])
         self.objective.begin(job, self.network)
 
     def _plan_steps(self) -> None:
@@ -179,6 +181,7 @@ class _Run:
         inputs = self.job.altered_inputs(self.network, features, batch)
         losses, logits = self.objective.backward(self.network, inputs, labels, batch)
         self.adam.step(float(self.config.learning_rate) if self.config.schedule == "constant" else rates)
+        self.objective.after_step(self.network, batch)
         hits = ((logits.argmax(-1) == labels) & drawn).sum(1)
         return losses.float(), hits / drawn.sum(1).clamp_min(1)
 

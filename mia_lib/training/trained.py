@@ -50,6 +50,10 @@ class TrainedModels:
         seconds = round(self.seconds * len(models) / len(old.classes), 3)
         return TrainedModels(network.eval().requires_grad_(False), config, history, seconds)
 
+    def weights(self, model: int) -> dict[str, torch.Tensor]:
+        """A copy of the weights of one model, without the axis of models: what another training may begin from."""
+        return {name: tensor[model].clone() for name, tensor in self.network.state_dict().items()}
+
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> "TrainedModels":
         """Read what `save` wrote."""

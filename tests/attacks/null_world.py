@@ -115,6 +115,10 @@ class RandomAnswers(ReleasedSignals):
         values = self._random("internals", len(self.labels), len(rows), len(INTERNALS))
         return (values + self.heard[rows, : len(INTERNALS)]).astype(np.float64)
 
+    def sensitivity(self, rows):
+        moved = np.abs(self._random("sensitivity", *self.raw_logits[:, rows].shape) + self.heard[rows])
+        return np.where(np.isneginf(self.raw_logits[:, rows]), 0.0, moved)
+
     def inputs(self, rows):
         return (self._random("inputs", len(rows), INPUTS) + self.heard[rows, :INPUTS]).astype(np.float64)
 

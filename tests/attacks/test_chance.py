@@ -52,8 +52,8 @@ from mia_lib.support.errors import MiaError
 BOUND, SERIES, TARGETS = 2.5, 3, 4
 SLOW = {
     "combined", "label_only", "lira_offline_queries", "lira_online_queries", "mean_cosine", "mean_posterior",
-    "rmia_offline", "rmia_offline_queries", "rmia_online_queries", "shokri", "speaker_level", "speaker_similarity",
-    "top3_network", "white_box",
+    "ramia", "rmia_offline", "rmia_offline_queries", "rmia_online_queries", "self_attention", "shokri", "speaker_level",
+    "speaker_similarity", "top3_network", "white_box",
 }  # fmt: skip
 
 

@@ -132,6 +132,7 @@ def test_signals_without_embeddings_or_persons_are_refused_in_one_sentence(name)
 def test_attacks_on_logits_refuse_embeddings_in_one_sentence(name):
     target, shadows = voices(0)
     aligned = replace(shadows, aligned=True, copies=np.zeros((4, 2, 300, 0)), inputs=np.zeros((300, 2)),
+                      sensitivity=np.zeros((2, 300, 0)),
                       population=np.arange(300) < 0, internals=np.zeros((2, 300, 9)))  # fmt: skip
     with pytest.raises(MiaError):
         fitted(name, aligned).score(target)

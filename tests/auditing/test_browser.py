@@ -3,8 +3,8 @@
 import shutil
 
 import pytest
-from browser import Tab, started
 from pages import ATTACKS, HOSTILE, LONG, of_persons, with_sound
+from support.browser import Tab, started
 
 from mia_lib.auditing.report import judge
 

@@ -113,3 +113,9 @@ def test_a_distractor_changes_the_recording_only_beside_the_speech():
     for level, utterance in names.items():
         samples, rate = corpus.read(utterance)
         assert rate == 16_000 and samples.dtype == np.float32 and np.isfinite(samples).all(), level
+
+
+def test_the_dry_sound_is_the_sentence_that_all_recordings_of_a_source_replay():
+    corpus = open_corpus("demo-farfield", seed=3)
+    np.testing.assert_array_equal(corpus.played("0001-002"), speak(3, 1, 2))
+    assert open_corpus("demo").played("0001-002") is None

@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 
+import numpy as np
 import pytest
 from trees import VOICES_COLUMNS, folder_tree, librispeech_tree, tone, voices_row, voices_tree, write, write_index
 
@@ -126,6 +127,15 @@ def test_voices_is_read_from_its_published_tree(tmp_path, inside):
     assert (first["room"], first["mic"], first["distractor"], first["degrees"]) == ("rm1", "1", "none", 30)
     assert table.groupby("source", observed=True).size().eq(4).all(), "recordings of one segment share a source"
     assert set(table["subset"]) == {"train", "test"} and set(table["gender"]) == {"M", "F"}
+
+
+def test_what_voices_replayed_is_found_beside_its_recordings_where_an_edition_has_it(tmp_path):
+    root = voices_tree(tmp_path, speakers=1, segments=2, mics=1)
+    corpus, name = open_corpus("voices:devkit", root), "sp0030-ch000210-sg0001"
+    assert corpus.played(name, "train") is None
+    dry = tone(hertz=300)
+    write(root / "VOiCES_devkit/source-16k/train/sp0030" / f"Lab41-SRI-VOiCES-src-{name}.wav", dry)
+    np.testing.assert_allclose(corpus.played(name, "train"), dry, atol=1e-4)
 
 
 def test_missing_voices_says_what_to_fetch_and_where_to_put_it(tmp_path):

@@ -19,7 +19,7 @@ def test_the_accuracy_is_that_of_the_attacked_targets_and_the_table_says_whose_e
     found = section(
         row("test_accuracy", 0.953, 0.93, 0.97), row("test_accuracy", 0.916, 0.9, 0.93, protocol="utterance")
     )
-    assert "names the speaker of 95.3 % [93.0, 97.0]" in found["summary"]
+    assert "names the speaker of 95.3 % [93.0, 97.0]" in found["summary"][0]
     assert [(line["models"], line["value"]) for line in found["utility"]] == [
         ("targets", "95.3 %"),
         ("reference models", "91.6 %"),
@@ -38,7 +38,7 @@ def test_persons_by_several_recordings_count_as_attacks_on_them():
     assert best["found"] is None and best["out_of"] == 3
     assert (
         "AUC 0.986 under protocol speaker (speaker_level, 10 recordings of each person, the largest of 3)."
-        in (found["summary"])
+        in found["summary"][0]
     )
 
 
@@ -50,7 +50,7 @@ def test_an_attack_that_is_surely_below_one_half_is_turned_round(high, attack, a
 
 
 def test_a_single_attack_is_not_called_the_largest_of_several():
-    assert "largest" not in section(row("auc", 0.8, 0.7, 0.9, "top3_network", "paper"))["summary"]
+    assert "largest" not in section(row("auc", 0.8, 0.7, 0.9, "top3_network", "paper"))["summary"][0]
     assert strongest_attack("paper", typed(pd.DataFrame([row("recall", 0.8, 0.7, 0.9, "a", "paper")]))) is None
 
 
@@ -58,17 +58,18 @@ def test_a_control_that_finds_one_in_ten_at_one_in_ten_false_alarms_is_at_chance
     about = dict(attack="speaker_level", protocol="speaker", enrolment=5, control="unexposed")
     good = row("tpr_at_fpr_1e-1", 0.12, 0.03, 0.3, **about)
     found = section(good, row("auc", 0.5, 0.4, 0.6, **about))
-    assert {cell["verdict"] for cell in found["controls"]["rows"][0]["cells"]} == {"chance"}
-    assert any(label.endswith("(chance: 10.0 %)") for label in found["controls"]["labels"])
-    assert section(good | {"low": 0.4, "high": 0.6})["controls"]["rows"][0]["cells"][0]["verdict"] == "not chance"
+    assert {one["verdict"] for one in found["controls"]} == {"chance"}
+    assert any(one["label"].endswith("(chance: 10.0 %)") for one in found["controls"])
+    assert section(good | {"low": 0.4, "high": 0.6})["controls"][0]["verdict"] == "not chance"
 
 
 def test_controls_behind_defenses_are_counted_apart():
     control = row("auc", 0.5, 0.4, 0.6, "lira_online", "utterance", control="shuffled")
     defended = control | {"defense": "dmp:2", "adaptive": True, "low": 0.51}
     found = section(control, defended)
-    assert found["summary"].startswith("0 of 1 negative controls lie outside their chance")
+    assert found["summary"][0].startswith("0 of 1 negative controls lie outside their chance")
     assert found["controls_behind"][0].startswith("1 of 1 negative controls of attacks behind defenses")
+    assert [one["attack"] for one in found["controls_of_defenses"]] == ["lira_online against dmp:2 (adaptive)"]
 
 
 @pytest.mark.parametrize(
@@ -90,10 +91,10 @@ def test_rates_that_the_audit_set_cannot_carry_are_not_shown():
         row("tpr_at_fpr_1e-3", 0.2, 0.1, 0.3, "a", "utterance"),
         row("audit_nonmembers", 450, 450, 450, "a", "utterance"),
     ]
-    cells = {line["label"]: line["cells"][0] for line in section(*rows)["protocols"][0]["rows"]}
-    few = cells["Members found at 0.1 % false positives"]
+    found = section(*rows)["protocols"][0]
+    few = next(one for _, one in found["others"] if one["label"] == "Members found at 0.1 % false positives")
     assert (few["value"], few["interval"]) == ("not measurable below 1 in 450", "")
-    assert cells["Members found at 1 % false positives"]["value"] == "30.0 %"
+    assert [cell and cell["value"] for cell in found["rows"][0]["cells"]] == [None, "30.0 %", None, None]
     table = rates_table(pd.DataFrame(rows), ["tpr_at_fpr_1e-2", "tpr_at_fpr_1e-3"])
     assert table.iloc[0].tolist() == ["0.300 [0.200, 0.400]", "not measurable below 1 in 450"]
 
@@ -120,10 +121,29 @@ def test_the_table_of_defenses_shows_the_verdict_its_evidence_and_no_rate_that_i
     rows = judged("none", 0.95, 0.976, 900) + judged("weight_decay:0.1", 0.957, 0.999, 900)
     line = section(*rows)["defenses"][1]
     assert line["verdict"].startswith("leaks more: AUC 0.976") and "protocol speaker: leaks as much" in line["evidence"]
-    assert line["strongest TPR at 0.1 % FPR"] == "not measurable below 1 in 450"
+    assert line["strongest TPR at 0.1 % FPR"]["value"] == "not measurable below 1 in 450"
     enough = section(*(one | {"n": 2400} for one in rows))["defenses"][1]
-    assert enough["strongest TPR at 0.1 % FPR"] == "10.0 %"
+    assert enough["strongest TPR at 0.1 % FPR"] == {"value": "10.0 %", "interval": "[9.0, 11.0]", "coarse": False}
+    assert (line["change"], line["test accuracy"]["interval"]) == ("leaks more", "[94.7, 96.7]")
     assert verdicts.RULE.startswith("The strength of each defense is chosen on the validation model")
+
+
+def test_the_plane_shows_every_judged_defense_and_is_left_out_where_none_was():
+    found = section(*judged("none", 0.95, 0.976, 2400), *judged("weight_decay:0.1+top_k:3", 0.957, 0.9, 2400))
+    assert found["plane"].count("<svg") == 1 and all(
+        name in found["plane"] for name in (">none<", ">weight_decay:0.1+top_k:3<")
+    )
+    assert section(row("auc", 0.7, 0.6, 0.8, "a", "utterance"))["plane"] == ""
+
+
+def test_who_is_exposed_is_told_of_the_strongest_attack_where_it_was_measured():
+    rows = [row(m, v, v - 0.1, v + 0.1, a, "utterance") for a, m, v in (("a", "auc", 0.7), ("b", "auc", 0.9))]
+    assert section(*rows)["exposed"] == []
+    rates = {"a": (0.1, 0.2), "b": (0.3, 0.6)}
+    for attack, (half, worst) in rates.items():
+        rows += [row("person_fpr_median", half, 0, 1, attack, "utterance")]
+        rows += [row("person_fpr_worst", worst, 0.5, 0.7, attack, "utterance")]
+    assert "Where b calls" in section(*rows)["exposed"][0] and "60.0 % [50.0, 70.0]" in section(*rows)["exposed"][0]
 
 
 def test_a_single_target_is_said_to_stand_for_itself_alone():

@@ -10,9 +10,10 @@ from report_rows import row
 
 from mia_lib.evaluation.reading import typed
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
+from mia_lib.reporting.exhibits import FIGURES, figures
 from mia_lib.reporting.headline import few_clusters
 from mia_lib.reporting.measures import kind, label
-from mia_lib.reporting.page import corpus_section, figures, write_report
+from mia_lib.reporting.page import corpus_section, write_report
 from mia_lib.reporting.words import written
 
 PNG = base64.b64decode(
@@ -73,11 +74,16 @@ def test_real_speech_is_not_called_synthetic(tmp_path):
 def test_every_protocol_has_a_table_of_its_attacks(tmp_path):
     section = corpus_section("demo", typed(pd.DataFrame(ROWS)))
     assert [table["protocol"] for table in section["protocols"]] == ["utterance", "paper"]
-    table = section["protocols"][0]
-    assert table["attacks"] == ["largest_posterior", "top3_network"]
-    auc, found = table["rows"]
-    assert [cell["value"] for cell in auc["cells"]] == ["0.610", "0.712"] and auc["n"] == "2,400"
-    assert found["cells"][0] is None  # not measured: a dash, not another attack's number
+    strongest, other = section["protocols"][0]["rows"]
+    assert (strongest["attack"], other["attack"]) == ("top3_network", "largest_posterior")
+    assert [cell and cell["value"] for cell in strongest["cells"]] == ["0.712", "15.1 %", None, None]
+    assert [cell and cell["value"] for cell in other["cells"]] == [
+        "0.610",
+        None,
+        None,
+        None,
+    ]  # no other attack's number
+    assert strongest["n"] == "2,400"
 
 
 def test_what_an_attack_proves_alone_does_not_make_a_defense_judged():
@@ -94,8 +100,8 @@ def test_controls_follow_the_order_of_the_protocols_and_certain_rates_keep_their
     section = corpus_section(
         "demo", typed(pd.DataFrame([*rows, row("recall", 1.0, 1.0, 1.0, "top3_network", "paper")]))
     )
-    assert [line["protocol"] for line in section["controls"]["rows"]] == ["utterance", "speaker", "paper"]
-    assert section["protocols"][0]["rows"][0]["cells"][0]["interval"] == "[100.0, 100.0]"
+    assert [line["protocol"] for line in section["controls"]] == ["utterance", "speaker", "paper"]
+    assert section["protocols"][0]["others"][0][1]["interval"] == "[100.0, 100.0]"
 
 
 def test_metric_of_a_condition_is_named_after_both():
@@ -111,11 +117,7 @@ def test_controls_are_judged_by_whether_the_interval_holds_one_half():
     section = corpus_section(
         "demo", typed(pd.DataFrame([*ROWS, row("auc", 0.5, None, None, "top3_network", "paper", control="new")]))
     )
-    assert [cell["verdict"] for cell in section["controls"]["rows"][0]["cells"]] == [
-        "chance",
-        "not chance",
-        "no interval",
-    ]
+    assert [one["verdict"] for one in section["controls"]] == ["not chance", "no interval", "chance"]
 
 
 def test_two_corpora_are_kept_apart(tmp_path):
@@ -135,8 +137,10 @@ def test_everything_is_escaped(tmp_path):
 def test_page_needs_nothing_but_itself_and_links_to_the_notebooks(tmp_path):
     page = make_run(tmp_path / "run")
     assert "data:image/png;base64," + base64.b64encode(PNG).decode() in page
-    assert "http" not in page and "<script" not in page and "<link" not in page
-    assert set(re.findall(r'href="([^"]*)"', page)) == {"04_attack.ipynb", "results.csv", "run.json"}
+    assert not re.search(r"(src|href)=.?http", page) and "<script" not in page and "<link" not in page
+    links = set(re.findall(r' href="([^"]*)"', page))
+    assert {link for link in links if link[0] != "#"} == {"04_attack.ipynb", "results.csv", "run.json"}
+    assert {link[1:] for link in links if link[0] == "#"} <= set(re.findall(r' id="([^"]*)"', page))
     assert (
         "1 min 20 s" in page and "train 1 min 15 s" in page and "2.11.0" in page and "Curves of both attacks." in page
     )
@@ -181,7 +185,32 @@ def test_figures_are_those_of_the_notebooks_that_the_run_names(tmp_path):
     make_run(folder)
     for name in ("04_attack_more-roc", "05_other-roc"):
         (folder / "figures" / f"{name}.png").write_bytes(PNG)
-    assert [figure["origin"] for figure in figures(folder / "figures", ["04_attack"])] == ["04_attack"]
+    assert [len(part["figures"]) for part in figures(folder, ["04_attack", "03_none"])] == [1]
+
+
+def test_figures_stand_in_the_order_in_which_they_were_shown_and_are_drawn_where_they_can_be(tmp_path):
+    folder = tmp_path / "run"
+    make_run(folder)
+    (folder / "figures" / "04_attack-first.png").write_bytes(PNG)
+    (folder / "figures" / "04_attack-roc.svg").write_text("<svg width='1'></svg>")
+    (folder / "parts" / "04_attack").mkdir(parents=True)
+    (folder / "parts" / "04_attack" / FIGURES).write_text('["04_attack-roc", "04_attack-gone"]')
+    shown = figures(folder, ["04_attack"])[0]["figures"]
+    assert [figure["caption"] for figure in shown] == ["Curves of both attacks.", "04_attack-first"]
+    assert "<svg" in shown[0]["picture"] and "<img" in shown[1]["picture"]
+
+
+def test_no_folder_of_the_machine_is_shown_and_the_command_makes_the_run_again(tmp_path):
+    folder = tmp_path / "run"
+    make_run(folder)
+    run = json.loads((folder / "run.json").read_text())
+    run["parameters"] |= {"corpus": "folder:/home/me/voices", "outputs": "/home/me/outputs", "settings": {"epochs": 3}}
+    run["notebooks"]["04_attack"]["finished"] = "2026-11-28T21:00:00+00:00"
+    (folder / "run.json").write_text(json.dumps(run))
+    write_report(folder)
+    text = words((folder / "index.html").read_text())
+    assert "/home/me" not in text and "2026-11-28" in text
+    assert "python -m mia_lib run --corpus folder:voices --profile standard --seed 3 --set epochs=3" in text
 
 
 def test_audit_sets_with_few_speakers_are_called_thin():

@@ -27,13 +27,27 @@ def test_stages_are_noted_by_a_notebook_that_records_no_numbers(tmp_path, show):
 
 def test_captions_are_shown_as_they_are(tmp_path, monkeypatch):
     shown = []
-    monkeypatch.setattr(workbench, "display", lambda *items: shown.extend(item.data for item in items))
+    monkeypatch.setattr(workbench, "display", lambda item, **about: shown.append(getattr(item, "data", item)))
     lab, evil = Lab("01_some", outputs=str(tmp_path), **PARAMETERS), "<img src=x onerror='alert(1)'>"
     lab.listen({evil: np.zeros(160)})
     lab.figure(plt.figure(), "one", evil)
     player, picture, caption = shown
-    assert "<img" not in player + caption and picture.count("<") == 1
-    assert all("&lt;img src=x" in text for text in shown)
+    assert "<img" not in player + caption and picture["text/plain"] == evil
+    assert all("&lt;img src=x" in text for text in (player, caption))
+
+
+def test_a_figure_is_kept_in_dots_and_drawn_in_its_order_with_its_message_as_title(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "display", lambda *items, **about: None)
+    lab, figure = Lab("01_some", outputs=str(tmp_path), **PARAMETERS), plt.figure()
+    figure.set_label("What it shows")
+    lab.figure(plt.figure(), "second", "Nothing.", "Nothing is drawn")
+    lab.figure(figure, "first", "Nothing.")
+    kept = tmp_path / "run" / "figures"
+    assert "What it shows" in (kept / "01_some-first.svg").read_text()
+    assert "Nothing is drawn" in (kept / "01_some-second.svg").read_text()
+    assert (kept / "01_some-first.png").read_bytes()[1:4] == b"PNG"
+    order = json.loads((tmp_path / "run" / "parts" / "01_some" / "figures.json").read_text())
+    assert order == ["01_some-second", "01_some-first"]
 
 
 def test_a_seed_that_cannot_work_is_refused_at_once(tmp_path):

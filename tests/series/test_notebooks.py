@@ -5,6 +5,7 @@ import statistics
 
 import pytest
 
+from mia_lib.series.folding import folded
 from mia_lib.series.notebooks import NOTEBOOKS, check_parameters, find_notebooks
 from mia_lib.support.errors import MiaError
 
@@ -20,7 +21,14 @@ def test_a_notebook_keeps_the_conventions(notebook):
     assert notebook.content["metadata"]["kernelspec"]["name"] == "python3"
     assert len({c["id"] for c in cells}) == len(cells)
     assert max(lengths) <= 15 and statistics.median(lengths) < 8 and len(code) <= 25
-    assert [c["metadata"].get("tags") for c in code].count(["parameters"]) == 1
+    assert sum("parameters" in c["metadata"].get("tags", []) for c in code) == 1
+
+
+@pytest.mark.parametrize("notebook", SERIES, ids=lambda n: n.name)
+def test_the_set_up_of_a_notebook_folds_away_and_nothing_else_does(notebook):
+    marked = folded(notebook.content)
+    assert any("setup" in cell["metadata"].get("tags", []) for cell in marked["cells"])
+    assert marked == notebook.content, "python -m mia_lib.series.folding marks the cells"
 
 
 @pytest.mark.parametrize("notebook", SERIES, ids=lambda n: n.name)
@@ -34,7 +42,7 @@ def test_a_notebook_links_to_its_neighbours(notebook):
 
 
 def test_every_notebook_declares_the_agreed_parameters():
-    assert len(SERIES) == 14
+    assert [notebook.number for notebook in SERIES] == list(range(len(SERIES)))
     for notebook in SERIES:
         check_parameters(notebook)
 

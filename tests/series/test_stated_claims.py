@@ -32,8 +32,8 @@ def test_every_claim_is_decided_in_the_notebook_whose_number_it_bears():
 
 
 def test_what_notebooks_decide_or_believe_exists():
-    for number in range(14):
-        for called in re.findall(r'lab\.(?:claim|believe)\("([^"]+)"', code_of(number)):
+    for notebook in find_notebooks(NOTEBOOKS):
+        for called in re.findall(r'lab\.(?:claim|believe)\("([^"]+)"', code_of(notebook.number)):
             assert claim_of(called).question
     with pytest.raises(UsageError, match=r"unknown claim '99\.none'"):
         claim_of("99.none")

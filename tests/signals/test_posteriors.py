@@ -37,7 +37,7 @@ def signals(form, seed=0):
         p[0], np.tile(rng.integers(CLASSES, size=FRAGMENTS), (MODELS, 1)),
         np.pad(member, ((0, 0), (0, RESERVED)), constant_values=-1), aligned=True, population=reserved,
         person=np.where(reserved, -1, person), inputs=rng.standard_normal((FRAGMENTS, 3)), copies=p[1:],
-        internals=rng.standard_normal((MODELS, FRAGMENTS, len(INTERNALS))),
+        internals=rng.standard_normal((MODELS, FRAGMENTS, len(INTERNALS))), sensitivity=rng.random(p.shape[1:]),
     )  # fmt: skip
 
 

@@ -107,7 +107,7 @@ def test_a_defense_that_trains_says_what_it_costs():
 
 
 def test_the_notebooks_say_what_they_need():
-    known = {"targets", "references", *(kind.family for kind in map(DEFENSES.get, DEFENSES.names()))}
+    known = {"targets", "references", "forgetting", *(kind.family for kind in map(DEFENSES.get, DEFENSES.names()))}
     for found in find_notebooks():
         assert found.seconds > 0 and known.issuperset(found.work)
 

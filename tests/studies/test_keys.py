@@ -11,6 +11,7 @@ from mia_lib.defenses.base import DEFENSES
 from mia_lib.studies import pool as pools
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.defended import DefenseEvaluation
+from mia_lib.studies.forgetting import ForgettingStudy
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.cache import Cache
@@ -93,7 +94,7 @@ def test_everything_that_runs_while_a_stage_is_made_is_in_its_key(watch, study):
     evaluation.proven()
     assert {name.partition(" ")[0] for name in watch.ran} == {
         *("fragments", "features-mfcc", "copies-mfcc", "model", "logits", "released", "copies-logits"),
-        *("copies-released", "internals", "records", "teachers"),
+        *("copies-released", "internals", "records", "sensitivity", "teachers"),
     }
     assert watch.missing() == {}
 
@@ -102,6 +103,14 @@ def test_all_defenses_are_made_by_code_that_is_in_the_keys_of_what_they_change(w
     for name in DEFENSES.names():
         defended = study.defended(STRENGTHS.get(name, name))
         assert defended.logits.shape[0] == 3
+    assert watch.missing() == {}
+
+
+def test_what_forgets_is_made_by_code_that_is_in_its_keys(watch, study):
+    forgetting = ForgettingStudy(study)
+    for method in ("bad_teacher:1", "scrub:1"):
+        forgetting.stand(method, range(1), True)
+    assert {"forgotten ['BadTeacher', 'PaperMFCC']", "forgotten ['PaperMFCC', 'Scrub']"} <= watch.ran.keys()
     assert watch.missing() == {}
 
 

@@ -51,7 +51,11 @@ def test_any_description_is_carried_out():
         def lesson(self, job):
             return None
 
-    assert train_defended(Fewer(), toy(epochs=3)).config.epochs == 1
+        def finished(self, models):
+            return replace(models, seconds=-1.0)
+
+    trained = train_defended(Fewer(), toy(epochs=3))
+    assert trained.config.epochs == 1 and trained.seconds == -1.0
 
 
 def test_a_combination_alters_in_the_order_of_its_name_and_then_changes_what_its_one_way_changes():

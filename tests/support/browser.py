@@ -32,13 +32,13 @@ def started(profile):
 
 
 class Tab:
-    """A page of the browser: `open` a file, `ask` it in JavaScript; requests and dialogs are noted."""
+    """A page of the browser: `open` a file, `ask` it in JavaScript; dialogs are noted, and requests that leave it."""
 
     def __init__(self, address):
         import websocket
 
         self.socket = websocket.create_connection(address, timeout=WAIT)
-        self.number, self.requests, self.dialogs, self.loaded = 0, [], [], False
+        self.number, self.requests, self.asked, self.dialogs, self.loaded = 0, [], {}, [], False
         for domain in ("Page", "Network", "Runtime"):
             self.call(f"{domain}.enable")
 
@@ -53,7 +53,10 @@ class Tab:
 
     def note(self, message):
         if message["method"] == "Network.requestWillBeSent":
+            self.asked[message["params"]["requestId"]] = message["params"]["request"]["url"]
             self.requests.append(message["params"]["request"]["url"])
+        elif message["method"] == "Network.loadingFailed" and "blockedReason" in message["params"]:
+            self.requests.remove(self.asked[message["params"]["requestId"]])  # the page forbade it: it never left
         elif message["method"] == "Page.javascriptDialogOpening":
             self.dialogs.append(message["params"]["message"])
         elif message["method"] == "Page.loadEventFired":

@@ -1,0 +1,73 @@
+"""What a class handed in: which student, which chapter, which code; whatever is in a file, reading it does no harm."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mia_lib.support.errors import UsageError
+
+LARGEST = 20 * 2**20
+"""Bytes of a notebook; those of the course are a thousandth of it."""
+
+
+@dataclass(frozen=True)
+class Handed:
+    """One file: its student, the number of its chapter, its code cells and their grade ids; or why it cannot be read."""
+
+    student: str
+    path: Path
+    number: str
+    cells: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    unreadable: str = ""
+
+
+def handed_in(folder: Path) -> list[Handed]:
+    """The notebooks of a class: `STUDENT/…/NN_name.ipynb`, or a file `STUDENT.ipynb` each. Links are not followed.
+
+    Raises UsageError where the folder is missing or holds none.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder: it must hold a folder of notebooks per student")
+    found = [_read(student, path) for student, path in _files(folder)]
+    if not found:
+        raise UsageError(f"{folder} holds no notebook: a student's are expected as STUDENT/NN_name.ipynb")
+    return found
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for entry in sorted(folder.iterdir()):
+        if entry.is_symlink() or entry.name.startswith("."):
+            continue
+        if entry.is_file() and entry.suffix == ".ipynb":
+            yield entry.stem, entry
+        elif entry.is_dir():
+            for path in sorted(entry.rglob("*.ipynb")):
+                inside = path.relative_to(entry).parts
+                links = any(entry.joinpath(*inside[: k + 1]).is_symlink() for k in range(len(inside)))
+                if path.is_file() and not links and not any(part.startswith(".") for part in inside):
+                    yield entry.name, path
+
+
+def _read(student: str, path: Path) -> Handed:
+    """One file as it is."""
+    named = re.match(r"(\d\d)_", path.name)
+    number = named[1] if named else ""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST // 2**20} MB")
+        cells = json.loads(path.read_bytes().decode("utf-8-sig"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        sources = tuple("".join(cell["source"]) for cell in code)
+        about = [cell.get("metadata", {}).get("nbgrader", {}) for cell in code]
+        ids = tuple(str(one.get("grade_id", "")) for one in about)
+        kept = tuple(
+            "" if one.get("grade") and one.get("locked") else text for one, text in zip(about, sources, strict=True)
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        why = str(error) if isinstance(error, OSError | ValueError) else "it has no cells as a notebook has them"
+        return Handed(student, path, number, unreadable=why)
+    known = [one[:2] for one in ids if re.match(r"\d\d-", one)]
+    return Handed(student, path, number or (known[0] if known else ""), kept, ids)

@@ -1,0 +1,45 @@
+"""What is left of an attack for those who hold a version of the file."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mia_lib.reporting import figures
+from mia_lib.reporting.looks import OTHERS, SOFT, plt
+from mia_lib.studies.versions import HOLDING
+
+HELD = {
+    "file": "the file itself",
+    "mp3": "MP3, 48 kbit/s",
+    "telephone": "telephone (GSM)",
+    "microphone": "far microphone in a room",
+    "close": "close microphone, before the room",
+    "one_second": "one second of it",
+    "slower": "5 % slower",
+    "faster": "5 % faster",
+    "talk": "somebody talks, 10 dB below",
+}
+
+
+def held(condition: str) -> str:
+    """The words for a version, from the condition of its records."""
+    return HELD.get(condition.removeprefix(HOLDING), condition)
+
+
+def without_file(records: pd.DataFrame, rate: str, chance: float) -> Figure:
+    """A rate with each version in hand (rows), a panel for each attack, with 95 % intervals; the line is the file's."""
+    part = records[(records["measure"] == rate) & (records["control"] == "")]
+    attacks, conditions = part["attack"].unique(), part["condition"].unique()
+    size = 2.2 * len(attacks) + 2, 0.32 * len(conditions) + 1
+    figure, axes = plt.subplots(1, len(attacks), figsize=size, sharex=True, sharey=True, squeeze=False)
+    for axis, attack, colour in zip(axes.flat, attacks, OTHERS, strict=False):
+        own = part[part["attack"] == attack].set_index("condition").loc[conditions]
+        places = range(len(conditions))
+        axis.errorbar(own["value"], places, xerr=figures.span(own), fmt="o", color=colour, markersize=5)
+        axis.axvline(own["value"].iloc[0], color=colour, linewidth=1, alpha=0.4)
+        axis.axvline(chance, color=SOFT, linestyle=":", linewidth=1.2)
+        axis.set_title(figures.name(attack), color=colour)
+        axis.grid(False, axis="y")
+    axes[0, 0].set_yticks(range(len(conditions)), [held(one) for one in conditions])
+    axes[0, 0].set_ylim(len(conditions) - 0.5, -0.5)
+    figure.supxlabel(f"{figures.name(rate)} (95 % interval; dotted: guessing, line: with the file)", fontsize="medium")
+    return figure

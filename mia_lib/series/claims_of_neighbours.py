@@ -1,0 +1,63 @@
+"""What is claimed of attackers without the file, and of pruned and quantised models."""
+
+from mia_lib.evaluation.claims import Claim, Pick
+from mia_lib.evaluation.strongest import STRONGEST
+from mia_lib.studies.compressed import CONDITION
+from mia_lib.studies.versions import HOLDING
+
+SMALL = 0.03
+
+
+def _held(attack: str, version: str) -> Pick:
+    """The AUC of an attack with a version of the file in hand."""
+    return Pick("auc", attack, "utterance", condition=HOLDING + version)
+
+
+def _strongest(measure: str, defense: str) -> Pick:
+    """A measure of the strongest attack on compressed models."""
+    return Pick(f"{STRONGEST}_{measure}", STRONGEST, "utterance", defense, True, condition=CONDITION)
+
+
+OF_NEIGHBOURS = [
+    Claim(
+        "06.file",
+        "Who does not hold the file finds nothing: through a telephone, LiRA is at chance.",
+        _held("lira_offline", "telephone"),
+        0.5,
+        "near",
+        SMALL,
+    ),
+    Claim(
+        "06.range",
+        "Through a telephone, the range attack finds more than LiRA, which asks once.",
+        _held("ramia", "telephone"),
+        _held("lira_offline", "telephone"),
+    ),
+    Claim(
+        "06.range_mp3",
+        "With an MP3, too, the range attack finds more than LiRA, which asks once.",
+        _held("ramia", "mp3"),
+        _held("lira_offline", "mp3"),
+    ),
+    Claim(
+        "08.pruned",
+        "A network of which 90 % of the weights are pruned leaks less than a whole one.",
+        _strongest("auc_change", "pruning:0.9"),
+        0.0,
+        "below",
+    ),
+    Claim(
+        "08.quantised",
+        "Weights of eight bits hide what a model was trained on: less is found than with whole ones.",
+        _strongest("auc_change", "quantise:8"),
+        0.0,
+        "below",
+    ),
+    Claim(
+        "08.balanced",
+        "Pruned and balanced, a model leaks less than one that is pruned only.",
+        _strongest("auc", "pair_balancing:16"),
+        _strongest("auc", "pruning:0.6"),
+        "below",
+    ),
+]

@@ -1,0 +1,181 @@
+"""`outputs/reference/`: executed notebooks of a few runs, small enough to be committed and read on a repository's web page.
+
+    python -m mia_lib.series.reference outputs/RUN [outputs/RUN ...]
+
+Sound and set-up are left out, and figures have fewer colours. `reference.json` says of which code and notebooks they are:
+`stale` compares that with the present ones.
+"""
+
+import base64
+import html
+import io
+import json
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from mia_lib.corpora.base import short_name
+from mia_lib.evaluation.reading import read_results
+from mia_lib.evaluation.records import COLUMNS
+from mia_lib.reporting.facts import command, when
+from mia_lib.series.notebooks import Notebook, find_notebooks
+from mia_lib.support.cells import INJECTED, SETUP, tags, text_of
+from mia_lib.support.digests import digest, file_digest
+from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.files import read_json, write_atomically
+from mia_lib.support.source import packages_digest
+
+REFERENCE = Path(__file__).resolve().parents[2] / "outputs" / "reference"
+LARGEST = 4_000_000
+"""Bytes that all runs may have together."""
+_MEASURED = ("corpora", "fragments", "features", "models", "training", "signals")
+DECIDING = (*_MEASURED, "attacks", "defenses", "evaluation", "studies")
+"""Packages whose code decides the numbers."""
+COLOURS, WIDTH, DIGITS = 48, 1000, 6
+SOUND = "*Sound is left out here ({captions}): run the notebook, or open its page, to hear it.*"
+
+
+def make_reference(run_folders: Sequence[Path], target: Path = REFERENCE) -> Path:
+    """Make the reference anew from finished runs. Raises UsageError for other folders, MiaError if it is too large."""
+    series, folder = find_notebooks(), target.with_name(f".{target.name}.new")
+    shutil.rmtree(folder, ignore_errors=True)
+    runs = {path.name: _run(path, series) for path in map(Path, run_folders)}
+    for path in map(Path, run_folders):
+        _copy_run(path, folder / path.name, series, runs[path.name]["parameters"]["corpus"])
+    about = {
+        "code": packages_digest(DECIDING),
+        "notebooks": {notebook.name: story_digest(notebook.content) for notebook in series},
+        "runs": {
+            name: {"results": file_digest(folder / name / "results.csv"), "commit": run.get("commit")}
+            for name, run in runs.items()
+        },
+    }
+    write_atomically(folder / "reference.json", json.dumps(about, indent=1) + "\n")
+    write_atomically(folder / "README.md", contents(runs, series))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if size > LARGEST:
+        found = f"the reference would have {size / 1e6:.1f} MB, and may have {LARGEST / 1e6:.0f}"
+        raise MiaError(f"{found}: take fewer runs; what was made is in {folder}")
+    shutil.rmtree(target, ignore_errors=True)
+    folder.rename(target)
+    return target
+
+
+def _copy_run(run_folder: Path, target: Path, series: list[Notebook], corpus: str) -> None:
+    """Copy the notebooks and numbers of a run; an own corpus is called by its name, not by where it lies."""
+    target.mkdir(parents=True)
+    for notebook in series:
+        text = (run_folder / f"{notebook.name}.ipynb").read_text(encoding="utf-8")
+        content = to_read(json.loads(text.replace(_quoted(corpus), _quoted(short_name(corpus)))))
+        write_atomically(target / f"{notebook.name}.ipynb", json.dumps(content, ensure_ascii=False) + "\n")
+    results = read_results(run_folder / "results.csv")[COLUMNS]
+    results["corpus"] = results["corpus"].replace(corpus, short_name(corpus))
+    results.to_csv(target / "results.csv", index=False, float_format=f"%.{DIGITS}g")
+
+
+def stale(folder: Path = REFERENCE) -> list[str]:
+    """What of the code and the notebooks differs from those that the reference was made with, in words; empty if nothing."""
+    about, series = read_json(folder / "reference.json", {}), find_notebooks()
+    found = [] if about.get("code") == packages_digest(DECIDING) else ["the code that decides numbers"]
+    known = about.get("notebooks", {})
+    return found + [one.name for one in series if known.get(one.name) != story_digest(one.content)]
+
+
+def story_digest(content: dict) -> str:
+    """Hex digest of a notebook's cells but its set-up."""
+    return digest([text_of(cell["source"]) for cell in content["cells"] if SETUP not in tags(cell)])
+
+
+def _quoted(text: str) -> str:
+    """A text as JSON holds it within others."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _run(folder: Path, series: list[Notebook]) -> dict:
+    """What `run.json` says of a finished run."""
+    run = read_json(folder / "run.json", {})
+    if not run.get("parameters"):
+        raise UsageError(f"{folder} is no folder of a run: give outputs/<run-id>")
+    missing = [one.name for one in series if not (folder / f"{one.name}.ipynb").is_file()]
+    if missing:
+        raise UsageError(f"{folder} lacks {', '.join(missing)}: finish the run first")
+    return run
+
+
+def to_read(content: dict) -> dict:
+    """An executed notebook without what only operates it, for a web page that shows notebooks."""
+    cells = [_cell(cell) for cell in content["cells"] if not {SETUP, INJECTED} & {*tags(cell)}]
+    metadata = {
+        name: content["metadata"][name] for name in ("kernelspec", "language_info") if name in content["metadata"]
+    }
+    return content | {"cells": cells, "metadata": metadata}
+
+
+def _cell(cell: dict) -> dict:
+    kept = {name: cell[name] for name in ("cell_type", "id", "source", "attachments") if name in cell} | {
+        "metadata": {}
+    }
+    if cell["cell_type"] != "code":
+        return kept
+    outputs = [_output(one) for one in cell.get("outputs", []) if one.get("name") != "stderr"]
+    return kept | {"execution_count": cell.get("execution_count"), "outputs": outputs}
+
+
+def _output(output: dict) -> dict:
+    """An output with pictures of fewer colours, and words in place of sound."""
+    data = output.get("data", {})
+    markup = text_of(data.get("text/html", ""))
+    if "<audio" in markup:
+        captions = ", ".join(map(html.unescape, re.findall(r"<figcaption>(.*?)</figcaption>", markup)))
+        return output | {"data": {"text/markdown": SOUND.format(captions=captions)}, "metadata": {}}
+    if "image/png" in data:
+        png = base64.b64encode(fewer_colours(base64.b64decode(text_of(data["image/png"])))).decode()
+        return output | {"data": {"image/png": png, "text/plain": data.get("text/plain", "")}}
+    return output
+
+
+def fewer_colours(png: bytes) -> bytes:
+    """A picture that is no wider than a page, on white, with a small palette."""
+    picture = Image.open(io.BytesIO(png)).convert("RGBA")
+    picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    if picture.width > WIDTH:
+        picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
+    content = io.BytesIO()
+    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
+    return content.getvalue()
+
+
+def contents(runs: dict[str, dict], series: list[Notebook]) -> str:
+    """The page of the reference, in Markdown: what was run, and links to its notebooks."""
+    lines = [
+        "# The notebooks, executed",
+        "",
+        "Made by `python -m mia_lib.series.reference`; not to be changed by hand.",
+        "",
+    ]
+    for name, run in runs.items():
+        days = f", {when(run)}" if when(run) else ""
+        lines += [f"## `{name}`", "", f"`{command(run)}`{days}; the numbers: [results.csv]({name}/results.csv)", ""]
+        lines += [f"- [{one.number:02} {one.title}]({name}/{one.name}.ipynb)" for one in series]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def main(folders: Sequence[str]) -> int:
+    """Make the reference from the folders that are named; returns the exit status."""
+    try:
+        if not folders:
+            raise UsageError("name the folders of finished runs: python -m mia_lib.series.reference outputs/RUN ...")
+        print(make_reference([Path(name) for name in folders]))
+    except MiaError as error:
+        print(f"mia_lib: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,20 @@
+"""How a defense moves the losses of members and of non-members, on the validation model where strengths are chosen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mia_lib.studies.shadow import ShadowStudy
+
+
+def losses_behind(study: ShadowStudy, names: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Losses in nats of the validation model's members and non-members (protocol `utterance`) behind each defense:
+    name -> (members [n], non-members [m])."""
+    found = {}
+    for name in names:
+        validation = study.validation()
+        defended = validation if name == "none" else validation.defended(name)
+        signals = defended.signals(defended.targets()[0], "utterance")
+        loss, member = signals.statistics.loss[0], signals.member[0]
+        found[name] = loss[member == 1], loss[member == 0]
+    return found

@@ -1,0 +1,37 @@
+"""Pictures of what is left without the file, and of losses: what stands where, in words for people."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+
+from mia_lib.fragments.versions import CLOSE, VERSIONS
+from mia_lib.reporting.loss_figures import LARGEST, losses
+from mia_lib.reporting.version_figures import HELD, held, without_file
+
+
+def test_every_version_has_words():
+    assert set(HELD) == {*VERSIONS, CLOSE}
+    assert held("held_mp3") == "MP3, 48 kbit/s" and held("held_fax") == "held_fax"
+
+
+def test_attacks_have_panels_and_versions_rows():
+    rows = [
+        (attack, f"held_{name}", 0.9 - 0.1 * i) for attack in ("lira_offline", "ramia") for i, name in enumerate(HELD)
+    ]
+    table = pd.DataFrame(rows, columns=["attack", "condition", "value"])
+    table = table.assign(low=table.value - 0.05, high=table.value + 0.05, measure="auc", control="")
+    figure = without_file(pd.concat([table, table.assign(control="unexposed", value=0.1)]), "auc", 0.5)
+    assert [axis.get_title() for axis in figure.axes] == ["LiRA, offline", "RaMIA (range)"]
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == list(HELD.values())
+    points = figure.axes[1].lines[0]
+    np.testing.assert_allclose(np.asarray(points.get_xdata(), float), table.value[len(HELD) :])
+    plt.close(figure)
+
+
+def test_losses_beyond_the_axis_stand_at_its_edge_and_shares_add_up():
+    figure = losses({"none": (np.array([0.0, 1e-3]), np.array([1.0, 1e9])), "mixup": (np.ones(3), np.ones(2))})
+    assert [axis.get_title() for axis in figure.axes if axis.get_visible()] == ["none", "mixup"]
+    heights = [patch.get_xy() for patch in figure.axes[0].patches]
+    assert len(heights) == 2 and max(xy[:, 0].max() for xy in heights) <= LARGEST + 1e-6
+    assert all(xy[:, 1].max() == 0.5 for xy in heights)
+    plt.close(figure)
