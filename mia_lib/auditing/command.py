@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mia_lib.auditing import inputs
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import UsageError
+from mia_lib.support.files import check_writable
 
 if TYPE_CHECKING:
     from mia_lib.auditing.evidence import Evidence
@@ -69,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.task == inputs.COINS:
         inputs.draw(arguments, console)
         return 0
+    check_writable(Path(arguments.outputs))
     evidence = read(arguments, console)
     for line in described(evidence):
         console.say(line)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mia_lib.support.errors import MiaError
+from mia_lib.support.files import check_file
 
 SEPARATORS = ",;\t|"
 NOT_UTF_8 = "{}: is not in UTF-8: save the table as UTF-8 (in Excel: 'CSV UTF-8')"
@@ -51,7 +52,7 @@ def table_text(path: Path) -> tuple[str, str]:
 
     UTF-8 with or without a mark, or UTF-16 with one. Raises MiaError naming the file otherwise.
     """
-    _need_file(path)
+    check_file(path)
     try:
         data = path.read_bytes()
         utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -70,7 +71,7 @@ def table_text(path: Path) -> tuple[str, str]:
 def opened_table(path: Path) -> Iterator[tuple[TextIO, str, int]]:
     """A table to be read line by line by the rules of `table_text`, what separates its values, and how many columns it has.
     Raises MiaError naming the file."""
-    _need_file(path)
+    check_file(path)
     try:
         with open(path, "rb") as file:
             utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -85,12 +86,6 @@ def opened_table(path: Path) -> Iterator[tuple[TextIO, str, int]]:
         raise MiaError(NOT_UTF_8.format(path)) from None
     except OSError as error:
         raise MiaError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _need_file(path: Path) -> None:
-    """Raise MiaError for what would be read for ever, or is a folder."""
-    if path.exists() and not path.is_file():
-        raise MiaError(f"{path}: is no file, where a table should be")
 
 
 def separator_of(header: str) -> str:

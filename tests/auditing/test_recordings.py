@@ -1,5 +1,6 @@
 """Evidence from recordings: which side each is on, what is lost, what the model's outputs mean, and who may not be where."""
 
+import os
 import warnings
 
 import numpy as np
@@ -191,6 +192,12 @@ def test_what_a_model_gives_is_guessed_and_said_in_one_line(tmp_path, model, cla
     with pytest.warns(UserWarning, match=f"taken for {kind}, since .*: --gives says otherwise"):
         evidence = evidence_of_recordings(model, *sides(tmp_path), classes=classes, seconds=0.5)
     assert evidence.kind == kind and (kind != "embeddings" or (evidence.label == -1).all())
+
+
+def test_a_pipe_in_the_place_of_the_names_of_classes_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "classes.txt")
+    with pytest.raises(MiaError, match=r"classes\.txt: is no file"):
+        heard(tmp_path, tmp_path, classes=tmp_path / "classes.txt")
 
 
 def test_what_a_model_gives_can_be_said_and_is_checked(tmp_path):

@@ -146,6 +146,6 @@ def test_a_pipe_in_the_place_of_a_journal_is_named_and_nothing_is_removed(output
     pipe.parent.mkdir(exist_ok=True)
     pipe.unlink(missing_ok=True)
     os.mkfifo(pipe)
-    with pytest.raises(MiaError, match=r"uses\.txt is no file"):
+    with pytest.raises(MiaError, match=r"uses\.txt: is no file, where one should be"):
         list(kept.pruned(str(outputs)))
     assert names(outputs) == before
