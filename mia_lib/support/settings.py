@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 
-from mia_lib.support.errors import UsageError
+from mia_lib.support.errors import UsageError, brief
 
 MIN_SOURCES = 4  # a speaker with fewer usable source utterances cannot be split into members and non-members
 MIN_SPEAKERS = 8  # fewer cannot be split between target, shadows and outsiders
@@ -131,7 +131,7 @@ def _typed(name: str, value, kind: type):
             return float(value)
         if type(value) is kind:
             return value
-    raise UsageError(f"parameter {name!r} must be of type {kind.__name__}, not {value!r}")
+    raise UsageError(f"parameter {name!r} must be of type {kind.__name__}, not {brief(value)}")
 
 
 def _checked(known: dataclasses.Field, value):
