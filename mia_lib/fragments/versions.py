@@ -62,7 +62,7 @@ def from_close(waves: Tensor, rows: Tensor, seed: int, corpus: Corpus, manifest:
     for row in rows.tolist():
         about = manifest.iloc[row]
         played, start = _played(corpus, about), round(float(about["start"]) * SAMPLE_RATE)
-        heard = [] if played is None else played[start : start + length]
+        heard = np.empty(0) if played is None else played[start : start + length]
         if not len(heard):
             raise MiaError(f"what was played of {about['source']} is missing, or ends before second {about['start']:g}")
         found.append(np.resize(heard, length))
