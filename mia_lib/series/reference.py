@@ -155,7 +155,8 @@ def fewer_colours(png: bytes, width: int = WIDTHS[0]) -> bytes:
     if picture.width > width:
         picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
     content = io.BytesIO()
-    picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
+    few = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    few.save(content, format="PNG", optimize=True)
     return content.getvalue()
 
 
