@@ -20,9 +20,9 @@ from mia_lib.support.errors import MiaError
 @pytest.mark.skipif(not REFERENCE.exists(), reason="no reference is kept")
 def test_the_reference_is_as_it_was_made_and_says_when_it_is_stale():
     about = json.loads((REFERENCE / "reference.json").read_text())
-    for name, run in about["runs"].items():
+    for name, run in about.items():
         assert file_digest(REFERENCE / name / "results.csv") == run["results"], name
-        assert {p.stem for p in (REFERENCE / name).glob("*.ipynb")} == set(about["notebooks"])
+        assert {p.stem for p in (REFERENCE / name).glob("*.ipynb")} == set(run["notebooks"])
     assert sum(path.stat().st_size for path in REFERENCE.rglob("*") if path.is_file()) <= reference.LARGEST
     if old := stale():
         warnings.warn(f"outputs/reference is stale, it was made with other {', '.join(old)}", stacklevel=1)
