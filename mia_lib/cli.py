@@ -11,7 +11,7 @@ from pathlib import Path
 from mia_lib.auditing import command as auditing
 from mia_lib.course import command as coursework
 from mia_lib.series.request import PARAMETERS, Request
-from mia_lib.support.console import Console, write
+from mia_lib.support.console import Console, plain, write
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.options import add_executor_options, executor_of
 from mia_lib.support.settings import PROFILES
@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    write(f"mia_lib: {' '.join(map(_shortened, message.split()))}\n", sys.stderr)
+    write(f"mia_lib: {plain(' '.join(map(_shortened, message.split())))}\n", sys.stderr)
     return status
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from mia_lib.corpora.audio import read_audio
-from mia_lib.corpora.found import PassedOver, real
+from mia_lib.corpora.found import PassedOver, real, shown
 from mia_lib.support.registry import Registry
 
 if TYPE_CHECKING:
@@ -91,6 +91,11 @@ class Corpus:
         """Digest of what the audio of the rows of `table` depends on."""
         raise NotImplementedError
 
+    def changed_since(self, table: "pd.DataFrame", moment: int) -> str:
+        """The first file of these rows that was changed or replaced after a moment (nanoseconds since 1970) or is gone, as it
+        is shown; "" where there is none, or that cannot be told."""
+        return ""
+
 
 class FileCorpus(Corpus):
     """A corpus of audio files below `self.root`: has `table`, or a `survey` that also says what was passed over."""
@@ -112,6 +117,16 @@ class FileCorpus(Corpus):
             for path in table["path"].iloc[first : first + 10_000]:
                 state.update(f"{path} {_file_state(os.path.join(root, real(path)))}\n".encode())
         return state.hexdigest()[:16]
+
+    def changed_since(self, table: "pd.DataFrame", moment: int) -> str:
+        for path in table["path"]:
+            try:
+                status = os.stat(self.root / real(path))
+            except OSError:
+                return shown(real(path))
+            if max(status.st_mtime_ns, status.st_ctime_ns) >= moment:
+                return shown(real(path))
+        return ""
 
 
 def _file_state(path: str) -> str:

@@ -21,6 +21,7 @@ SOURCES = "source-16k"
 """What the loudspeakers played, below the root; an edition may lack it."""
 INDEX = ["speaker", "chapter", "segment", "filename", "gender", "room", "mic", "distractor", "degrees"]
 """The columns used of references/train_index.csv and test_index.csv."""
+DEGREES = range(-360, 361)
 
 
 @CORPORA.register("voices")
@@ -109,6 +110,13 @@ def _read_index(path: Path, subset: str) -> "pd.DataFrame":
     table = index.append_column("utterance", stems).to_pandas().rename(columns={"filename": "path"})
     if (nameless := table["path"] == "").any():
         raise MiaError(f"{path}: row {int(nameless.argmax()) + 1} has no filename")
+    degrees = table["degrees"]
+    if (odd := degrees.notna() & ~degrees.isin(DEGREES)).any():
+        row = int(odd.argmax())
+        raise MiaError(
+            f"{path}: degrees of row {row + 1} are {degrees[row]:g}: they must be whole numbers from "
+            f"{DEGREES[0]} to {DEGREES[-1]}, or empty"
+        )
     return table.assign(source=_sources(table), subset=subset)
 
 

@@ -52,7 +52,7 @@ def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
         axis.margins(x=0.15)
     for axis in axes.flat[len(kinds) :]:
         axis.set_visible(False)
-    figure.supylabel("share of fragments (dotted: guessing)", fontsize="medium")
+    figure.supylabel("share of fragments\n(dotted: guessing)", fontsize="medium")
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="upper center",
@@ -149,6 +149,7 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     row[0][0].set_ylabel(ylabel)
     figure.supxlabel("test accuracy (95 % interval; errors on a logarithmic scale)", fontsize="medium", y=-0.02)
     figure.set_layout_engine("none")
+    figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97)
     if far.any():
         labels.beside(row[0][0], _ends(points[far], _colours(points[far])))
     ends = _ends(points[~far], _colours(points[~far]))

@@ -140,12 +140,13 @@ PLAIN = {"condition": "", "enrolment": 0, "references": 0, "queries": 0}
 
 
 def protocol_table(protocol: str, rows: pd.DataFrame) -> dict:
-    """One protocol's numbers: a row per attack, with what it was told, the largest AUC first; and all further numbers."""
+    """One protocol's numbers: a row per attack, with how many recordings of a person it was given, the largest AUC first; and
+    all further numbers, also those under conditions, such as audits that were fooled on purpose."""
     found: dict[str, dict] = {}
     for row in rows.to_dict("records"):
         attack = ", ".join([attack_name(row), *circumstances(row)])
         line = found.setdefault(attack, {"attack": attack, "auc": -1.0, "cells": {}, "others": [], "n": ""})
-        if row["measure"] in RATES:
+        if row["measure"] in RATES and not (row["condition"] or row["references"] or row["queries"]):
             line["cells"][row["measure"]] = cell(row)
         else:
             line["others"].append(cell(row | PLAIN))

@@ -29,7 +29,8 @@ def write_site(run_folder: Path, notebooks: list[str]) -> None:
     """
     folder, run = run_folder / PAGES, read_json(run_folder / "run.json", {})
     folder.mkdir(exist_ok=True)
-    shown = {name: _page(run_folder, name, tuple(notebooks)) for name in notebooks if _copy(run_folder, name).is_file()}
+    names = [name for name in notebooks if _page(run_folder, name, tuple(notebooks))]
+    shown = {name: page for name in names if (page := _page(run_folder, name, tuple(names)))}
     for old in folder.glob("*.html"):
         if old.stem not in (*shown, "index"):
             old.unlink()
@@ -43,7 +44,6 @@ def write_site(run_folder: Path, notebooks: list[str]) -> None:
     parameters = run.get("parameters", {})
     common = {"run_id": run_folder.name, "parameters": parameters, "corpus": short_name(parameters.get("corpus", ""))}
     common |= {"nonce": digest(script)[:16], "synthetic": is_synthetic(parameters.get("corpus", ""))}
-    names = list(shown)
     for place, (name, page) in enumerate(shown.items()):
         beside = {side: _link(names, place + step, shown) for side, step in (("before", -1), ("after", 1))}
         write_atomically(folder / f"{name}.html", rendered("notebook.html", name=name, page=page, **beside, **common))
@@ -64,16 +64,17 @@ def learnt(page: Page) -> str:
     return found[1][:1].upper() + found[1][1:] if found else ""
 
 
-def _copy(run_folder: Path, name: str) -> Path:
-    return run_folder / f"{name}.ipynb"
-
-
 def _link(names: list[str], place: int, shown: dict[str, Page]) -> dict | None:
     return {"name": names[place], "title": shown[names[place]].title} if 0 <= place < len(names) else None
 
 
-def _page(run_folder: Path, name: str, notebooks: tuple[str, ...]) -> Page:
-    return _kept(_copy(run_folder, name), run_folder / "figures", notebooks, _copy(run_folder, name).stat().st_mtime_ns)
+def _page(run_folder: Path, name: str, notebooks: tuple[str, ...]) -> Page | None:
+    """The page of a notebook; None where its executed copy is gone or was damaged."""
+    copy = run_folder / f"{name}.ipynb"
+    try:
+        return _kept(copy, run_folder / "figures", notebooks, copy.stat().st_mtime_ns)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 @functools.lru_cache(maxsize=64)

@@ -35,42 +35,46 @@ LARGEST = 4_000_000
 _MEASURED = ("corpora", "fragments", "features", "models", "training", "signals")
 DECIDING = (*_MEASURED, "attacks", "defenses", "evaluation", "studies")
 """Packages whose code decides the numbers."""
-COLOURS, WIDTH, DIGITS = 48, 1000, 6
+COLOURS, DIGITS = 48, 5
+WIDTHS = (1000, 840, 720, 600)
+"""How many dots wide figures may be, the widest first."""
 SOUND = "*Sound is left out here ({captions}): run the notebook, or open its page, to hear it.*"
 
 
 def make_reference(run_folders: Sequence[Path], target: Path = REFERENCE) -> Path:
-    """Make the reference anew from finished runs. Raises UsageError for other folders, MiaError if it is too large."""
-    series, folder = find_notebooks(), target.with_name(f".{target.name}.new")
-    shutil.rmtree(folder, ignore_errors=True)
-    runs = {path.name: _run(path, series) for path in map(Path, run_folders)}
-    for path in map(Path, run_folders):
-        _copy_run(path, folder / path.name, series, runs[path.name]["parameters"]["corpus"])
+    """Make the reference anew from finished runs, with figures as wide as there is room for. Raises UsageError for other
+    folders, MiaError if it is too large."""
+    series, folder, size = find_notebooks(), target.with_name(f".{target.name}.new"), 0
+    runs = {Path(path): _run(Path(path), series) for path in run_folders}
+    for width in WIDTHS:
+        shutil.rmtree(folder, ignore_errors=True)
+        for path, run in runs.items():
+            _copy_run(path, folder / path.name, series, run["parameters"]["corpus"], width)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if size <= LARGEST:
+            break
+    else:
+        found = f"the reference would have {size / 1e6:.1f} MB, and may have {LARGEST / 1e6:.0f}"
+        raise MiaError(f"{found}: take fewer runs; what was made is in {folder}")
+    kept = {path.name: file_digest(folder / path.name / "results.csv") for path in runs}
     about = {
         "code": packages_digest(DECIDING),
         "notebooks": {notebook.name: story_digest(notebook.content) for notebook in series},
-        "runs": {
-            name: {"results": file_digest(folder / name / "results.csv"), "commit": run.get("commit")}
-            for name, run in runs.items()
-        },
+        "runs": {path.name: {"results": kept[path.name], "commit": run.get("commit")} for path, run in runs.items()},
     }
     write_atomically(folder / "reference.json", json.dumps(about, indent=1) + "\n")
-    write_atomically(folder / "README.md", contents(runs, series))
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if size > LARGEST:
-        found = f"the reference would have {size / 1e6:.1f} MB, and may have {LARGEST / 1e6:.0f}"
-        raise MiaError(f"{found}: take fewer runs; what was made is in {folder}")
+    write_atomically(folder / "README.md", contents({path.name: run for path, run in runs.items()}, series))
     shutil.rmtree(target, ignore_errors=True)
     folder.rename(target)
     return target
 
 
-def _copy_run(run_folder: Path, target: Path, series: list[Notebook], corpus: str) -> None:
+def _copy_run(run_folder: Path, target: Path, series: list[Notebook], corpus: str, width: int) -> None:
     """Copy the notebooks and numbers of a run; an own corpus is called by its name, not by where it lies."""
     target.mkdir(parents=True)
     for notebook in series:
         text = (run_folder / f"{notebook.name}.ipynb").read_text(encoding="utf-8")
-        content = to_read(json.loads(text.replace(_quoted(corpus), _quoted(short_name(corpus)))))
+        content = to_read(json.loads(text.replace(_quoted(corpus), _quoted(short_name(corpus)))), width)
         write_atomically(target / f"{notebook.name}.ipynb", json.dumps(content, ensure_ascii=False) + "\n")
     results = read_results(run_folder / "results.csv")[COLUMNS]
     results["corpus"] = results["corpus"].replace(corpus, short_name(corpus))
@@ -106,26 +110,26 @@ def _run(folder: Path, series: list[Notebook]) -> dict:
     return run
 
 
-def to_read(content: dict) -> dict:
+def to_read(content: dict, width: int = WIDTHS[0]) -> dict:
     """An executed notebook without what only operates it, for a web page that shows notebooks."""
-    cells = [_cell(cell) for cell in content["cells"] if not {SETUP, INJECTED} & {*tags(cell)}]
+    cells = [_cell(cell, width) for cell in content["cells"] if not {SETUP, INJECTED} & {*tags(cell)}]
     metadata = {
         name: content["metadata"][name] for name in ("kernelspec", "language_info") if name in content["metadata"]
     }
     return content | {"cells": cells, "metadata": metadata}
 
 
-def _cell(cell: dict) -> dict:
+def _cell(cell: dict, width: int) -> dict:
     kept = {name: cell[name] for name in ("cell_type", "id", "source", "attachments") if name in cell} | {
         "metadata": {}
     }
     if cell["cell_type"] != "code":
         return kept
-    outputs = [_output(one) for one in cell.get("outputs", []) if one.get("name") != "stderr"]
+    outputs = [_output(one, width) for one in cell.get("outputs", []) if one.get("name") != "stderr"]
     return kept | {"execution_count": cell.get("execution_count"), "outputs": outputs}
 
 
-def _output(output: dict) -> dict:
+def _output(output: dict, width: int) -> dict:
     """An output with pictures of fewer colours, and words in place of sound."""
     data = output.get("data", {})
     markup = text_of(data.get("text/html", ""))
@@ -133,17 +137,19 @@ def _output(output: dict) -> dict:
         captions = ", ".join(map(html.unescape, re.findall(r"<figcaption>(.*?)</figcaption>", markup)))
         return output | {"data": {"text/markdown": SOUND.format(captions=captions)}, "metadata": {}}
     if "image/png" in data:
-        png = base64.b64encode(fewer_colours(base64.b64decode(text_of(data["image/png"])))).decode()
-        return output | {"data": {"image/png": png, "text/plain": data.get("text/plain", "")}}
+        png = base64.b64encode(fewer_colours(base64.b64decode(text_of(data["image/png"])), width)).decode()
+        return output | {"data": {"image/png": png, "text/plain": data.get("text/plain", "")}, "metadata": {}}
+    if markup:
+        return output | {"data": {"text/html": markup}}
     return output
 
 
-def fewer_colours(png: bytes) -> bytes:
-    """A picture that is no wider than a page, on white, with a small palette."""
+def fewer_colours(png: bytes, width: int = WIDTHS[0]) -> bytes:
+    """A picture of so many dots across or fewer, on white, with a small palette."""
     picture = Image.open(io.BytesIO(png)).convert("RGBA")
     picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    if picture.width > WIDTH:
-        picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
+    if picture.width > width:
+        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
     content = io.BytesIO()
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
     return content.getvalue()

@@ -92,8 +92,8 @@ def run_series(
             console.say(left_out)
         if not (run.folder / "results.csv").exists():
             raise MiaError(f"{run.folder} was removed while the run worked: the same command makes it again")
-    console.say(f"Report: {run.folder / 'index.html'} ({duration(time.monotonic() - started)})")
-    console.say(f"Pages: {run.folder / 'pages' / 'index.html'}")
+    spent = duration(time.monotonic() - started)
+    console.say(f"Report: {run.folder / 'index.html'} ({spent}); the notebooks as pages: pages/index.html beside it")
     if outcome.failed:
         rest = f"; not run: {', '.join(outcome.stopped)}" if outcome.stopped else ""
         again = "the same command continues here once this is mended"
@@ -212,6 +212,11 @@ def _run_notebooks(
             console.say(str(failure))
             outcome.failed.append(notebook.name)
         else:
+            if parts.of_other_data(notebook.name):
+                raise MiaError(
+                    f"the recordings changed while the run worked, so that {notebook.name} read others than this run is "
+                    "about: the same command starts anew with what is there now"
+                )
             parts.finish(notebook.name, spent[notebook.name])
             left = forecast.left(spent) if forecast else None
             rest = f"; about {duration(left)} left" if left else ""

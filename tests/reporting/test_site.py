@@ -84,3 +84,11 @@ def test_pages_of_notebooks_that_are_no_longer_there_are_removed(tmp_path):
     write_site(run, ["00_start"])
     assert not (run / "pages" / "01_attack.html").exists()
     assert "01_attack.html" not in page(run, "00_start") and "01_attack" not in page(run, "index")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cells": [3]}', '{"cells": [{"cell_type": "markdown"}]}'])
+def test_a_damaged_notebook_has_no_page_and_the_others_keep_theirs(tmp_path, content):
+    run = made_run(tmp_path / "run")
+    (run / "00_start.ipynb").write_text(content)
+    write_site(run, ["00_start", "01_attack"])
+    assert not (run / "pages" / "00_start.html").exists() and "00_start.html" not in page(run, "01_attack")
