@@ -133,7 +133,17 @@ def test_debug_shows_the_traceback(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["run", "--help"], ["audit", "--help"], ["list", "--help"], ["cache", "--help"]], ids=" ".join
+    "argv",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["audit", "--help"],
+        ["list", "--help"],
+        ["cache", "--help"],
+        ["course", "grade", "--help"],
+        ["challenge", "--help"],
+    ],
+    ids=" ".join,
 )
 def test_help_loads_nothing_slow_and_exits_0(argv):
     code = (

@@ -72,7 +72,7 @@ def add_challenge(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     )
     make.add_argument("--scenarios", default=SCENARIOS, help=f"defenses, none among them ({SCENARIOS})")
     make.add_argument("--profile", default="standard", help="size of the experiment (standard)")
-    make.add_argument("--seed", type=int, default=0, help="seed of everything that is drawn (0)")
+    make.add_argument("--seed", type=int, default=0, help="seed of the corpus; coins come from a secret (0)")
     make.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     make.add_argument("--outputs", default="outputs", metavar="DIR", help="where the cache is kept (outputs)")
     make.add_argument(
