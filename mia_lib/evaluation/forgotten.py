@@ -98,6 +98,25 @@ def sentence(records: pd.DataFrame, method: str) -> str:
     return f"`{method}` **{verdict(records, method)}**: {'; '.join(parts)}."
 
 
+def advice(records: pd.DataFrame, methods: list[str]) -> str:
+    """What to use, by the verdicts: the fastest of what forgets for free, and of what forgets at others' cost."""
+    shares = {m: number_of(records, m, "train_seconds_ratio", LEAVERS) for m in methods}
+    times = {m: math.inf if share is None else share.value for m, share in shares.items()}
+    words = {m: verdict(records, m) for m in methods}
+    parts = []
+    for word, cost in ((FORGETS, "costs those who stay nothing that can be told"), (COSTLY, "costs those who stay {}")):
+        fit = [m for m in methods if words[m] == word]
+        if fit:
+            best = min(fit, key=times.__getitem__)
+            paid = " and ".join(paid_by_others(records, best))
+            parts.append(
+                f"`{best}` forgets in {times[best]:.2f} of the time of training again, and {cost.format(paid)}"
+            )
+    left = [m for m in methods if words[m] in (HIDES, REMEMBERS)]
+    parts.append(f"{len(left)} of {len(methods)} methods leave a trace of who left")
+    return "; ".join(parts) + "."
+
+
 def table(records: pd.DataFrame) -> pd.DataFrame:
     """One row per method, in the order of the records: what it leaves, what it costs, and the verdict, as text."""
     rows = {}

@@ -69,6 +69,15 @@ def test_a_sentence_names_the_view_that_says_most_its_control_and_who_pays():
     assert "pay nothing that can be told" in said
 
 
+def test_advice_names_the_fastest_that_forgets_and_what_others_pay_for_another():
+    records = pd.concat([*WORLD, method("scrub:3", 0.9), method("sisa:2", cost=0.05)], ignore_index=True)
+    assert forgotten.advice(records, [RETRAIN, "scrub:3", "sisa:2"]) == (
+        "`retrain` forgets in 0.10 of the time of training again, and costs those who stay nothing that can be told; "
+        "`sisa:2` forgets in 0.10 of the time of training again, and costs those who stay 5.0 points of accuracy; "
+        "1 of 3 methods leave a trace of who left."
+    )
+
+
 def test_the_table_has_a_row_for_each_method_and_leaves_empty_what_was_not_measured():
     table = forgotten.table(pd.concat([*WORLD, method("scrub:3", 0.9)], ignore_index=True))
     assert table.index.tolist() == [BEFORE, RETRAIN, "scrub:3"]
