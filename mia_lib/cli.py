@@ -11,24 +11,21 @@ from pathlib import Path
 from mia_lib.auditing import command as auditing
 from mia_lib.course import command as coursework
 from mia_lib.series.request import PARAMETERS, Request
-from mia_lib.support.console import Console, write
+from mia_lib.support.console import Console, plain, write
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.options import add_executor_options, executor_of
 from mia_lib.support.settings import PROFILES
 
 ABOUT = """\
 Can someone who only queries a speaker-identification model tell whose voice it was trained on?
-This runs the notebooks that measure it, and writes a report with every number and figure.
+This runs the notebooks that measure it, and leaves report, tables and figures in outputs/<run-id>/.
 
   python -m mia_lib run                                 everything, on synthetic speech, in minutes
   python -m mia_lib run --profile smoke                 the same in small, to see that it works
   python -m mia_lib run --corpus folder:my/recordings   your speech: one folder per speaker
   python -m mia_lib sweep --seeds 0-4                   the same over five seeds: what holds in all of them
   python -m mia_lib audit --signals answers.npz         a model of your own, by its saved answers
-  python -m mia_lib course release exercises            exercises beside the notebooks, for you or for a class
-
-A run leaves outputs/<run-id>/: index.html (the report), results.csv, run.json, the figures and the
-executed notebooks. The same command run again continues where it stopped."""
+"""
 
 LONGEST_WORD = 300  # letters shown of a word of an error message
 EPILOG = "Exit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds, 130 interrupted. `run --help`: options."
@@ -45,7 +42,7 @@ def build_parser() -> Parser:
     """The parser of all commands; importing nothing that takes time."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m mia_lib", description=ABOUT, epilog=EPILOG, formatter_class=raw, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", metavar="{run,sweep,audit,course,challenge,list,cache}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     run = commands.add_parser(
         "run",
         help="execute the notebooks and write the report",
@@ -90,7 +87,7 @@ def build_parser() -> Parser:
     kept.add_argument("--prune", action="store_true", help="remove the stages that no run in DIR rests on")
     course = commands.add_parser(
         "course",
-        help="exercises: release, grade; a quiz",
+        help="exercises for you or a class: release, grade, a quiz",
         description=coursework.COURSE,
         allow_abbrev=False,
     )
@@ -176,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    write(f"mia_lib: {' '.join(map(_shortened, message.split()))}\n", sys.stderr)
+    write(f"mia_lib: {plain(' '.join(map(_shortened, message.split())))}\n", sys.stderr)
     return status
 
 
@@ -278,12 +275,19 @@ def audit_command(arguments: argparse.Namespace) -> int:
     return auditing.run(arguments)
 
 
+def challenge_command(arguments: argparse.Namespace) -> None:
+    """`challenge`: with the settings that are given as words."""
+    _refuse_empty(arguments)
+    arguments.settings = settings_of(getattr(arguments, "set", []))
+    coursework.run_challenge(arguments)
+
+
 COMMANDS = {
     "run": run_command,
     "sweep": sweep_command,
     "audit": audit_command,
     "course": coursework.run_course,
-    "challenge": coursework.run_challenge,
+    "challenge": challenge_command,
     "list": list_command,
     "cache": cache_command,
 }

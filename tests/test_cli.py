@@ -78,6 +78,7 @@ def test_set_takes_several_values_and_may_be_repeated(request_of):
     ("error", "status", "line"),
     [
         (MiaError("the folder\nis empty"), 1, "mia_lib: the folder is empty\n"),
+        (MiaError("no folder a\x1b[2Jb\u202ec"), 1, "mia_lib: no folder a\\x1b[2Jb\\u202ec\n"),
         (ZeroDivisionError("by zero"), 1, "mia_lib: unexpected ZeroDivisionError: by zero (--debug shows where)\n"),
         (KeyboardInterrupt(), 130, "mia_lib: interrupted; the same command continues where this stopped\n"),
     ],
@@ -132,7 +133,17 @@ def test_debug_shows_the_traceback(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "argv", [["--help"], ["run", "--help"], ["audit", "--help"], ["list", "--help"], ["cache", "--help"]], ids=" ".join
+    "argv",
+    [
+        ["--help"],
+        ["run", "--help"],
+        ["audit", "--help"],
+        ["list", "--help"],
+        ["cache", "--help"],
+        ["course", "grade", "--help"],
+        ["challenge", "--help"],
+    ],
+    ids=" ".join,
 )
 def test_help_loads_nothing_slow_and_exits_0(argv):
     code = (

@@ -34,6 +34,12 @@ def average(p: np.ndarray, inside: np.ndarray, outside: np.ndarray, a: float | N
     return ((1 + a) * out + (1 - a)) / 2
 
 
+def against(p: np.ndarray, average: np.ndarray) -> np.ndarray:
+    """p / average; infinite where the average is zero, as it is where no model says anything of a fragment."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return p / average
+
+
 def dominated(ratio: np.ndarray, population: np.ndarray, gamma: float) -> np.ndarray:
     """Share of z in `population` (bool [N]), without x itself, with ratio(x) / ratio(z) >= gamma; ratio [K, N] -> [K, N].
 
@@ -113,7 +119,7 @@ class RMIA:
             for k in np.flatnonzero(audited.any(1))[:TUNERS]:
                 others = np.arange(len(p)) != k
                 for a in corrections:
-                    ratio = p[k] / average(p[others], inside[others], outside[others], a)
+                    ratio = against(p[k], average(p[others], inside[others], outside[others], a))
                     known = np.isfinite(ratio)
                     scores = dominated(np.where(known, ratio, 0.0)[None], z & known, self.gamma)[0]
                     rows = known & audited[k]
@@ -123,7 +129,7 @@ class RMIA:
     def score(self, target: Signals) -> np.ndarray:
         assert self.temperature is not None  # given, or tuned by `fit`
         p = expit(target.confidence(self.temperature))
-        return dominated(p / self.average, self.z, self.gamma)
+        return dominated(against(p, self.average), self.z, self.gamma)
 
 
 @ATTACKS.register("rmia_offline")

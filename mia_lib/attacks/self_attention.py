@@ -19,8 +19,8 @@ from mia_lib.support.errors import MiaError
 
 TOKENS, NUMBERS = 6, 4  # classes that are read, and what is read of each
 WIDTH, HEADS, LAYERS = 16, 2, 2
-EPOCHS, BATCH, RATE = 12, 256, 5e-3
-MOST = 8_000  # examples to learn from
+EPOCHS, BATCH, RATE = 15, 512, 1e-2
+MOST = 6_000  # examples to learn from
 SMALLEST = 1e-9
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mia_lib.auditing.hearing import Audio
+from mia_lib.auditing.hearing import Rows
 from mia_lib.auditing.served import Here, NoAnswer, Served
 from mia_lib.corpora.audio import SAMPLE_RATE
 from mia_lib.support.errors import MiaError
@@ -18,7 +18,7 @@ SAME = 0.01
 Asked = Served | Here
 
 
-def try_out(model: Asked, audio: Audio, rows: Sequence[int]) -> int:
+def try_out(model: Asked, audio: Rows, rows: Sequence[int]) -> int:
     """The width C of a model's answers, from a few rows asked alone and together.
 
     Raises MiaError, one sentence, where it answers none of them, wants another length, gives something else than [B, C], or
@@ -75,7 +75,7 @@ def _compare(model: Asked, waves: np.ndarray, alone: np.ndarray) -> None:
 
 
 def answers(
-    model: Asked, audio: Audio, width: int, names: np.ndarray, max_failed: int, done: Callable[[int], object] = int
+    model: Asked, audio: Rows, width: int, names: np.ndarray, max_failed: int, done: Callable[[int], object] = int
 ) -> tuple[np.ndarray, dict[int, str]]:
     """A model's answers to all rows, float [N, C], and the rows that it did not answer: their number -> why.
 
@@ -102,7 +102,7 @@ def answers(
     return out, failed
 
 
-def _batches(audio: Audio, most: int) -> list[list[int]]:
+def _batches(audio: Rows, most: int) -> list[list[int]]:
     """Rows of equal length in questions of at most `most` of them, in the order of their first rows."""
     of_length: dict[int, list[int]] = {}
     for row in range(len(audio)):

@@ -11,6 +11,7 @@ import numpy as np
 
 from mia_lib.corpora.people import read_people
 from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.files import check_file
 
 SUM_TO_ONE = 1e-3
 
@@ -38,6 +39,7 @@ def read_classes(given: Any) -> Classes:
     if isinstance(given, Sequence) and not isinstance(given, str):
         return _checked([(str(name), i) for i, name in enumerate(given)], "classes", len(given))
     path, called = Path(given).expanduser(), os.fspath(given)
+    check_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError:

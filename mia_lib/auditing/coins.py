@@ -1,6 +1,7 @@
 """Memberships drawn by coins before a model is trained: with them a single training run proves a bound on its privacy."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.hearing import hear
 from mia_lib.auditing.listing import Listed, listed
 from mia_lib.auditing.material import copies
@@ -64,3 +66,10 @@ def check_coins(member: np.ndarray) -> None:
             f"{inside} of {count} recordings are members, which fair coins do not give: leave --coins out unless each "
             "recording's membership was drawn by a coin of its own"
         )
+
+
+def drawn_by_coins(evidence: Evidence) -> Evidence:
+    """The same evidence where it was said that coins drew it; raises MiaError where fair coins do not give such a draw."""
+    member = evidence.member[np.unique(evidence.unit, return_index=True)[1]]
+    check_coins(member[member >= 0])
+    return replace(evidence, coins=True)

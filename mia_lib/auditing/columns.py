@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mia_lib.auditing.evidence import KINDS, Evidence
 from mia_lib.support.errors import MiaError, UsageError
 
 PROTOCOLS = ("utterance", "speaker")
+LONGEST = 1000  # letters of a name
 KNOWN = (
     "label", "member", "speaker", "recording", "population", "reference_member", "copies", "reference_copies", "control",
     "blind", "sound", "coins",
@@ -41,7 +43,7 @@ def evidence_of(arrays: Mapping[str, Any], name: str, protocol: str | None = Non
     if population is not None and (population & (member >= 0)).any():
         row = int((population & (member >= 0)).argmax()) + 1
         raise MiaError(f"{name}: row {row} is of the population and audited: its member must be -1")
-    speaker, recording, known = _who(arrays, label, n, name)
+    speaker, recording, known = _who(arrays, label, member, name)
     found = Evidence(
         name, kind, answers, label, member, speaker, recording, known, population,
         **_beside(arrays, kind, n, width, name),
@@ -169,12 +171,29 @@ def _words(values: Any, n: int, what: str, name: str) -> np.ndarray | None:
     values = np.asarray(values)
     if values.shape != (n,):
         raise MiaError(f"{name}: {what} must have one entry for each of {n} rows, not the shape {values.shape}")
-    return values.astype(str)
+    return np.where(pd.isna(values), "", values.astype(str))
 
 
-def _who(arrays: Mapping[str, Any], label: np.ndarray, n: int, name: str) -> tuple[np.ndarray, np.ndarray, bool]:
+def _check_names(names: np.ndarray, member: np.ndarray, what: str, name: str) -> None:
+    """Refuse names, str [N], that are none where a row is audited, and those that nobody could read."""
+    if (empty := (np.char.strip(names) == "") & (member >= 0)).any():
+        raise MiaError(f"{name}: {what} of row {int(empty.argmax()) + 1} is empty: name each, or leave {what} out")
+    if (endless := np.char.str_len(names) > LONGEST).any():
+        row = int(endless.argmax())
+        raise MiaError(
+            f"{name}: {what} of row {row + 1} has {len(names[row]):,} letters: at most {LONGEST:,} make a name"
+        )
+
+
+def _who(
+    arrays: Mapping[str, Any], label: np.ndarray, member: np.ndarray, name: str
+) -> tuple[np.ndarray, np.ndarray, bool]:
     """Speaker and recording of each row, and whether speakers are known: by name, or by the classes of all rows."""
+    n = len(member)
     speaker, recording = (_words(arrays.get(one), n, one, name) for one in ("speaker", "recording"))
+    for what, names in (("speaker", speaker), ("recording", recording)):
+        if names is not None:
+            _check_names(names, member, what, name)
     digits = len(str(n))
     if recording is None:
         recording = np.array([f"row {i:0{digits}}" for i in range(1, n + 1)])

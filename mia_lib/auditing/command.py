@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mia_lib.auditing import inputs
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import UsageError
+from mia_lib.support.files import check_writable
 
 if TYPE_CHECKING:
     from mia_lib.auditing.evidence import Evidence
@@ -25,12 +26,11 @@ Audit somebody's speaker model: can its answers tell who, or which recording, it
   python -m mia_lib audit --train my.code:train --members data           a recipe: reference models are trained by coins
   python -m mia_lib audit coins --members data --to coins.csv            draws who is a member of your next training run
 
-Saved signals are .npz, .parquet or .csv: one row a recording or fragment, with logits, posteriors or
-embeddings (in tables logits_0, logits_1 ...), label (class of its speaker, -1 if none) and member
-(1, 0, -1 not audited); where known speaker, recording, population, blind; in .npz also
-reference_logits [K, N, C] with reference_member [K, N], copies [Q, N, C] and control [N, C].
-A model's module:function takes waveforms, float32 [B, T] in [-1, 1] at 16 kHz, and gives answers [B, C]; that of
---train takes recordings, a list of float32 [T], their classes and a seed, and gives such a function."""
+Saved signals are .npz, .parquet or .csv: one row a recording or fragment, with logits, posteriors or embeddings (in
+tables logits_0, logits_1 ...), label (class of its speaker, -1 if none) and member (1, 0, -1 not audited); where
+known speaker, recording, population, blind; in .npz also reference_logits [K, N, C] with reference_member [K, N],
+copies [Q, N, C] and control [N, C]. A module:function takes waveforms, float32 [B, T] in [-1, 1] at 16 kHz, and gives
+answers [B, C]; that of --train takes recordings, a list of float32 [T], classes and a seed, and gives such a one."""
 RISK = "Nothing is unpickled; but TorchScript and module:function run the code of whoever made them."
 EPILOG = RISK + "\nExit status: 0 done, 1 failed, 2 bad usage, 3 a --fail-if holds."
 
@@ -49,8 +49,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
     out.add_argument("--outputs", default="outputs", metavar="DIR", help="where audits are kept (outputs)")
     out.add_argument("--run-id", metavar="NAME", help="name of the audit's folder (made from what is audited)")
     out.add_argument("--fail-if", action="append", default=[], metavar="CONDITION",
-                     help='exit 3 where it holds, e.g. "tpr_at_fpr_1e-2 > 0.05" (the lower end of the interval counts) or '
-                     '"lira_online.auc > 0.6"; may be given several times')  # fmt: skip
+                     help='exit 3 where it holds: "auc > 0.6", "loss.auc > 0.6"; may be given several times')  # fmt: skip
     out.add_argument("--no-audio", action="store_true", help="no sound in the page, and no paths of recordings")
     out.add_argument(
         "--anonymous", action="store_true", help="numbers in place of the names of speakers and recordings"
@@ -71,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.task == inputs.COINS:
         inputs.draw(arguments, console)
         return 0
+    check_writable(Path(arguments.outputs))
     evidence = read(arguments, console)
     for line in described(evidence):
         console.say(line)
@@ -85,12 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read(arguments: argparse.Namespace, console: Console) -> "Evidence":
     """The evidence that a command line names."""
+    from mia_lib.auditing.coins import drawn_by_coins
     from mia_lib.auditing.saved import read_signals
 
     if arguments.signals:
         inputs.refuse_beside_signals(arguments)
         found = read_signals(arguments.signals, arguments.protocol)
-        return inputs.with_coins(found) if arguments.coins else found
+        return drawn_by_coins(found) if arguments.coins else found
     if arguments.model is None and arguments.train is None:
         given = "--signals FILE, --model NAME or --train NAME"
         raise UsageError(f"say what to audit: {given} (`python -m mia_lib audit --help` explains)")

@@ -1,5 +1,7 @@
 """What an audit says in words: first whether its numbers can be trusted, then what an accuser can prove."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from mia_lib.auditing.epsilons import DELTA
@@ -12,6 +14,7 @@ from mia_lib.evaluation.resolution import measurable
 from mia_lib.evaluation.strongest import STRONGEST
 
 CHANCE = 0.5
+OPEN = 0.1  # above chance: a control whose interval reaches so far leaves open that it finds something
 
 
 def number(results: pd.DataFrame, attack: str, measure: str = "auc", control: str = "") -> Measure | None:
@@ -20,9 +23,12 @@ def number(results: pd.DataFrame, attack: str, measure: str = "auc", control: st
     return measure_of(rows.iloc[0]) if len(rows) else None
 
 
-def findings(evidence: Evidence, results: pd.DataFrame, trials: list[Trial], strongest: str) -> list[str]:
-    """Sentences on an audit, the most important first, each rendered from the results; strongest: the attack's name."""
-    said = [*confounded(results), *_protocol(evidence), *_sizes(evidence, trials)]
+def findings(
+    evidence: Evidence, results: pd.DataFrame, trials: list[Trial], strongest: str, balance: Sequence[str] = ()
+) -> list[str]:
+    """Sentences on an audit, the most important first, each rendered from the results; strongest: the attack's name. balance:
+    what `balance.balance` says."""
+    said = [*confounded(results), *balance, *_protocol(evidence), *_sizes(evidence, trials)]
     return [*said, *_strongest(results, trials, strongest), *_control(results, strongest), *_epsilon(results)]
 
 
@@ -37,6 +43,12 @@ def confounded(results: pd.DataFrame) -> list[str]:
         return [
             f"Members and non-members can be told apart without asking the model (blind AUC {found.text()}): they differ for "
             "other reasons than training, and no attack's number is by itself evidence of what the model remembers."
+        ]
+    best = number(results, STRONGEST)
+    if best is not None and best.low > CHANCE and found.high >= best.value:
+        return [
+            "Whether members and non-members can be told apart without asking the model is not known: the interval of the "
+            f"blind baseline (AUC {found.text()}) holds chance, and also all that the strongest attack finds."
         ]
     return [f"Without asking the model, members and non-members are not told apart (blind AUC {found.text()})."]
 
@@ -75,22 +87,48 @@ def _sizes(evidence: Evidence, trials: list[Trial]) -> list[str]:
 
 
 def _strongest(results: pd.DataFrame, trials: list[Trial], name: str) -> list[str]:
-    best = number(results, STRONGEST)
+    """What the attack that lies farthest from chance finds; one whose scores are worse than chance is not called strong."""
+    best, own = number(results, STRONGEST), number(results, name)
     if best is None:
         return []
-    word = "tells members from non-members" if best.low > CHANCE else "is not told from guessing"
     auc = f"AUC {best.text()}, with the interval of the largest of several"
+    if own is not None and own.value < CHANCE:
+        if best.low <= CHANCE:
+            return [
+                f"None of {len(trials)} attacks is told from guessing; the one that lies farthest from it, {name}, is worse "
+                f"than a guess (AUC {own.text()})."
+            ]
+        return [
+            f"Of {len(trials)} attacks none lies farther from chance than {name}, whose scores are worse than chance (AUC "
+            f"{own.text()}): they are higher for non-members. Only who turns them round tells members from others ({auc})."
+        ]
+    word = "tells members from non-members" if best.low > CHANCE else "is not told from guessing"
     return [f"The strongest of {len(trials)} attacks, {name}, {word} ({auc})."]
 
 
 def _control(results: pd.DataFrame, strongest: str) -> list[str]:
     """What the strongest attack says of a model that saw nothing, where one is given."""
-    found = number(results, strongest, control="unexposed")
-    if found is None:
+    found, own = number(results, strongest, control="unexposed"), number(results, strongest)
+    if found is None or own is None:
         return []
+    if own.value < CHANCE:  # turned round
+        found, own = (Measure(1 - one.value, 1 - one.high, 1 - one.low, one.n) for one in (found, own))
     if found.low > CHANCE:
         return [
             f"It finds as much in a model that trained on none of this (AUC {found.text()}): that is no memory of training."
+            if found.high >= own.value
+            else f"It finds something in a model that trained on none of this too (AUC {found.text()}): so much is no memory "
+            "of training."
+        ]
+    if found.high < CHANCE:
+        return [
+            f"On a model that trained on none of this it is worse than chance (AUC {found.text()}): what it scores is not "
+            "memory alone."
+        ]
+    if found.high >= max(own.value, CHANCE + OPEN):
+        return [
+            f"What it finds in a model that trained on none of this is too uncertain to be a control (AUC {found.text()}): "
+            "the interval holds chance, and also what is found here."
         ]
     return [f"On a model that trained on none of this it is at chance, as it should be (AUC {found.text()})."]
 

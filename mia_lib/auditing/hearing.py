@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -53,6 +53,16 @@ class Sounds(Sequence):
         if len(self._all) < self._ends[-1]:
             self._all = np.asarray(np.memmap(self._path, np.int16, "r"))
         return self._all[self._ends[i] : self._ends[i + 1]]
+
+
+class Rows(Protocol):
+    """Sounds that a model is asked about: float32 [T] each, in [-1, 1], of known lengths."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, row: int) -> np.ndarray: ...
+
+    def length(self, row: int) -> int: ...
 
 
 class Audio(Sequence):

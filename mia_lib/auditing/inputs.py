@@ -1,7 +1,6 @@
 """What the command line says of a model and recordings: options of `audit` beside saved signals, and evidence from them."""
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,19 @@ if TYPE_CHECKING:
 
 COINS = "coins"
 """The word after `audit` that asks for a draw in place of an audit."""
-SHARED = ("classes", "gives", "seconds", "max_bad", "seconds_per_call", "device")
-ANSWERED = ("members", "non_members", "control_model", *SHARED)
-"""Options that models and recipes share, and all that are about a model that is asked."""
+ASKED = (
+    "classes",
+    "gives",
+    "seconds",
+    "max_bad",
+    "seconds_per_call",
+    "device",
+    "control_model",
+    "copies",
+    "population",
+    "models",
+)
+"""Options about a model that is asked, beside which recordings it is asked about."""
 
 
 def add_options(command: argparse.ArgumentParser, what: argparse._ArgumentGroup, how: argparse._ArgumentGroup) -> None:
@@ -43,9 +52,11 @@ def add_options(command: argparse.ArgumentParser, what: argparse._ArgumentGroup,
     add("--classes", metavar="FILE", help="which output is which speaker: a name per line, or a CSV of index, speaker")
     add("--gives", metavar="KIND", help="logits, posteriors or embeddings (guessed, and said)")
     add("--control-model", metavar="NAME", help="a model that trained on none of the recordings: a negative control")
+    add("--population", metavar="DIR", help="recordings that nobody trained on and an attacker knows")
     add("--coins", action="store_true", help="membership was drawn by independent fair coins: bounds of epsilon")
     add = how.add_argument
     add("--seconds", type=float, metavar="S", help="fragments that the model is asked about (3; 0: whole recordings)")
+    add("--copies", type=int, metavar="N", help="altered versions of each that a model with classes is asked about (4)")
     add("--max-bad", type=float, metavar="SHARE", help="tolerated share of recordings without an answer (0.05)")
     add("--seconds-per-call", type=float, metavar="S", help="time limit of one answer (60)")
     add("--device", metavar="NAME", help="cpu, cuda or cuda:N (cpu)")
@@ -56,42 +67,26 @@ def add_options(command: argparse.ArgumentParser, what: argparse._ArgumentGroup,
 def evidence(arguments: argparse.Namespace, console: Console) -> "Evidence":
     """Evidence of the model, and of the recipe, that a command line names. Raises UsageError for options that do not go
     together."""
-    if not arguments.members:
-        raise UsageError("say which recordings: --members DIR --non-members DIR, or --members FILE.csv for both sides")
     executor = executor_of(arguments)
     if arguments.train is None and executor:
         raise UsageError("--workers and --ray say who trains: they go with --train")
-    if arguments.train is None and arguments.models is not None:
-        raise UsageError("--models are the reference models of --train: say that too")
-    if arguments.train is not None and arguments.control_model is not None:
-        raise UsageError("--control-model goes with --model alone: beside --train, reference models play that part")
-    if arguments.train is not None and arguments.model is None and arguments.coins:
-        raise UsageError("--train without --model draws its own coins: leave --coins out")
-    sides = (arguments.members, arguments.non_members)
-    options = {name: value for name in SHARED if (value := getattr(arguments, name)) is not None}
+    options = {name: value for name in ASKED if (value := getattr(arguments, name)) is not None}
     if arguments.device is not None:
         from mia_lib.support.device import choose_device
 
         options["device"] = str(choose_device(arguments.device))
-    options |= dict(protocol=arguments.protocol, coins=arguments.coins, seed=arguments.seed)
+    options |= dict(protocol=arguments.protocol, coins=arguments.coins, seed=arguments.seed, outputs=arguments.outputs)
+    from mia_lib.auditing.sound import evidence_of_sound
+
     with console.follow():
-        if arguments.train is None:
-            from mia_lib.auditing.recordings import evidence_of_recordings
-
-            found = evidence_of_recordings(arguments.model, *sides, control_model=arguments.control_model, **options)
-        else:
-            from mia_lib.auditing.recipe import evidence_of_recipe
-
-            if arguments.models is not None:
-                options["models"] = arguments.models
-            found = evidence_of_recipe(
-                arguments.train,
-                *sides,
-                model=arguments.model,
-                outputs=arguments.outputs,
-                executor=executor,
-                **options,
-            )
+        found = evidence_of_sound(
+            arguments.model,
+            arguments.members or None,
+            arguments.non_members,
+            train=arguments.train,
+            executor=executor or None,
+            **options,
+        )
     for line in left_out(found):
         console.say(line)
     return found
@@ -107,21 +102,11 @@ def left_out(evidence: "Evidence") -> list[str]:
 
 def refuse_beside_signals(arguments: argparse.Namespace) -> None:
     """Raise UsageError for an option that saved signals leave nothing to do."""
-    given = ("model", "train", "models", *ANSWERED, "workers", "ray")
+    given = ("model", "train", "members", "non_members", *ASKED, "workers", "ray")
     if unused := [name for name in given if getattr(arguments, name) is not None]:
         raise UsageError(
             f"--{unused[0].replace('_', '-')} is about a model that is asked, and --signals are its answers already"
         )
-
-
-def with_coins(evidence: "Evidence") -> "Evidence":
-    """The same evidence where it was said that coins drew it; raises MiaError where fair coins do not give such a draw."""
-    import numpy as np
-
-    from mia_lib.auditing.coins import check_coins
-
-    check_coins(evidence.member[np.unique(evidence.unit, return_index=True)[1]])
-    return replace(evidence, coins=True)
 
 
 def draw(arguments: argparse.Namespace, console: Console) -> None:

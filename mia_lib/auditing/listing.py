@@ -39,24 +39,31 @@ class Listing(NamedTuple):
         return [Utterance(name, speaker, f"{i}", path) for i, (name, speaker, path) in enumerate(rows)]
 
 
-def listed(members: Any, non_members: Any = None, sided: bool = True) -> Listing:
+def listed(members: Any, non_members: Any = None, sided: bool = True, population: Any = None) -> Listing:
     """The recordings of a folder of members and one of non-members, or those of one table for both sides.
 
     members, non_members: paths of folders with a folder per speaker; or members alone, a CSV or a DataFrame with the columns
     path (relative to the CSV), speaker and member (1 or 0). sided: whether it must be known which side each is on; else one
-    folder, or a table without the column member, will do. Raises UsageError where it is not said what belongs to which side,
-    MiaError for a folder or table that cannot be used.
+    folder, or a table without the column member, will do. population: a folder of recordings on neither side. Raises
+    UsageError where it is not said what belongs to which side, MiaError for a folder or table that cannot be used.
     """
     if isinstance(members, pd.DataFrame) or os.path.isfile(os.path.expanduser(members)):
         if non_members is not None:
             raise UsageError(f"{_called(members)} lists members and non-members both: leave --non-members out")
-        return Listing(_of_table(members, sided), [])
+        return _joined([Listing(_of_table(members, sided), []), *_population(population)])
     if non_members is None and sided and os.path.isdir(os.path.expanduser(members)):
         raise UsageError(
             f"--members {members} is a folder: say --non-members too, or give a table of path, speaker, member"
         )
     sides = [(members, 1 if sided else UNKNOWN)] + ([(non_members, 0)] if non_members is not None else [])
-    parts = [_of_folder(folder, member) for folder, member in sides]
+    return _joined([*(_of_folder(folder, member) for folder, member in sides), *_population(population)])
+
+
+def _population(folder: Any) -> list[Listing]:
+    return [] if folder is None else [_of_folder(folder, UNKNOWN)]
+
+
+def _joined(parts: list[Listing]) -> Listing:
     table = pd.concat([part.table for part in parts], ignore_index=True)
     return Listing(table, [passed for part in parts for passed in part.passed])
 

@@ -50,6 +50,7 @@ class Material:
 def material(
     members: Any,
     non_members: Any = None,
+    population: Any = None,
     *,
     sided: bool = True,
     seconds: float = 3.0,
@@ -58,7 +59,7 @@ def material(
 ) -> Material:
     """Decode the recordings of both sides and cut them into rows of `seconds` (0: whole recordings).
 
-    members, non_members, sided: as for `listed`. What cannot be read is lost, and so are copies on the same side.
+    members, non_members, population, sided: as for `listed`. What cannot be read is lost, and so are copies on the same side.
     Raises MiaError where more than the share `max_bad` of the recordings cannot be used, a recording is on both sides or
     under two speakers, or a side is left empty.
     """
@@ -66,7 +67,7 @@ def material(
         raise UsageError(f"--seconds must lie between 0.1 and 120, or be 0 for whole recordings, not {seconds:g}")
     if not 0 <= max_bad <= 1:
         raise UsageError(f"--max-bad must lie between 0 and 1, not {max_bad:g}")
-    listing = listed(members, non_members, sided)
+    listing = listed(members, non_members, sided, population)
     refuse_lost(Survey(listing.table, listing.passed), max_bad)
     sounds, about = hear(Listed(), listing.utterances(), workers)
     reasons = [heard.bad for heard in about]
@@ -106,8 +107,8 @@ def copies(listing: Listing, about: list[Heard], reasons: list[str], workers: in
         one, other = table.iloc[original[i]], table.iloc[i]
         if one["member"] != other["member"]:
             raise MiaError(
-                f"one recording is on both sides, as the {_side(one)} {one['name']} and the {_side(other)} "
-                f"{other['name']}: keep it on the side where it belongs"
+                f"one recording is on both sides, as {_side(one)} {one['name']} and {_side(other)} {other['name']}: keep it "
+                "where it belongs"
             )
         if one["speaker"] != other["speaker"]:
             raise MiaError(
@@ -118,7 +119,7 @@ def copies(listing: Listing, about: list[Heard], reasons: list[str], workers: in
 
 
 def _side(row: pd.Series) -> str:
-    return "member" if row["member"] == 1 else "non-member"
+    return {1: "the member", 0: "the non-member"}.get(row["member"], "one of the population,")
 
 
 def _need_sides(table: pd.DataFrame, sided: bool, cut: list[tuple[list[int], str]]) -> None:

@@ -169,10 +169,9 @@ def strongest_table(report: "Report", cells: Cells) -> list[dict]:
         row = {"label": _label(measure), "cell": cells.get((STRONGEST, measure, ""))}
         if row["cell"] is None and not measurable(FPR_LEVELS.get(measure, 0), others):
             row["cell"] = {"value": unmeasurable(others), "coarse": True}
-        best = report.about["strongest"].get(measure, {"attack": "", "out_of": ""})
-        own = number(report.results, best["attack"], measure)
-        turn = measure not in FPR_LEVELS and own is not None and own.value < CHANCE
-        rows.append(row | {"attack": best["attack"] + ", turned round" * turn, "out_of": best["out_of"]})
+        best = report.about["strongest"].get(measure, {"attack": "", "out_of": "", "turned_round": False})
+        turn = ", worse than chance: turned round" * best["turned_round"]
+        rows.append(row | {"attack": best["attack"] + turn, "out_of": best["out_of"]})
     return rows
 
 

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mia_lib.auditing.altered import COPIES, altered_answers, check_copies
 from mia_lib.auditing.asking import TRIED, Asked, answers, try_out
 from mia_lib.auditing.blind import sound_statistics
 from mia_lib.auditing.classes import Classes, check_gives, check_width, kind_of, labels, read_classes
 from mia_lib.auditing.coins import check_coins
 from mia_lib.auditing.columns import PROTOCOLS, on_both_sides
 from mia_lib.auditing.evidence import KINDS, Evidence
+from mia_lib.auditing.listing import UNKNOWN
 from mia_lib.auditing.material import Material, material
 from mia_lib.auditing.served import opened
 from mia_lib.corpora.found import real
@@ -36,6 +38,8 @@ def evidence_of_recordings(
     seconds_per_call: float = 60.0,
     device: str = "cpu",
     seed: int = 0,
+    copies: int = COPIES,
+    population: Any = None,
     workers: int | None = None,
 ) -> Evidence:
     """What a model answers about members and non-members, and what is known of these.
@@ -45,25 +49,32 @@ def evidence_of_recordings(
     `read_classes`. gives: one of KINDS (None: guessed). protocol: `utterance` or `speaker` (None: by whether the two sides
     share speakers). coins: the sides were drawn by independent fair coins. seconds: length of a row (0: whole recordings).
     max_bad: tolerated share of recordings that cannot be read or answered. seconds_per_call: time limit of one answer of a
-    model that is called by name. Raises UsageError or MiaError, one sentence.
+    model that is called by name; a function has none, since it cannot be ended. copies: altered versions of each row that a
+    model with classes is asked about too, for attacks that see the answered speaker alone. population: a folder of recordings
+    that nobody trained on and an attacker knows. Raises UsageError or MiaError, one sentence.
     """
     check_options(gives, protocol, seconds_per_call)
+    check_copies(copies)
     known = None if classes is None else read_classes(classes)
     beside = nullcontext() if control_model is None else opened(control_model, device, seconds_per_call)
     with opened(model, device, seconds_per_call) as one, beside as unexposed:
-        heard = material(members, non_members, seconds=seconds, max_bad=max_bad, workers=workers)
+        heard = material(members, non_members, population, seconds=seconds, max_bad=max_bad, workers=workers)
         member = heard.table["member"].to_numpy()
         protocol = choose_protocol(protocol, heard.table)
         labels(known, heard.table["speaker"].to_numpy(), member)
         if coins:
-            check_coins(member)
+            check_coins(member[member >= 0])
         given, failed = asked_about(one, heard, known, seed)
         control = None
         if unexposed is not None:
             control, missing = asked_about(unexposed, heard, known, seed)
             failed = missing | failed
-    kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
-    return assembled(heard, one.name, kind, given, known, failed, control=control, protocol=protocol, coins=coins)
+        kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
+        altered, missing = altered_answers(one, heard, given, kind, copies, seed)
+    more = dict(control=control, copies=altered, protocol=protocol, coins=coins)
+    if population is not None:
+        more["population"] = heard.column("member") == UNKNOWN
+    return assembled(heard, one.name, kind, given, known, missing | failed, **more)
 
 
 def check_options(gives: str | None, protocol: str | None, seconds_per_call: float) -> None:

@@ -10,10 +10,11 @@ import pandas as pd
 
 from mia_lib.auditing import exposure
 from mia_lib.auditing.anonymous import anonymous as without_names
+from mia_lib.auditing.balance import balance
 from mia_lib.auditing.baseline import BLIND, blind
 from mia_lib.auditing.columns import with_protocol
 from mia_lib.auditing.evidence import Evidence
-from mia_lib.auditing.findings import findings, number
+from mia_lib.auditing.findings import CHANCE, findings, number
 from mia_lib.auditing.gate import Condition, condition
 from mia_lib.auditing.identity import data_hash
 from mia_lib.auditing.judge import records, trials
@@ -109,10 +110,13 @@ def judge(
         "audited": _audited(shown), "protocol": shown.protocol, "data_hash": data,
         "parameters": dict(seed=seed, draws=draws, protocol=protocol, anonymous=anonymous, attacks=attacks),
         "command": "" if anonymous else command,
-        "findings": findings(shown, results, found, best["auc"].attack),
+        "findings": findings(shown, results, found, best["auc"].attack, balance(shown, draws, seed)),
         "blind": None if baseline is None else _numbers(results, BLIND),
         "strongest": {
-            measure: {"attack": best[measure].attack, "out_of": best[measure].out_of, **numbers}
+            measure: {
+                "attack": best[measure].attack, "turned_round": _turned(results, best[measure].attack, measure),
+                "out_of": best[measure].out_of, **numbers,
+            }
             for measure, numbers in _numbers(results, STRONGEST).items()
         },
         "attacks": {one.attack: _numbers(results, one.attack) for one in found},
@@ -154,6 +158,12 @@ def _numbers(results: pd.DataFrame, attack: str) -> dict:
         row["measure"]: {name: _plain(row[name]) for name in ("value", "low", "high", "n")}
         for row in rows.to_dict("records")
     }
+
+
+def _turned(results: pd.DataFrame, attack: str, measure: str) -> bool:
+    """Whether an attack is worse than chance by a measure whose chance is one half: it counts as it is turned round."""
+    own = number(results, attack, measure)
+    return measure in ("auc", "balanced_accuracy") and own is not None and own.value < CHANCE
 
 
 def _controls(results: pd.DataFrame) -> dict:

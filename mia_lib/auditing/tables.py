@@ -1,13 +1,14 @@
 """Saved signals as a table: one row a recording or fragment, answers in numbered columns or, in parquet, in lists."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mia_lib.corpora.people import table_text
-from mia_lib.support.errors import MiaError
+from mia_lib.corpora.people import opened_table
+from mia_lib.support.errors import MiaError, brief
 from mia_lib.support.spreadsheets import is_number
 
 if TYPE_CHECKING:
@@ -17,17 +18,34 @@ ANSWERS = r"(reference_\d+_|copy_\d+_|control_|)(logit|posterior|embedding)s?"
 """Columns of answers: `logits_0`, `logits_1` ... (or `logit_0`), of reference model 3 `reference_3_logits_0`, of an altered
 version `copy_0_logits_0`, of an unexposed model `control_logits_0`. A number less, a column of lists."""
 PLAIN = ("label", "member", "speaker", "recording", "population", "sound")
+AT_ONCE = 2**22
+"""Values of a table that are read at once: of large ones no more than their numbers is ever in memory."""
 
 
 def read_table(path: Path) -> dict[str, np.ndarray]:
     """Arrays as `columns.evidence_of` takes them, of a `.csv` or `.parquet` file; `reference_3_member` says what reference
     model 3 trained on, `blind_0` ... are statistics of the sound. Raises MiaError naming the file and what is wrong."""
-    table = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-    return arrays_of(table, path.name)
+    parts: dict[str, list[np.ndarray]] = {}
+    rows = 0
+    for table in _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path):
+        for name, values in arrays_of(table, path.name, rows).items():
+            parts.setdefault(name, []).append(values)
+        rows += len(table)
+    return {name: _one_after_the_other(parts, name, path.name) for name in list(parts)}
 
 
-def arrays_of(table: "pd.DataFrame", name: str) -> dict[str, np.ndarray]:
-    """The same of a table in memory."""
+def _one_after_the_other(parts: dict[str, list[np.ndarray]], name: str, called: str) -> np.ndarray:
+    """An array from its parts, which are let go; those of several models or versions have rows on their second axis."""
+    pieces = parts.pop(name)
+    try:
+        return np.concatenate(pieces, axis=1 if pieces[0].ndim > 2 or name == "reference_member" else 0)
+    except ValueError:
+        widths = sorted({piece.shape[-1] for piece in pieces})
+        raise MiaError(f"{called}: {name} have {' and '.join(map(str, widths))} numbers in different rows") from None
+
+
+def arrays_of(table: "pd.DataFrame", name: str, before: int = 0) -> dict[str, np.ndarray]:
+    """The same of a table in memory, with `before` rows before it."""
     table = table.rename(columns=lambda column: str(column).strip())
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
@@ -39,7 +57,7 @@ def arrays_of(table: "pd.DataFrame", name: str) -> dict[str, np.ndarray]:
         raise MiaError(f"{name}: has no columns of answers, such as logits_0, logits_1 and so on; it has {shown}")
     stacks: dict[str, dict[int, np.ndarray]] = {"reference": {}, "copies": {}}
     for (of, kind), columns in groups.items():
-        values = _numbers(table, columns, name)
+        values = _numbers(table, columns, name, before)
         number = int(re.sub(r"\D", "", of) or 0)
         if of.startswith("reference"):
             stacks["reference"][number] = values
@@ -59,7 +77,7 @@ def arrays_of(table: "pd.DataFrame", name: str) -> dict[str, np.ndarray]:
         found["copies"] = _stacked([stacks["copies"][q] for q in sorted(stacks["copies"])], "copies", name)
     blind = [column for column in table if re.fullmatch(r"blind_\w+", column)]
     if blind:
-        found["blind"] = _numbers(table, blind, name)
+        found["blind"] = _numbers(table, blind, name, before)
     return found
 
 
@@ -91,27 +109,19 @@ def _groups(columns: list[str], name: str) -> dict[tuple[str, str], list[str]]:
     return {key: [found[i] for i in range(len(found))] for key, found in numbered.items()}
 
 
-def _numbers(table: "pd.DataFrame", columns: list[str], name: str) -> np.ndarray:
+def _numbers(table: "pd.DataFrame", columns: list[str], name: str, before: int) -> np.ndarray:
     """Columns as float [N, columns]; one column of lists as [N, their length]."""
-    if (
-        len(columns) == 1
-        and len(table)
-        and hasattr(table[columns[0]].iloc[0], "__len__")
-        and not isinstance(table[columns[0]].iloc[0], str)
-    ):
-        lengths = table[columns[0]].map(len)
-        if lengths.nunique() > 1:
-            row = int((lengths != lengths.iloc[0]).to_numpy().argmax()) + 1
-            raise MiaError(
-                f"{name}: {columns[0]} of row {row} has {lengths.iloc[row - 1]} numbers, and row 1 {lengths.iloc[0]}"
-            )
-        return np.stack(table[columns[0]].to_list()).astype(np.float64)
+    if table.empty:
+        return np.empty((0, len(columns)))
+    if len(columns) == 1 and isinstance(table[columns[0]].iloc[0], (list, np.ndarray)):
+        return _lists(table[columns[0]], name, before)
     for column in columns:
         if table[column].dtype.kind not in "iufb":
             text = table[column].astype(str)
             wrong = next((i for i, value in enumerate(text) if not is_number(value)), 0)
             raise MiaError(
-                f"{name}: {column} of row {wrong + 1} is {text.iloc[wrong]!r}, not a number (write decimals with a point)"
+                f"{name}: {column} of row {before + wrong + 1} is {brief(text.iloc[wrong])}, not a number (write decimals "
+                "with a point)"
             )
     values = table[columns]
     return values.to_numpy(
@@ -119,30 +129,46 @@ def _numbers(table: "pd.DataFrame", columns: list[str], name: str) -> np.ndarray
     )
 
 
-def _parquet(path: Path) -> "pd.DataFrame":
-    import pandas as pd
+def _lists(column: "pd.Series", name: str, before: int) -> np.ndarray:
+    """A column of lists of numbers, all of one length, as float [N, length]."""
+    values = [np.asarray(one) for one in column]
+    for row, one in enumerate(values, start=before + 1):
+        if one.ndim != 1 or one.dtype.kind not in "iufb":
+            raise MiaError(f"{name}: {column.name} of row {row} is no list of numbers")
+        if len(one) != len(values[0]):
+            raise MiaError(
+                f"{name}: {column.name} of row {row} has {len(one)} numbers, and row {before + 1} {len(values[0])}"
+            )
+    return np.stack(values).astype(np.float64)
+
+
+def _parquet(path: Path) -> Iterator["pd.DataFrame"]:
     import pyarrow as pa
+    from pyarrow import parquet
 
     try:
-        return pd.read_parquet(path)
+        with parquet.ParquetFile(path) as file:
+            columns = max(1, file.metadata.num_columns)
+            if not file.metadata.num_rows:
+                yield file.schema_arrow.empty_table().to_pandas()
+            for batch in file.iter_batches(max(1, AT_ONCE // columns)):
+                yield batch.to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MiaError(f"{path.name}: cannot be read as a parquet file ({reason})") from None
 
 
-def _csv(path: Path) -> "pd.DataFrame":
+def _csv(path: Path) -> Iterator["pd.DataFrame"]:
     """Separators and encodings by the rules of `corpora.people`; text stays as it is written, numbers keep all digits."""
-    import io
-
     import pandas as pd
 
-    text, separator = table_text(path)
     kept = dict.fromkeys(("speaker", "recording", "sound"), str)
     try:
-        return pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=kept, keep_default_na=False,
-            na_values={}, index_col=False, skipinitialspace=True,
-        )  # fmt: skip
+        with opened_table(path) as (text, separator, columns):
+            yield from pd.read_csv(
+                text, sep=separator, dtype=kept, keep_default_na=False, na_values={}, index_col=False,
+                skipinitialspace=True, chunksize=max(1, AT_ONCE // columns),
+            )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise MiaError(f"{path.name}: cannot be read as a table with a header line ({reason})") from None

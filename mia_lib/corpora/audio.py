@@ -17,7 +17,7 @@ LOUDEST = 1e10  # times full scale: more than whole numbers of 32 bits taken for
 FINEST = 20_000
 """The largest factor by which is resampled: filters grow with it. Usual rates need less and are met exactly, others to
 within a ten-millionth."""
-BLOCK = 1 << 18  # frames decoded at a time
+BLOCK = 1 << 18  # samples decoded at a time, of all channels together
 
 
 class Decoded(tuple):
@@ -30,28 +30,51 @@ def read_audio(path: Path) -> Decoded:
     """Decode a file of any format libsndfile knows: float32 samples [n] or [n, channels], and their rate in Hz.
 
     It is read to its end, whatever length its header gives, but no more than the first MAX_SECONDS.
-    Raises MiaError with one sentence naming a file that is missing, empty, not audio, truncated or not finite.
+    Raises MiaError with one sentence naming a file that is missing, cannot be read to its end, is empty, not audio, truncated
+    or not finite.
     """
-    import soundfile
-
-    name, blocks = shown(path), []
+    name = shown(path)
     try:
         if path.stat().st_size == 0:
             raise MiaError(f"{name}: the file is empty")
+        try:
+            heard, to_its_end = _decoded(path, name)
+        except MiaError:
+            _read_through(path)
+            heard, to_its_end = _decoded(path, name)
+        if to_its_end:
+            _read_through(path)
+    except FileNotFoundError:
+        raise MiaError(f"{name}: the file is missing") from None
+    except OSError as error:
+        raise MiaError(f"{name}: cannot be read ({error.strerror})") from None
+    check(heard[0], name)
+    return heard
+
+
+def _read_through(path: Path) -> None:
+    """Read a file to its end; raises OSError where the system cannot. To libsndfile such a place is where the sound ends."""
+    with open(path, "rb") as file:
+        while file.read(1 << 20):
+            pass
+
+
+def _decoded(path: Path, name: str) -> tuple[Decoded, bool]:
+    """A file's sound, and whether it was read to its end. Raises MiaError for what is not sound, or cut."""
+    import soundfile
+
+    blocks: list[np.ndarray] = []
+    try:
         file, promised = open_stream(path)
         with file:
             rate, frames, form = file.samplerate, file.frames, file.format
             if not LOWEST_RATE <= rate <= HIGHEST_RATE:
                 raise MiaError(f"{name}: its header says {rate} Hz, which is no sampling rate of sound")
-            most, decoded = MAX_SECONDS * rate, 0
-            while decoded < most and len(block := file.read(min(BLOCK, most - decoded), dtype="float32")):
+            most, decoded, at_once = MAX_SECONDS * rate, 0, max(1, BLOCK // file.channels)
+            while decoded < most and len(block := file.read(min(at_once, most - decoded), dtype="float32")):
                 blocks.append(block)
                 decoded += len(block)
             log = file.extra_info
-    except FileNotFoundError:
-        raise MiaError(f"{name}: the file is missing") from None
-    except OSError as error:
-        raise MiaError(f"{name}: cannot be opened ({error.strerror})") from None
     except (soundfile.LibsndfileError, RuntimeError) as error:
         reason = getattr(error, "error_string", str(error)).removeprefix("Error : ").strip().rstrip(".")
         if "lost sync" in reason:
@@ -63,10 +86,9 @@ def read_audio(path: Path) -> Decoded:
     lacks = missing(path, form, frames, decoded, log, promised) if 0 < decoded < most else 0
     if lacks > rate * (TOLERATED_MP3 if form == "MP3" else TOLERATED):
         raise MiaError(f"{name}: truncated, the recording is shorter than its header says")
-    check(samples, name)
     heard = Decoded((samples, rate))
     heard.shorter = lacks > 0
-    return heard
+    return heard, decoded < most
 
 
 def check(samples: np.ndarray, name: object) -> None:

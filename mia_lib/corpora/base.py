@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 
 from mia_lib.corpora.audio import read_audio
-from mia_lib.corpora.found import PassedOver, real
+from mia_lib.corpora.found import PassedOver, real, shown
 from mia_lib.support.registry import Registry
 
 if TYPE_CHECKING:
@@ -77,19 +77,14 @@ class Corpus:
         room. None where a corpus has no such sound."""
         return None
 
-    @property
-    def has_close_takes(self) -> bool:
-        """Whether what was said can be had from a close microphone besides (`close_take`)."""
-        return False
-
-    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
-        """The same speech through another microphone, close to the mouth, that is no recording of the corpus: samples and
-        sampling rate; about: a row of the manifest. Only where `has_close_takes`; raises MiaError naming what is missing."""
-        raise NotImplementedError
-
     def fingerprint(self, table: "pd.DataFrame") -> str:
         """Digest of what the audio of the rows of `table` depends on."""
         raise NotImplementedError
+
+    def changed_since(self, table: "pd.DataFrame", moment: int) -> str:
+        """The first file of these rows that was changed or replaced after a moment (nanoseconds since 1970) or is gone, as it
+        is shown; "" where there is none, or that cannot be told."""
+        return ""
 
 
 class FileCorpus(Corpus):
@@ -112,6 +107,16 @@ class FileCorpus(Corpus):
             for path in table["path"].iloc[first : first + 10_000]:
                 state.update(f"{path} {_file_state(os.path.join(root, real(path)))}\n".encode())
         return state.hexdigest()[:16]
+
+    def changed_since(self, table: "pd.DataFrame", moment: int) -> str:
+        for path in table["path"]:
+            try:
+                status = os.stat(self.root / real(path))
+            except OSError:
+                return shown(real(path))
+            if max(status.st_mtime_ns, status.st_ctime_ns) >= moment:
+                return shown(real(path))
+        return ""
 
 
 def _file_state(path: str) -> str:

@@ -70,14 +70,21 @@ class Patched:
         if self.extra and self.place >= self.size + self.extra - 1000:
             data = bytearray(min(count, self.size + self.extra - self.place))  # where tags would be
         else:
-            self.file.seek(min(self.place, self.size))
-            data = bytearray(self.file.read(count))
+            data = bytearray(self._read(count))
         for at, new in self.patches.items():
             for i, byte in enumerate(new, at - self.place):
                 if 0 <= i < len(data):
                     data[i] = byte
         self.place += len(data)
         return bytes(data)
+
+    def _read(self, count: int) -> bytes:
+        """What lies there; where the system cannot read on, the end: this is called from C, which no error passes."""
+        try:
+            self.file.seek(min(self.place, self.size))
+            return self.file.read(count)
+        except OSError:
+            return b""
 
     def write(self, _data: bytes) -> int:
         return 0

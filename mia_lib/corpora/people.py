@@ -4,11 +4,16 @@ import codecs
 import csv
 import io
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from mia_lib.support.errors import MiaError
+from mia_lib.support.files import check_file
 
 SEPARATORS = ",;\t|"
+NOT_UTF_8 = "{}: is not in UTF-8: save the table as UTF-8 (in Excel: 'CSV UTF-8')"
 
 
 def read_people(path: Path) -> list[dict[str, str]]:
@@ -47,18 +52,40 @@ def table_text(path: Path) -> tuple[str, str]:
 
     UTF-8 with or without a mark, or UTF-16 with one. Raises MiaError naming the file otherwise.
     """
+    check_file(path)
     try:
         data = path.read_bytes()
         utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         text = data.decode("utf-16" if utf16 else "utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError:
-        raise MiaError(f"{path}: is not in UTF-8: save the table as UTF-8 (in Excel: 'CSV UTF-8')") from None
+        raise MiaError(NOT_UTF_8.format(path)) from None
     except OSError as error:
         raise MiaError(f"{path}: cannot be read ({error.strerror})") from None
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep="):
         return rest, first.strip()[4:5] or "\t"
     return text, separator_of(first)
+
+
+@contextmanager
+def opened_table(path: Path) -> Iterator[tuple[TextIO, str, int]]:
+    """A table to be read line by line by the rules of `table_text`, what separates its values, and how many columns it has.
+    Raises MiaError naming the file."""
+    check_file(path)
+    try:
+        with open(path, "rb") as file:
+            utf16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        with open(path, encoding="utf-16" if utf16 else "utf-8-sig") as text:
+            header = text.readline()
+            said = header.strip().lower().startswith("sep=")
+            separator = (header.strip()[4:5] or "\t") if said else separator_of(header.rstrip("\n"))
+            if not said:
+                text.seek(0)
+            yield text, separator, 1 + header.count(separator)
+    except UnicodeDecodeError:
+        raise MiaError(NOT_UTF_8.format(path)) from None
+    except OSError as error:
+        raise MiaError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def separator_of(header: str) -> str:

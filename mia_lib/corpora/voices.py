@@ -21,6 +21,7 @@ SOURCES = "source-16k"
 """What the loudspeakers played, below the root; an edition may lack it."""
 INDEX = ["speaker", "chapter", "segment", "filename", "gender", "room", "mic", "distractor", "degrees"]
 """The columns used of references/train_index.csv and test_index.csv."""
+DEGREES = range(-360, 361)
 
 
 @CORPORA.register("voices")
@@ -37,14 +38,6 @@ class Voices(FileCorpus):
             raise UsageError(f"unknown VOiCES edition {argument!r}: choose devkit or release")
         is_tree = (self.data_root / "references").is_dir()
         self.root = self.data_root if is_tree else self.data_root / f"VOiCES_{self.edition}"
-
-    @property
-    def has_close_takes(self) -> bool:
-        return (self.root / SOURCES).is_dir()
-
-    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
-        """The source that was played in the rooms."""
-        return read_audio(self._source(str(about["source"]), about["subset"]))
 
     def _source(self, source: str, subset: str | None) -> Path:
         """Where the sound of a source lies that was played."""
@@ -109,6 +102,13 @@ def _read_index(path: Path, subset: str) -> "pd.DataFrame":
     table = index.append_column("utterance", stems).to_pandas().rename(columns={"filename": "path"})
     if (nameless := table["path"] == "").any():
         raise MiaError(f"{path}: row {int(nameless.argmax()) + 1} has no filename")
+    degrees = table["degrees"]
+    if (odd := degrees.notna() & ~degrees.isin(DEGREES)).any():
+        row = int(odd.argmax())
+        raise MiaError(
+            f"{path}: degrees of row {row + 1} are {degrees[row]:g}: they must be whole numbers from "
+            f"{DEGREES[0]} to {DEGREES[-1]}, or empty"
+        )
     return table.assign(source=_sources(table), subset=subset)
 
 

@@ -95,7 +95,7 @@ def find_chapters(only: str | None = None, folder: Path = FOLDER) -> list[Chapte
     wanted = list(paths) if only is None else [word.strip() for word in only.split(",") if word.strip()]
     unknown = [number for number in wanted if number not in paths]
     if unknown or not wanted:
-        raise UsageError(f"no exercises for notebook {', '.join(unknown) or only!r}: there are {', '.join(paths)}")
+        raise UsageError(f"no exercises for notebook {', '.join(unknown) or repr(only)}: there are {', '.join(paths)}")
     return [read_chapter(paths[number]) for number in sorted(set(wanted))]
 
 

@@ -34,7 +34,7 @@ def add_course(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]
     )
     grade.add_argument("folder", metavar="SUBMISSIONS", help="a folder of notebooks per student")
     grade.add_argument("--to", metavar="DIR", help="where grades and pages are written (SUBMISSIONS-graded)")
-    grade.add_argument("--seconds", type=float, default=10.0, help="time of one cell or one call (10)")
+    grade.add_argument("--seconds", type=float, default=10.0, help="processor time of a cell or call (10)")
     grade.add_argument("--memory", type=int, default=2048, metavar="MB", help="memory of a submission (2048)")
     grade.add_argument(
         "--seed", type=int, default=0, help="of the hidden cases; a number of your own keeps them unknown (0)"
@@ -72,7 +72,7 @@ def add_challenge(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     )
     make.add_argument("--scenarios", default=SCENARIOS, help=f"defenses, none among them ({SCENARIOS})")
     make.add_argument("--profile", default="standard", help="size of the experiment (standard)")
-    make.add_argument("--seed", type=int, default=0, help="seed of everything that is drawn (0)")
+    make.add_argument("--seed", type=int, default=0, help="seed of the corpus; coins come from a secret (0)")
     make.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (auto)")
     make.add_argument("--outputs", default="outputs", metavar="DIR", help="where the cache is kept (outputs)")
     make.add_argument(
@@ -149,7 +149,7 @@ def _quiz(arguments: argparse.Namespace, console: Console) -> None:
 def _make(arguments: argparse.Namespace, console: Console) -> None:
     from mia_lib.course.challenge import make
 
-    make(arguments, console)
+    make(arguments, console.say)
 
 
 def _score(arguments: argparse.Namespace, console: Console) -> None:

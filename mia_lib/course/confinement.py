@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+PROJECT = Path(__file__).resolve().parents[2]
 CREATE, ADD, RESTRICT = 444, 445, 446
 READ, READ_FOLDER = 1 << 0 | 1 << 2, 1 << 0 | 1 << 2 | 1 << 3  # execute and read files; and list folders
 SYSTEM = (
@@ -29,14 +30,25 @@ CHANGING = (
 )  # fmt: skip
 
 
-def readable(hidden: Iterable[str]) -> list[str]:
-    """Python, its packages and what they need of the system: folders without those that are hidden, and files."""
+def readable(hidden: Iterable[str], project: Path = PROJECT) -> list[str]:
+    """Python, its packages and what they need of the system: folders without those that are hidden, and files.
+
+    project: where this package lies. If that is no folder of installed packages, only what is named below it may be read (an
+    environment in `.venv`), since the history of a repository holds all of its files.
+    """
     secret = [Path(path).resolve() for path in hidden]
     roots = {
         Path(path).resolve() for path in [*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, *SYSTEM] if path
     }
-    allowed = [root for root in roots if root.exists() and root not in (Path.home(), Path("/"), Path.cwd())]
-    return [str(path) for root in allowed for path in _without(root, secret)]
+    never = {Path.home(), Path("/"), Path.cwd()}
+    if project.name not in ("site-packages", "dist-packages"):
+        never.add(project)
+    found = []
+    for root in roots - never:
+        beside = [] if project in root.parents else list(never & {project})
+        if root.exists():
+            found += [str(path) for path in _without(root, [*secret, *beside])]
+    return found
 
 
 def _without(root: Path, secret: list[Path]) -> Iterator[Path]:

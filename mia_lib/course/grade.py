@@ -27,6 +27,8 @@ ENDS = {
     "memory": "it asked for more memory than it may have.",
     "end": "its process ended: did it ask for too much memory, or call exit?",
 }
+BOUNDS = {"timeout": "time", "MemoryError": "memory"}
+"""Faults of a call that end it, and how."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def grade_file(handed: Handed, chapter: Chapter, limits: Limits, seed: int = 0) 
                     answers[asked.name] = []
                     for _, arguments in cases(asked, seed):
                         answers[asked.name].append(process.call(asked.name, arguments))
-                        if answers[asked.name][-1].get("error") == "timeout":
-                            raise Died("time")
+                        if (fault := answers[asked.name][-1].get("error")) in BOUNDS:
+                            raise Died(BOUNDS[fault])
                 break
             except Died as death:
                 if asked is not None:
@@ -95,10 +97,8 @@ def _absent(exercise: Exercise, handed: Handed, faults: dict[int, dict], ran: bo
             exercise, "stopped", f"`{exercise.name}` could not be asked: the notebook had to be stopped {STARTS} times."
         )
     kind = str(fault["error"])
-    if kind in ENDS or kind == "timeout":
-        return Verdict(exercise, "stopped", f"The cell of {exercise.name} was stopped: {ENDS.get(kind, ENDS['time'])}")
-    if kind == "MemoryError":
-        return Verdict(exercise, "stopped", f"The cell of {exercise.name} was stopped: {ENDS['memory']}")
+    if (reason := BOUNDS.get(kind, kind)) in ENDS:
+        return Verdict(exercise, "stopped", f"The cell of {exercise.name} was stopped: {ENDS[reason]}")
     line = f" in line {fault['line']}" if fault.get("line") else ""
     return Verdict(
         exercise, "wrong", f"The cell of {exercise.name} fails{line}: {kind}: {fault.get('message', '')}.", kind
@@ -118,6 +118,10 @@ def grade(
     Raises UsageError where nothing can be graded. seed: of the hidden cases; a teacher's own keeps them unknown to those who
     read this code.
     """
+    if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
+        raise UsageError(
+            f"grades cannot be written into {folder}, where the submissions are: name another folder (--to)"
+        )
     known = {chapter.name[:2]: chapter for chapter in chapters}
     files = handed_in(folder)
     usable = list({(one.student, one.number): one for one in reversed(files) if one.number in known}.values())[::-1]

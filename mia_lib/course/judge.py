@@ -159,13 +159,6 @@ def _error(exercise: Exercise, fault: dict) -> tuple[str, str]:
     """A fault of a call in a sentence."""
     kind, message, line = str(fault["error"]), str(fault.get("message", "")), fault.get("line") or 0
     at = f" in line {line} of the cell" if line else ""
-    if kind == "timeout":
-        return (
-            "takes too long",
-            "The function does not come to an end in the time it has: is there a loop that never ends?",
-        )
-    if kind == "MemoryError":
-        return "takes too much memory", "The function asks for more memory than it may have."
     if kind == "answer":
         return "no numbers", f"What the function returns cannot be compared: {message}."
     if kind == UNSTARTED:

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import nbformat
 import numpy as np
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from mia_lib.course.chapters import SET_UP, Chapter, Exercise, defined
+from mia_lib.course.chapters import SET_UP, Chapter, Exercise, defined, find_chapters
+from mia_lib.support.errors import UsageError
 from mia_lib.support.files import write_atomically
 
 CHECK = '''\
@@ -30,21 +32,42 @@ HOW = """\
 *{minutes} minutes, {exercises} exercises, {points} points. Each asks for one function of a few lines on arrays; NumPy as
 `np`, `scipy.special` as `special` and `scipy.stats` as `stats` are all you need. Write it where it says `YOUR CODE HERE`, run
 the cell, then run the check below it. Hints are folded: open the first, try again, then the next. When a class is graded,
-your functions are called with other arguments than those you see.*
+your functions are called with other arguments than those you see. Alone, use `python -m mia_lib course grade` with the
+folder of your notebooks does the same, and calls a usual mistake by its name.*
 """
 
 
 def release(folder: Path, chapters: list[Chapter]) -> list[Path]:
-    """Write `student/NN_name.ipynb` and `instructor/NN_name.ipynb` of each chapter into a folder; returns the paths."""
-    written = []
-    for side in ("student", "instructor"):
-        (folder / side).mkdir(parents=True, exist_ok=True)
+    """Write `student/NN_name.ipynb` and `instructor/NN_name.ipynb` of each chapter into a folder; returns the paths.
+
+    Raises UsageError where a file would be lost that somebody has worked on.
+    """
+    texts: dict[Path, str] = {}
+    for side, page in (("student", "take_away.md"), ("instructor", "teaching.md")):
         for chapter in chapters:
-            path = folder / side / f"{chapter.name}.ipynb"
             notebook = made(chapter, solved=side == "instructor")
-            write_atomically(path, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-            written.append(path)
-    return written
+            texts[folder / side / f"{chapter.name}.ipynb"] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        texts[folder / side / page] = _page(Path(__file__).with_name(page))
+    for path, text in texts.items():
+        if path.exists() and path.read_bytes() != text.encode():
+            raise UsageError(f"{path} is there already and has been worked on: move it away, or name another folder")
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
+    return list(texts)
+
+
+def _page(path: Path) -> str:
+    """A page with what it says of the exercises counted."""
+    chapters = {chapter.name[:2]: chapter for chapter in find_chapters()}
+
+    def total(numbers: str, what: str) -> int:
+        return sum(getattr(e, what) for number in numbers.split(",") for e in chapters[number].exercises)
+
+    template = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined).from_string(
+        path.read_text(encoding="utf-8")
+    )
+    return template.render(chapters=chapters, total=total) + "\n"
 
 
 def made(chapter: Chapter, solved: bool) -> Any:

@@ -22,8 +22,9 @@ from mia_lib.support.errors import MiaError
 NAMESPACES = (
     "unshare", "--user", "--map-root-user", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc",
 )  # fmt: skip
-START, GRACE = 60.0, 2.0
-"""Seconds until a process must have started, and beyond its own limit until a cell or call is stopped from outside."""
+START, PATIENCE, GRACE = 60.0, 3, 2.0
+"""Seconds until a process must have started; and a cell or call that may use s seconds of processor time is stopped from
+outside after PATIENCE s + GRACE seconds of the clock."""
 WALLS = {
     "namespaces": "no network and no sight of other processes (namespaces)",
     "landlock": "no file but Python's to read and none to write (Landlock)",
@@ -43,7 +44,7 @@ class Died(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a submission may use, seconds of a cell or call, of all, bytes of memory; and what it must not see."""
+    """What a submission may use: processor seconds of a cell or call, seconds of all, bytes; and what it must not see."""
 
     seconds: float = 10.0
     total: float = 120.0
@@ -129,7 +130,7 @@ class Submission:
             raise self._not_started()
         self.walls = [*["namespaces"] * bool(namespaces()), *map(str, first["walls"])]
         while True:
-            told = self._hear(limits.seconds + GRACE)
+            told = self._hear(PATIENCE * limits.seconds + GRACE)
             if "names" in told:
                 self.names = set(map(str, told["names"]))
                 return
@@ -140,7 +141,7 @@ class Submission:
     def call(self, function: str, arguments: tuple) -> dict:
         """What a function gives, `{"value": …}`, or what went wrong in it; raises Died where no answer comes."""
         self._say({"function": function, "arguments": arguments})
-        return self._hear(self.limits.seconds + GRACE)
+        return self._hear(PATIENCE * self.limits.seconds + GRACE)
 
     def _listen(self) -> None:
         stream = self._process.stdout

@@ -123,3 +123,29 @@ def noise_multiplier(target: float, rate: float, steps: int, delta: float) -> fl
         middle = np.sqrt(low * high)
         low, high = (low, middle) if epsilon(rate, middle, steps, delta) <= target else (middle, high)
     return float(high)
+
+
+def distance(rate: float, noise: float, steps: int) -> float:
+    """How many standard deviations the two worlds, with and without an example, lie apart at most: the mu of Gaussian
+    differential privacy, sqrt(steps) / noise where every step takes all examples (Dong, Roth and Su 2022, corollary 2); for
+    samples its limit for many steps, rate sqrt(steps (e^(1 / noise^2) - 1)) (Bu et al. 2020, corollary 3)."""
+    if noise == 0:
+        return float("inf")
+    if rate == 1:
+        return float(np.sqrt(steps) / noise)
+    return float(rate * np.sqrt(steps * np.expm1(noise**-2)))
+
+
+def tuned_epsilon(rate: float, noise: float, steps: int, delta: float, tries: float) -> float:
+    """The epsilon at `delta` of the best of several private trainings on the same data, as many as a geometric draw with the
+    mean `tries` says: what a search for settings costs where it looks at the private data.
+
+    Source: Papernot and Steinke (ICLR 2022), theorem 2 with eta = 1: at any two orders a and b, epsilon'(a) <= epsilon(a) +
+    2 (1 - 1/b) epsilon(b) + 2 log(tries) / b + log(tries) / (a - 1). Raises UsageError for fewer than one try.
+    """
+    if tries < 1:
+        raise UsageError(f"at least one try is needed, not {tries}")
+    renyi, log = renyi_divergence(rate, noise, steps), np.log(tries)
+    more = (2 * (1 - 1 / ORDERS) * renyi + 2 * log / ORDERS).min()
+    whole = renyi + more + log / (ORDERS - 1)
+    return float((whole + np.log1p(-1 / ORDERS) - (np.log(delta) + np.log(ORDERS)) / (ORDERS - 1)).min())

@@ -70,6 +70,8 @@ class Defense:
     """Whether `Job.reference` is used."""
     needs_augmented = False
     """Whether `Job.augmented` is used."""
+    needs_public = False
+    """Whether `Job.public` is used."""
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
@@ -192,6 +194,7 @@ class Combined(Defense):
         self.keeps_argmax = all(p.keeps_argmax for p in parts)
         self.needs_reference = any(p.needs_reference for p in parts)
         self.needs_augmented = any(p.needs_augmented for p in parts)
+        self.needs_public = any(p.needs_public for p in parts)
         self.mixes_strengths = all(p.mixes_strengths for p in parts)
         self.memory, self.cost = (math.prod(getattr(p, name) for p in parts) for name in ("memory", "cost"))
 

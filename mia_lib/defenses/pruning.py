@@ -1,7 +1,9 @@
 """Pruning as on devices: the smallest weights of a network are removed, and it trains on without them.
 
 Global magnitude pruning with fine-tuning, as in Yuan and Zhang (USENIX Security 2022), who found that what is pruned and
-fine-tuned on the same data may leak more. Here it happens within one training of the usual length, at PRUNED_AT of it.
+fine-tuned on the same data may leak more. Here it happens within one training of the usual length, at PRUNED_AT of it. All
+layers are ranked together, each weight in units of its layer's root mean square: layers start at scales of their own, and by
+plain magnitudes nearly all of the last one would go.
 """
 
 from dataclasses import replace
@@ -36,6 +38,13 @@ def weight_matrices(network: StackedNetwork) -> dict[str, tuple[Tensor, Tensor]]
     return found
 
 
+def relative(weight: Tensor, own: Tensor) -> Tensor:
+    """Magnitudes of weights [models, inputs, outputs] in units of the root mean square of those that a model has."""
+    total = (weight.square() * own).sum((1, 2), keepdim=True)
+    scale = (total / own.sum((1, 2), keepdim=True)).sqrt()
+    return weight.abs() / scale.clamp_min(torch.finfo(weight.dtype).tiny)
+
+
 def smallest(magnitudes: Tensor, own: Tensor, share: Tensor) -> Tensor:
     """The `share` [models] of each model's own numbers [models, n] with the smallest magnitude, bool [models, n]."""
     order = magnitudes.masked_fill(~own, torch.inf).argsort(dim=1, stable=True)
@@ -68,7 +77,7 @@ class PruningObjective(Objective):
 
     def _prune(self, network: StackedNetwork, due: Tensor) -> None:
         matrices = weight_matrices(network)
-        magnitudes = torch.cat([weight.flatten(1).abs() for weight, _ in matrices.values()], 1)
+        magnitudes = torch.cat([relative(weight, own).flatten(1) for weight, own in matrices.values()], 1)
         removed = smallest(magnitudes, torch.cat([own.flatten(1) for _, own in matrices.values()], 1), self.share)
         sizes = [weight[0].numel() for weight, _ in matrices.values()]
         for (name, (weight, _)), part in zip(matrices.items(), removed.split(sizes, 1), strict=True):

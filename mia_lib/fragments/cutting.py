@@ -2,6 +2,7 @@
 
 import errno
 import json
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,15 +17,15 @@ from mia_lib.corpora.audio import MAX_SECONDS, SAMPLE_RATE, check, resample, to_
 from mia_lib.corpora.base import Corpus, Utterance, utterances
 from mia_lib.corpora.found import real, shown
 from mia_lib.fragments.accounts import FEW, KEPT, SHORT, SILENT, USED, account, judge, refuse_lost
+from mia_lib.fragments.choosing import Choice, choose, need_speakers
 from mia_lib.fragments.decoded import AUDIO, Decoded
 from mia_lib.fragments.duplicates import mark
 from mia_lib.fragments.tally import Cut, Tally
 from mia_lib.support.cache import Cache, content
-from mia_lib.support.draws import generator
 from mia_lib.support.errors import MiaError
 from mia_lib.support.parallel import ordered_map
 from mia_lib.support.progress import progress
-from mia_lib.support.settings import MIN_SOURCES, MIN_SPEAKERS
+from mia_lib.support.settings import MIN_SOURCES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,67 +74,82 @@ def make_fragments(
     found in the corpus. workers: processes that decode; None means one per processor core. check_choice: is shown the chosen
     rows of the corpus before anything is decoded, and raises MiaError if they cannot do.
     Raises MiaError if more than the share `max_bad` of the recordings is lost, one recording is under two speakers, or
-    fewer than MIN_SPEAKERS speakers remain.
+    fewer than MIN_SPEAKERS speakers remain; and if recordings changed while they were read.
     """
+    import pandas as pd
+
     survey = corpus.survey()
     refuse_lost(survey, max_bad)
-    chosen, dropped = choose(survey.table, settings, seed)
+    choice, begun = choose(survey.table, settings, seed), time.time_ns()
     if check_choice:
-        check_choice(chosen)
+        check_choice(choice.rows)
     length, hop = (round(s * SAMPLE_RATE) for s in (settings.fragment_seconds, settings.fragment_hop_seconds))
-    params = {"data": corpus.fingerprint(chosen), "rows": _table_digest(chosen), "length": length}
-    params |= {"hop": hop, "short": settings.short_utterances, "dropped": dropped}
-    if len(chosen) < 4 * CHUNK and not corpus.synthetic:
+    read = choice.rows if corpus.synthetic else pd.concat([choice.rows, choice.spare], ignore_index=True)
+    data = corpus.fingerprint(read)
+    params = {"data": data, "rows": _table_digest(read), "length": length}
+    params |= {"hop": hop, "short": settings.short_utterances, "dropped": choice.dropped, "most": choice.most}
+    if len(choice.rows) < 4 * CHUNK and not corpus.synthetic:
         workers = 1
     task = partial(cut_chunk, corpus, length, hop, settings.short_utterances)
-    label = f"fragments of {corpus.name.partition(':')[0]}"
 
     def build(folder: Path, scratch: Path) -> None:
         decoded = Decoded(scratch, length)
-        waiting = islice(_chunks(chosen), decoded.chunks, None)
-        with (
-            progress(label, len(chosen), "utterances") as bar,
-            closing(ordered_map(task, waiting, workers)) as chunks,
-        ):
-            bar.update(decoded.tally.counts["utterances"])
-            tally = decoded.add(chunks, bar)
-        if not corpus.synthetic:
-            tally.find_copies(corpus, chosen, workers)
-        manifest = _write_manifest(folder, decoded.audio, chosen, tally, length, hop)
-        gone = {*dropped, *chosen["speaker"].unique()} - {*manifest["speaker"].unique()}
-        tally.fates = [
-            FEW if f == USED and s in gone else f for f, s in zip(tally.fates, chosen["speaker"], strict=True)
-        ]
+        taken, tally = _decode(corpus, choice, task, decoded, workers)
+        _refuse_changed(corpus, read, data, begun)
+        manifest = _write_manifest(folder, decoded.audio, taken, tally, length, hop)
+        gone = {*choice.dropped, *taken["speaker"].unique()} - {*manifest["speaker"].unique()}
+        fates = zip(tally.fates, taken["speaker"], strict=True)
+        tally.fates = [FEW if fate == USED and speaker in gone else fate for fate, speaker in fates]
         report = _report(tally, manifest, sorted(gone), length)
         (folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
-        (folder / FATES).write_text(json.dumps(tally.fates), encoding="utf-8")
+        more = [*taken["utterance"][len(choice.rows) :]]
+        (folder / FATES).write_text(json.dumps({"more": more, "fates": tally.fates}), encoding="utf-8")
 
     folder = cache.stage("fragments", params, build, [type(corpus)])
-    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
-    report |= account(survey, chosen, json.loads((folder / FATES).read_text(encoding="utf-8")), dropped)
+    report, became = (json.loads((folder / name).read_text(encoding="utf-8")) for name in (REPORT, FATES))
+    more = choice.spare.set_index("utterance", drop=False).loc[became["more"]]
+    report |= account(survey, pd.concat([choice.rows, more]), became["fates"], choice.dropped)
     judge(report, survey, max_bad)
-    _need_speakers(report["speakers"], report["speakers_dropped_names"], _too_short(report, settings))
+    need_speakers(report["speakers"], report["speakers_dropped_names"], _too_short(report, settings))
     return _load(folder, length, report)
 
 
-def choose(table: "pd.DataFrame", settings: "Settings", seed: int) -> tuple["pd.DataFrame", list[str]]:
-    """The rows of at most `max_speakers` speakers and `max_utterances` sources of each, and the speakers with too few.
+def _refuse_changed(corpus: Corpus, rows: "pd.DataFrame", before: str, begun: int) -> None:
+    """Raise MiaError if recordings are not what they were `before`, by their fingerprint; begun: when that was taken, in
+    nanoseconds since 1970."""
+    if corpus.fingerprint(rows) == before:
+        return
+    which = corpus.changed_since(rows, begun)
+    raise MiaError(
+        f"recordings of {corpus.name} changed while they were read{f', {which} among them' if which else ''}: give the same "
+        "command again when nothing writes to them any more"
+    )
 
-    Which ones is drawn by `seed`. All recordings of a chosen source are kept. Raises MiaError if speakers are too few.
-    """
-    random = generator(seed, "speakers and recordings of a corpus")
-    sources = table[["speaker", "source"]].drop_duplicates()
-    counts = sources["speaker"].value_counts().sort_index()
-    usable = counts.index[counts >= MIN_SOURCES].astype("str")
-    dropped = sorted(counts.index[(counts > 0) & (counts < MIN_SOURCES)].astype("str"))
-    _need_speakers(len(usable), dropped)
-    speakers = random.permutation(np.sort(np.asarray(usable, dtype=object)))[: settings.max_speakers or None]
-    sources = sources[sources["speaker"].isin(speakers)]
-    if settings.max_utterances:
-        shuffled = sources.iloc[random.permutation(len(sources))]
-        sources = shuffled[shuffled.groupby("speaker", observed=True).cumcount() < settings.max_utterances]
-    chosen = table[table["speaker"].isin(speakers) & table["source"].isin(sources["source"])]
-    return chosen.reset_index(drop=True), dropped
+
+def _decode(
+    corpus: Corpus, choice: Choice, task: Callable, decoded: Decoded, workers: int | None
+) -> tuple["pd.DataFrame", Tally]:
+    """Decode what was chosen and, where some of it turns out to be copies, what comes next in their place: the rows, and the
+    tally of them. What was decoded before is there already."""
+    import pandas as pd
+
+    label, taken, batch, chunks = f"fragments of {corpus.name.partition(':')[0]}", choice.rows, choice.rows, 0
+    while True:
+        waiting = islice(_chunks(batch), max(0, decoded.chunks - chunks), None)
+        chunks += -(-len(batch) // CHUNK)
+        with (
+            progress(label, len(batch), "utterances") as bar,
+            closing(ordered_map(task, waiting, workers)) as cuts,
+        ):
+            bar.update(min(len(batch), decoded.tally.counts["utterances"] - len(taken) + len(batch)))
+            tally = decoded.add(cuts, bar)
+        if corpus.synthetic:
+            return taken, tally
+        tally.find_copies(corpus, taken, workers)
+        batch = choice.instead_of_copies(taken, tally.fates[: len(taken)])
+        if batch.empty:
+            return taken, tally
+        taken = pd.concat([taken, batch], ignore_index=True)
 
 
 def cut_chunk(corpus: Corpus, length: int, hop: int, short: str, rows: list[Utterance]) -> list[Cut]:
@@ -242,16 +258,6 @@ def _report(tally: Tally, manifest: "pd.DataFrame", gone: list[str], length: int
 def _chunks(table: "pd.DataFrame"):
     for first in range(0, len(table), CHUNK):
         yield list(utterances(table.iloc[first : first + CHUNK]))
-
-
-def _need_speakers(count: int, dropped: list[str], why: str = "") -> None:
-    if count >= MIN_SPEAKERS:
-        return
-    few = f"; too few have {', '.join(dropped[:5])}{' and others' if len(dropped) > 5 else ''}" if dropped else ""
-    raise MiaError(
-        f"a corpus needs at least {MIN_SPEAKERS} speakers with {MIN_SOURCES} usable utterances each, "
-        f"and this one has {count}{why or few}"
-    )
 
 
 def _too_short(report: dict, settings: "Settings") -> str:

@@ -57,9 +57,13 @@ class Tally:
             self.bad_examples.append(cut.bad)
 
     def find_copies(self, corpus: Corpus, chosen: "pd.DataFrame", workers: int | None) -> None:
-        """Let the first of several equal recordings stand, and note those of one voice under two names."""
+        """Let the first of several equal recordings stand, and note those of one voice under two names. chosen: the rows of
+        the first recordings that were added."""
         rows = list(utterances(chosen))
-        copy_of = originals(self.marks, [row.source for row in rows], partial(compare, corpus, rows, workers))
+        self.duplicate_examples, self.shared = [], []
+        copy_of = originals(
+            self.marks[: len(rows)], [row.source for row in rows], partial(compare, corpus, rows, workers)
+        )
         for i in np.flatnonzero(copy_of != np.arange(len(rows))):
             one, other = rows[copy_of[i]], rows[i]
             if self.fates[i] == USED:

@@ -15,6 +15,11 @@ from torch import Tensor, nn
 EPSILON = 1e-5  # added to every variance before a division
 
 
+def of_examples(rows: Tensor, copies: int) -> Tensor:
+    """Rows [models, batch * copies, n, channels] of copies as their examples': [models, batch, copies * n, channels]."""
+    return rows.unflatten(1, (-1, copies)).flatten(2, 3)
+
+
 def uniform(weight: Tensor, generators: list[torch.Generator], bound: float, sizes: list[int] | None = None) -> None:
     """Fill weight[k] from U(-bound, bound) with generator k; of its last axis only sizes[k], the rest 0."""
     with torch.no_grad():
@@ -81,13 +86,14 @@ class Conv1d(nn.Module):
         y = torch.bmm(windows.view(models, batch * out, seen), self.weight)
         return y.view(models, batch, out, -1)
 
-    def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
-        """Squared norms [models, batch] of the gradients that each example alone has, from its input and output slope.
+    def gradient_squares(self, x: Tensor, slope: Tensor, copies: int = 1) -> Tensor:
+        """Squared norms [models, batch] of the gradients that each example alone has, from its input and output slope; those
+        of `copies` neighbours are added first.
 
         The gradient is A'B, from windows A and slopes B with a row for each position; |A'B|² is also the sum of AA' times
         BB', element by element: far fewer numbers where positions are few (Bu, Mao and Xu, NeurIPS 2022).
         """
-        windows = self.windows(x)
+        windows, slope = of_examples(self.windows(x), copies), of_examples(slope, copies)
         if windows.shape[2] ** 2 < windows.shape[3] * slope.shape[3]:
             products = (windows @ windows.transpose(2, 3)) * (slope @ slope.transpose(2, 3))
             return products.sum((2, 3)).clamp_min(0)
@@ -116,9 +122,14 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.bias, x, self.weight)
 
-    def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
-        """Squared norms [models, batch] of the gradients that each example alone has, from its input and output slope."""
-        return slope.square().sum(2) * (1 + x.square().sum(2))
+    def gradient_squares(self, x: Tensor, slope: Tensor, copies: int = 1) -> Tensor:
+        """Squared norms [models, batch] of the gradients that each example alone has, from its input and output slope; those
+        of `copies` neighbours are added first."""
+        if copies == 1:
+            return slope.square().sum(2) * (1 + x.square().sum(2))
+        x, slope = of_examples(x[:, :, None], copies), of_examples(slope[:, :, None], copies)
+        products = (1 + x @ x.transpose(2, 3)) * (slope @ slope.transpose(2, 3))
+        return products.sum((2, 3)).clamp_min(0)
 
     def gradients(self, x: Tensor, slope: Tensor) -> dict[str, Tensor]:
         """The gradient of each parameter, from input and output slope."""

@@ -75,3 +75,13 @@ class StackedNetwork(nn.Module):
         rate = self.scale[:, None, None].reciprocal()
         x = torch.addcmul(-self.mean[:, None, None] * rate, x, rate)  # (x - mean) / scale in one pass over x
         return self.body(x).masked_fill(self.absent[:, None], -torch.inf)
+
+    def read_by_output(self, x: Tensor) -> Tensor:
+        """What the last layer reads of features as in `forward`: [models, batch, its inputs]."""
+        read: list[Tensor] = []
+        hook = self.output.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+        try:
+            self(x)
+        finally:
+            hook.remove()
+        return read[0]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mia_lib.models.layers import EPSILON
+from mia_lib.models.layers import EPSILON, of_examples
 
 GROUPS, GROUP_CHANNELS = 8, 4
 
@@ -98,11 +98,12 @@ class BatchNorm(nn.Module):
             self.running_var.lerp_(variance * (n / (n - 1)), self.momentum)
         return y
 
-    def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
-        """Squared norms [models, batch] of the gradients that each example alone has, in evaluation mode."""
+    def gradient_squares(self, x: Tensor, slope: Tensor, copies: int = 1) -> Tensor:
+        """Squared norms [models, batch] of the gradients that each example alone has, in evaluation mode; those of `copies`
+        neighbours are added first."""
         mean, scale = self.running_mean[:, None], (self.running_var + EPSILON).rsqrt()[:, None]
         rows = x.reshape(*x.shape[:2], -1, x.shape[-1])  # [models, batch, n, channels]
-        scale, shift = _scale_and_shift((rows - mean[:, None]) * scale[:, None], slope)
+        scale, shift = _scale_and_shift(of_examples((rows - mean[:, None]) * scale[:, None], copies), slope)
         return scale.square().sum(2) + shift.square().sum(2)
 
 
@@ -144,9 +145,10 @@ class GroupNorm(nn.Module):
         """`max_pool` of what `forward` gives."""
         return max_pool(self(x), size)
 
-    def gradient_squares(self, x: Tensor, slope: Tensor) -> Tensor:
-        """Squared norms [models, batch] of the gradients that each example alone has."""
-        scale, shift = _scale_and_shift(self.normalised(x), slope)
+    def gradient_squares(self, x: Tensor, slope: Tensor, copies: int = 1) -> Tensor:
+        """Squared norms [models, batch] of the gradients that each example alone has; those of `copies` neighbours are added
+        first."""
+        scale, shift = _scale_and_shift(of_examples(self.normalised(x), copies), slope)
         return scale.square().sum(2) + shift.square().sum(2)
 
     def gradients(self, x: Tensor, slope: Tensor) -> dict[str, Tensor]:

@@ -32,10 +32,13 @@ def slopes(calls: list[tuple], values: Tensor) -> tuple[Tensor, ...]:
 
 
 @torch.no_grad()
-def gradient_squares(calls: list[tuple], slopes: tuple[Tensor, ...]) -> Tensor:
-    """Squared norms, over all parameters of a model, of the gradients that each example's value has: float64 [K, batch]."""
+def gradient_squares(calls: list[tuple], slopes: tuple[Tensor, ...], copies: int = 1) -> Tensor:
+    """Squared norms, over all parameters of a model, of the gradients that each example's value has: float64 [K, batch].
+
+    With `copies`, so many neighbours of [K, batch * copies] are copies of one example, whose values are added first.
+    """
     pairs = zip(calls, slopes, strict=True)
-    return sum(layer.gradient_squares(inputs[0], slope).double() for (layer, inputs, _), slope in pairs)
+    return sum(layer.gradient_squares(inputs[0], slope, copies).double() for (layer, inputs, _), slope in pairs)
 
 
 @torch.no_grad()

@@ -52,7 +52,7 @@ def sweep(table: pd.DataFrame, protocol: str = "utterance") -> Figure:
         axis.margins(x=0.15)
     for axis in axes.flat[len(kinds) :]:
         axis.set_visible(False)
-    figure.supylabel("share of fragments (dotted: guessing)", fontsize="medium")
+    figure.supylabel("share of fragments\n(dotted: guessing)", fontsize="medium")
     figure.legend(
         *axes[0, 0].get_legend_handles_labels(),
         loc="upper center",

@@ -1,9 +1,7 @@
 """Figures of the notebook on unlearning, and what each of them says, both made of the records."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -22,7 +20,8 @@ from mia_lib.evaluation.forgotten import (
     paid_by_others,
 )
 from mia_lib.evaluation.intervals import Measure
-from mia_lib.reporting.looks import MEMBER, NON_MEMBER
+from mia_lib.reporting import looks as house
+from mia_lib.reporting.looks import CONTROL, MEMBER, NON_MEMBER, plt
 
 Named = dict[str, Measure]
 """Numbers of methods by name, in the order in which they are drawn."""
@@ -54,19 +53,20 @@ def _names(axis: Axes, order: list[str]) -> None:
 
 
 def looks(records: pd.DataFrame) -> Figure:
-    """What papers on unlearning report: how often the person is named on training recordings, and the population attack."""
+    """What papers on unlearning report: how often the person is named on training recordings, and the population attack.
+    Its label, as that of the others, is what it shows in a sentence."""
     order = [BEFORE, *methods_of(records)]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 1.4 + 0.36 * len(order)), sharey=True)
     right_share = [number_of(records, name, "train_accuracy", LEAVERS) for name in order]
     attack = [number_of(records, name, "auc", LEAVERS, POPULATION) for name in order]
     _dots(left, order, _named(order, right_share), fmt="o", color=MEMBER)
     _dots(right, order, _named(order, attack), fmt="o", color=NON_MEMBER)
-    right.axvline(0.5, color="grey", linestyle=":", label="guessing")
+    right.axvline(0.5, color=CONTROL, linestyle=":", label="guessing")
     _names(left, order)
     left.set(xlim=(-0.03, 1.03), xlabel="share of training recordings named right")
     right.set(xlabel="AUC of the population attack")
     passed = [name for name in methods_of(records) if looks_forgotten(records, name)]
-    figure.suptitle(f"By the usual tests {len(passed)} of {len(order) - 1} methods have forgotten the person")
+    figure.set_label(f"By the usual tests {len(passed)} of {len(order) - 1} methods have forgotten the person")
     return figure
 
 
@@ -87,22 +87,22 @@ def traces(records: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(10, 1.6 + 0.46 * len(order)), sharey=True, sharex=True)
     for axis, condition in zip(axes, dict.fromkeys(kind for _, kind in VIEWS), strict=True):
         views = [view for view in VIEWS if view[1] == condition]
-        for view, colour, shift in zip(views, sns.color_palette("colorblind"), (-0.14, 0.14), strict=False):
+        for view, colour, shift in zip(views, house.OTHERS, (-0.14, 0.14), strict=False):
             label = VIEWS[view].partition(",")[0]
             own = _named(order, [found(records, name, *view) for name in order])
             _dots(axis, order, own, shift, fmt="o", color=colour, label=label)
             control = _named(order, [found(records, name, *view, "unexposed") for name in order])
-            _dots(axis, order, control, shift, fmt="o", color=colour, mfc="white", alpha=0.6)
-        axis.axvline(0.5, color="grey", linestyle=":")
+            _dots(axis, order, control, shift, fmt="o", color=colour, mfc="none", alpha=0.6)
+        axis.axvline(0.5, color=CONTROL, linestyle=":")
         axis.set(xlabel="AUC of U-LiRA (0.5: nobody can tell)")
         axis.set_title("every class answers" if condition == ALL else "the person's class is taken out")
     _names(axes[0], order)
     handles, labels = axes[0].get_legend_handles_labels()
-    hollow = plt.Line2D([], [], marker="o", mfc="white", color="grey", linestyle="")
+    hollow = plt.Line2D([], [], marker="o", mfc="none", color=CONTROL, linestyle="")
     handles, labels = [*handles, hollow], [*labels, "hollow: never in the model, and asked to be forgotten"]
     figure.legend(handles, labels, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3)
     told = [name for name in methods_of(records) if _told(records, name)]
-    figure.suptitle(f"U-LiRA tells {len(told)} of {len(order) - 1} methods from training again without the person")
+    figure.set_label(f"U-LiRA tells {len(told)} of {len(order) - 1} methods from training again without the person")
     return figure
 
 
@@ -136,12 +136,12 @@ def payers(records: pd.DataFrame) -> Figure:
     exposed = [number_of(records, name, "auc_change", OTHERS, "lira_online") for name in order]
     _dots(right, order, _named(order, exposed), fmt="o", color=MEMBER)
     for axis in (left, right):
-        axis.axvline(0, color="grey", linestyle=":")
+        axis.axvline(0, color=CONTROL, linestyle=":")
     _names(left, order)
     left.set(xlabel="change of accuracy on those who stay (points)")
     right.set(xlabel="change of LiRA's AUC on their recordings")
     paying = [name for name in order if paid_by_others(records, name)]
-    figure.suptitle(f"Behind {len(paying)} of {len(order)} methods those who stay pay for it")
+    figure.set_label(f"Behind {len(paying)} of {len(order)} methods those who stay pay for it")
     return figure
 
 

@@ -6,11 +6,14 @@ from matplotlib.figure import Figure
 from mia_lib.reporting.looks import MEMBER, NON_MEMBER, plt
 
 SMALLEST, LARGEST = 1e-6, 30.0  # nats; what lies beyond stands at the edge
-BINS = np.geomspace(SMALLEST, LARGEST, 33)
+BINS = 32
 
 
 def losses(of: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Histograms of losses in nats, members' and non-members', of several models: name -> (members [n], non-members [m])."""
+    every = np.concatenate([values for sides in of.values() for values in sides])
+    low, high = np.clip([np.quantile(every, 0.005), every.max()], SMALLEST, LARGEST)
+    edges = np.geomspace(0.9 * low, 1.1 * high, BINS + 1)
     columns = min(len(of), 5)
     rows = -(-len(of) // columns)
     figure, axes = plt.subplots(
@@ -19,8 +22,7 @@ def losses(of: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     for axis, (name, sides) in zip(axes.flat, of.items(), strict=False):
         for values, colour in zip(sides, (MEMBER, NON_MEMBER), strict=True):
             share = np.full(len(values), 1 / len(values))
-            kept = np.clip(values, SMALLEST * 1.01, LARGEST * 0.99)
-            axis.hist(kept, BINS, weights=share, color=colour, histtype="stepfilled", alpha=0.45)
+            axis.hist(np.clip(values, low, high), edges, weights=share, color=colour, histtype="stepfilled", alpha=0.45)
         axis.set(xscale="log")
         axis.set_title(name, parse_math=False)
     for axis in axes.flat[len(of) :]:

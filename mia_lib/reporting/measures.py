@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from mia_lib.reporting import figures
 from mia_lib.reporting.words import between, unmeasurable, written
 
 MEASURES = {
@@ -51,6 +52,43 @@ def circumstances(row: dict | pd.Series) -> list[str]:
         _counted(row["queries"], "query", "queries"),
     ]
     return [part for part in parts if part]
+
+
+def in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `words.rates_table` with names for people: of metrics above it, of attacks beside it."""
+    columns = {}
+    for metric in map(str, table.columns):
+        measure, _, control = metric.partition("_control_")
+        known = MEASURES.get(measure, (measure.replace("_", " "),))[0]
+        columns[metric] = ", ".join([known, *[CONTROLS.get(control, control)] * bool(control)])
+    attacks = table.index.get_level_values("attack").unique() if "attack" in table.index.names else ()
+    return (
+        table.rename(columns=columns)
+        .rename(index={name: figures.name(name) for name in attacks})
+        .rename_axis(columns="")
+    )
+
+
+SCREENED = {
+    "test_accuracy": "test accuracy",
+    "paper": "paper's attack, protocol paper",
+    "paper_adaptive": "the same, knowing the defense",
+    "utterance": "paper's attack, protocol utterance",
+    "utterance_adaptive": "the same, knowing it",
+    "auc_adaptive": "AUC of the strongest that knows it",
+    "by": "which is",
+}
+"""Columns of `studies.selection.screen` that people are shown, and what these are called."""
+
+
+def screened(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `studies.selection.screen` for people: shares in percent, attacks by their names."""
+    shown = table[list(SCREENED)].assign(by=[figures.name(attack) for attack in table["by"]])
+    for column in SCREENED:
+        if column != "by":
+            kind = "score" if column == "auc_adaptive" else "rate"
+            shown[column] = [written(value, kind) for value in table[column]]
+    return shown.rename(columns=SCREENED)
 
 
 def _counted(count: int, one: str, many: str) -> str:

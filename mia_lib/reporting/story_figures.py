@@ -43,7 +43,7 @@ def two_worlds(recording: pd.DataFrame, bystander: pd.DataFrame, pair: tuple[int
     return figure
 
 
-def mark_line(colour: str, dashes: str, alpha: float = 1.0, width: float = 2.5) -> Any:
+def mark_line(colour: str, dashes: Any, alpha: float = 1.0, width: float = 2.5) -> Any:
     """What stands for a line in a legend."""
     return plt.Line2D([], [], color=colour, linestyle=dashes, alpha=alpha, linewidth=width)
 
@@ -79,10 +79,12 @@ def network(layers: Sequence[tuple[str, str, int]]) -> Figure:
     return figure
 
 
-def answers(before: np.ndarray, after: dict[str, np.ndarray], titles: tuple[str, str], most: int = 6) -> Figure:
-    """The largest posteriors of two fragments, p [2, classes], as a model gives them (first column) and as each defense
-    alters them (name -> p [2, classes]); the first fragment is a member. Classes in the order of the model's own answer."""
-    shown = {"no defense": before, **after}
+def answers(
+    before: np.ndarray, after: dict[str, np.ndarray], titles: tuple[str, str], first: str = "no defense", most: int = 6
+) -> Figure:
+    """The largest posteriors of two fragments, p [2, classes], before a change (the column called `first`) and as each change
+    makes them (name -> p [2, classes]); the first fragment is a member. Classes in the order of the model's own answer."""
+    shown = {first: before, **after}
     figure, axes = plt.subplots(2, len(shown), figsize=(2.4 * len(shown), 4), sharex=True, sharey=True, squeeze=False)
     for row, (colour, title) in enumerate(zip((MEMBER, NON_MEMBER), titles, strict=True)):
         order = np.argsort(-before[row], kind="stable")[:most]
@@ -111,8 +113,8 @@ def losses(groups: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
             axis.axvline(np.median(clipped), color=colour, linestyle="--")
         axis.set_title(name, parse_math=False)
         axis.set_xlabel("loss (nats; dashed: median)")
-        marks = np.arange(np.ceil(every.min()), np.floor(every.max()) + 1, 2)
-        axis.set_xticks(marks, [f"$10^{{{mark:.0f}}}$" for mark in marks])
+        marks = np.linspace(every.min(), every.max(), 5)
+        axis.set_xticks(marks, [f"{10**mark:.1g}" for mark in marks])
     axes[0, 0].set_ylabel("share of fragments")
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure

@@ -12,11 +12,12 @@ HELD = {
     "mp3": "MP3, 48 kbit/s",
     "telephone": "telephone (GSM)",
     "microphone": "far microphone in a room",
-    "close": "close microphone, before the room",
+    "close": "as it was before the room",
     "one_second": "one second of it",
     "slower": "5 % slower",
     "faster": "5 % faster",
     "talk": "somebody talks, 10 dB below",
+    "all": "all of these but the file",
 }
 
 
@@ -32,7 +33,7 @@ def without_file(records: pd.DataFrame, rate: str, chance: float) -> Figure:
     size = 2.2 * len(attacks) + 2, 0.32 * len(conditions) + 1
     figure, axes = plt.subplots(1, len(attacks), figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis, attack, colour in zip(axes.flat, attacks, OTHERS, strict=False):
-        own = part[part["attack"] == attack].set_index("condition").loc[conditions]
+        own = part[part["attack"] == attack].set_index("condition").reindex(conditions)
         places = range(len(conditions))
         axis.errorbar(own["value"], places, xerr=figures.span(own), fmt="o", color=colour, markersize=5)
         axis.axvline(own["value"].iloc[0], color=colour, linewidth=1, alpha=0.4)

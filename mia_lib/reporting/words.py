@@ -11,6 +11,8 @@ from mia_lib.support.progress import duration
 
 __all__ = ["between", "number", "percent", "pick", "rates_table", "sure", "unmeasurable", "verdict", "written"]
 
+RATES = ("accuracy", "precision", "recall", "tpr_at_fpr", "person_fpr")
+"""Words in the names of metrics that are shares, and are written in percent."""
 VERDICTS = {
     "at": "not told from chance",
     "above": "above chance",
@@ -61,11 +63,16 @@ def rates_table(records: pd.DataFrame, metrics: list[str], index: list[str] | No
     index = index or ["protocol", "attack"]
     records = records.assign(coarse=too_coarse(records))
     part = records[records["metric"].isin(metrics)]
-    part = part.assign(text=[unmeasurable(m.coarse) if m.coarse else number(m) for m in part.itertuples()])
+    part = part.assign(text=[unmeasurable(m.coarse) if m.coarse else _text(m) for m in part.itertuples()])
     order = part[index].drop_duplicates()
     table = part.pivot(index=index, columns="metric", values="text")
     table = table[[metric for metric in metrics if metric in table]]
     return table.loc[[tuple(row) if len(index) > 1 else row[0] for row in order.to_numpy()]]
+
+
+def _text(row) -> str:
+    """The value of a record with its interval; shares in percent."""
+    return percent(row) if any(word in row.metric for word in RATES) else number(row)
 
 
 def verdict(measure: Measure, chance: float = 0.5) -> str:

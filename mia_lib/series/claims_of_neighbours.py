@@ -34,9 +34,9 @@ OF_NEIGHBOURS = [
         _held("lira_offline", "telephone"),
     ),
     Claim(
-        "06.range_mp3",
-        "With an MP3, too, the range attack finds more than LiRA, which asks once.",
-        _held("ramia", "mp3"),
+        "06.range_all",
+        "Who holds all of these versions finds more by the range attack than LiRA finds with the MP3 alone.",
+        _held("ramia", "all"),
         _held("lira_offline", "mp3"),
     ),
     Claim(
@@ -48,10 +48,11 @@ OF_NEIGHBOURS = [
     ),
     Claim(
         "08.quantised",
-        "Weights of eight bits hide what a model was trained on: less is found than with whole ones.",
+        "Rounded to eight bits, a model leaks as much as before: coarser weights hide nothing.",
         _strongest("auc_change", "quantise:8"),
         0.0,
-        "below",
+        "near",
+        SMALL,
     ),
     Claim(
         "08.balanced",

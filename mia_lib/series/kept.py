@@ -14,6 +14,7 @@ from pathlib import Path
 from mia_lib.series.workplace import LOCK, USES, in_progress
 from mia_lib.support.cache import LEFT_OVER, LOCKS, Cache, last_used
 from mia_lib.support.errors import MiaError
+from mia_lib.support.files import check_file
 
 STAGE = re.compile(r"-[0-9a-f]{16}(\.partial)?$")
 
@@ -45,6 +46,7 @@ def uses(outputs: Path) -> dict[str, set[str]]:
     found = defaultdict(set)
     for run in runs(outputs):
         for journal in (run / USES, *run.glob(f"parts/*/{USES}")):
+            check_file(journal)
             if journal.exists():
                 for name in journal.read_text(encoding="utf-8", errors="replace").split():
                     found[name].add(run.relative_to(outputs).as_posix())

@@ -64,8 +64,13 @@ class Lab:
         return experiment
 
     def another(self, corpus: str) -> ShadowStudy:
-        """A second experiment with the same parameters on another corpus."""
-        dataset = Dataset(**replace(self.request, corpus=corpus).dataset())
+        """A second experiment with the same parameters on another corpus; how a corpus is split is its own affair."""
+        settings = {name: value for name, value in self.request.settings.items() if name != "split"}
+        if settings != self.request.settings:
+            self.say(
+                f"split={self.request.settings['split']} is asked of {self.request.corpus}: {corpus} keeps its own."
+            )
+        dataset = Dataset(**replace(self.request, corpus=corpus, settings=settings).dataset())
         self._experiments.append(self._noted(ShadowStudy(dataset)))
         return self._experiments[-1]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from mia_lib.series.notebooks import Notebook
 from mia_lib.series.request import Request
 from mia_lib.support.digests import digest, file_digest
-from mia_lib.support.files import sealed, unsealed, write_atomically
+from mia_lib.support.files import read_json, sealed, unsealed, write_atomically
 from mia_lib.support.source import whole_digest
 
-STATE = "state.json"
+STATE, CONTEXT = "state.json", "context.json"
 
 
 class Parts:
@@ -55,6 +55,11 @@ class Parts:
         about = {"seconds": round(seconds, 2), "finished": datetime.now(UTC).isoformat(timespec="seconds")}
         state = {"rests_on": self.rests_on(name), **about, "files": files}
         write_atomically(path, sealed(state))
+
+    def of_other_data(self, name: str) -> bool:
+        """Whether a notebook that has just come to its end says that it read other data than this run is about."""
+        context = read_json(self.folder / "parts" / name / CONTEXT, {})
+        return context.get("data_hash", self._shared["data"]) != self._shared["data"]
 
     def damage(self, name: str) -> str:
         """The file of a finished notebook that is not as it was left, its executed copy last; empty if all are."""

@@ -16,12 +16,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
 from mia_lib.corpora.base import short_name
 from mia_lib.evaluation.reading import read_results
 from mia_lib.evaluation.records import COLUMNS
 from mia_lib.reporting.facts import command, when
+from mia_lib.series.headlines import found_in, renewed
 from mia_lib.series.notebooks import Notebook, find_notebooks
 from mia_lib.series.provenance import DECIDING
 from mia_lib.support.cells import INJECTED, SETUP, tags, text_of
@@ -71,7 +73,10 @@ def _copy_run(run_folder: Path, target: Path, series: list[Notebook], corpus: st
         write_atomically(target / f"{notebook.name}.ipynb", json.dumps(content, ensure_ascii=False) + "\n")
     results = read_results(run_folder / "results.csv")[COLUMNS]
     results["corpus"] = results["corpus"].replace(corpus, short_name(corpus))
-    results.to_csv(target / "results.csv", index=False, float_format=f"%.{DIGITS}g")
+    claims = pd.read_csv(run_folder / "claims.csv")
+    claims["corpus"] = claims["corpus"].replace(corpus, short_name(corpus))
+    for name, table in (("results.csv", results), ("claims.csv", claims)):
+        table.to_csv(target / name, index=False, float_format=f"%.{DIGITS}g")
 
 
 def _state(copy: Path, run_folder: Path, run: dict, series: list[Notebook]) -> dict:
@@ -181,7 +186,9 @@ def main(folders: Sequence[str]) -> int:
     try:
         if not folders:
             raise UsageError("name the folders of finished runs: python -m mia_lib.series.reference outputs/RUN ...")
-        print(make_reference([Path(name) for name in folders]))
+        print(made := make_reference([Path(name) for name in folders], REFERENCE))
+        page = REFERENCE.parents[1] / "README.md"
+        write_atomically(page, renewed(page.read_text(encoding="utf-8"), found_in(made)))
     except MiaError as error:
         print(f"mia_lib: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1

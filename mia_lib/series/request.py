@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mia_lib.support.digests import digest
-from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.errors import MiaError, UsageError, brief
 from mia_lib.support.settings import Settings, declared_type, resolve
 
 RANDOM_STATES = 2**32
@@ -47,12 +47,17 @@ def largest_seed(settings: Settings) -> int:
     return (RANDOM_STATES - models) // 1000
 
 
-def check_values(request: Request) -> Settings:
-    """The settings that a request amounts to. Raises UsageError for values of a wrong type or out of range."""
+def check_types(request: Request) -> None:
+    """Raise UsageError for a value of a wrong type."""
     for name, value in vars(request).items():
         kinds = (int, float) if PARAMETERS[name] is float else PARAMETERS[name]
         if not isinstance(value, kinds) or isinstance(value, bool):
-            raise UsageError(f"parameter {name!r} must be of type {PARAMETERS[name].__name__}, not {value!r}")
+            raise UsageError(f"parameter {name!r} must be of type {PARAMETERS[name].__name__}, not {brief(value)}")
+
+
+def check_values(request: Request) -> Settings:
+    """The settings that a request amounts to. Raises UsageError for values of a wrong type or out of range."""
+    check_types(request)
     settings = resolve(request.profile, request.corpus, request.settings)
     largest = largest_seed(settings)
     if not 0 <= request.seed <= largest:

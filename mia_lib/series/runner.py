@@ -212,6 +212,11 @@ def _run_notebooks(
             console.say(str(failure))
             outcome.failed.append(notebook.name)
         else:
+            if parts.of_other_data(notebook.name):
+                raise MiaError(
+                    f"the recordings changed while the run worked, so that {notebook.name} read others than this run is "
+                    "about: the same command starts anew with what is there now"
+                )
             parts.finish(notebook.name, spent[notebook.name])
             left = forecast.left(spent) if forecast else None
             rest = f"; about {duration(left)} left" if left else ""

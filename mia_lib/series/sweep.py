@@ -23,13 +23,13 @@ from mia_lib.evaluation.records import COLUMNS
 from mia_lib.reporting.sweep_page import write_sweep_page
 from mia_lib.series.assignment import Assignment, Report, carry_out, marked, name_of, pack, unpack
 from mia_lib.series.notebooks import NOTEBOOKS
-from mia_lib.series.request import PARAMETERS, Request, check_name
+from mia_lib.series.request import PARAMETERS, Request, check_name, check_types
 from mia_lib.series.runner import plan, run_series
 from mia_lib.support import limits
 from mia_lib.support.console import Console
 from mia_lib.support.cores import side_by_side
 from mia_lib.support.digests import digest
-from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.errors import MiaError, UsageError, brief
 from mia_lib.support.executor import WorkerDied
 from mia_lib.support.executors import make_executor
 from mia_lib.support.files import write_atomically
@@ -68,12 +68,14 @@ class Progress:
 
 def seeds_of(text: str | int | Sequence[int]) -> list[int]:
     """Seeds as people write them, `0-4` or `0,3,7-9`, in order, each once. Raises UsageError for anything else."""
-    words = [str(text)] if isinstance(text, int) else text.split(",") if isinstance(text, str) else [*map(str, text)]
+    given = text if isinstance(text, Sequence) and not isinstance(text, str) else [text]
+    if not all(type(one) in (int, str) for one in given):
+        raise UsageError(f"seeds are whole numbers, such as 0-4 or 0,3,7-9, not {brief(text)}")
     seeds: list[int] = []
-    for word in words:
+    for word in (word for one in given for word in str(one).split(",")):
         found = re.fullmatch(r"\s*(\d{1,10})\s*(?:-\s*(\d{1,10}))?\s*", word)
         if not found or int(found[2] or found[1]) < int(found[1]) or int(found[2] or found[1]) - int(found[1]) > 999:
-            raise UsageError(f"--seeds {text!r} is not a list of seeds, such as 0-4 or 0,3,7-9")
+            raise UsageError(f"--seeds {brief(text)} is not a list of seeds, such as 0-4 or 0,3,7-9")
         seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
     return list(dict.fromkeys(seeds))
 
@@ -84,10 +86,14 @@ def read_sweep(path: Path, outputs: str = Request.outputs) -> Sweep:
 
     Raises UsageError, naming the file, for what is not of this form.
     """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"cannot read {path}: it is no file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except RecursionError:
+        raise UsageError(f"{path} is not YAML that can be read: it is nested too deeply") from None
     except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -98,13 +104,15 @@ def read_sweep(path: Path, outputs: str = Request.outputs) -> Sweep:
         raise UsageError(f"{path}: `runs` must be a list of mappings with parameters")
     unknown = {name for run in (content, *runs) for name in run} - {*PARAMETERS, "seeds"} | {*content} & {"run_id"}
     if unknown:
-        known = ", ".join((*PARAMETERS, *SHARED))
+        known = ", ".join((*(name for name in PARAMETERS if name != "run_id"), *SHARED))
         raise UsageError(f"{path}: unknown parameter {sorted(map(str, unknown))[0]!r}: choose one of {known}")
     requests = []
     for run in runs:
         own = {"outputs": outputs} | content | run
         seeds = seeds_of(own.pop("seeds", shared.get("seeds", own.get("seed", Request.seed))))
         requests += [Request(**own | {"seed": seed}) for seed in seeds]
+    for request in requests:
+        check_types(request)
     only = shared.get("only")
     return Sweep(tuple(requests), None if only is None else str(only), str(shared.get("sweep_id", "")))
 

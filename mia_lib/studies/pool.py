@@ -15,6 +15,7 @@ from mia_lib.features.altered import augmented_features
 from mia_lib.fragments.splits import HELD_OUT, NONE, REFERENCE, TRAIN, VALIDATION, Split
 from mia_lib.models.network import MODELS
 from mia_lib.studies.dataset import Dataset
+from mia_lib.studies.public import public_key, public_network
 from mia_lib.support.cache import content
 from mia_lib.support.errors import MiaError
 from mia_lib.training.job import Job, TrainingConfig, joined
@@ -67,6 +68,8 @@ class ModelPool:
             sides["augmented"] = augmented_features(
                 s.feature, data.fragments, s.hop, data.cache, data.device, data.seed
             )
+        if self.defense.needs_public:
+            sides["public"] = public_network(data)
         return Job(
             data.resident,
             self.labels,
@@ -98,6 +101,8 @@ class ModelPool:
         shared = dict(data.key, followed=self.followed, device=data.device.type)
         if self.defense.needs_augmented:
             shared |= dict(augmented_seed=data.seed)
+        if self.defense.needs_public:
+            shared |= dict(public=public_key(data))
         keys = []
         for split, seed, epochs in zip(self.splits, self.seeds, self.epochs, strict=True):
             # what training does not read decides nothing: so defenses of answers train no models

@@ -18,6 +18,7 @@ from mia_lib.evaluation.audit import Audit, shuffled
 from mia_lib.evaluation.epsilon import measured_epsilon
 from mia_lib.evaluation.evaluate import evaluate
 from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.one_run import one_run_epsilon
 from mia_lib.evaluation.records import Result
 from mia_lib.fragments.splits import (
     HELD_OUT,
@@ -40,6 +41,11 @@ from mia_lib.support.progress import progress
 
 POPULATION_SHARE = 0.1
 PROTOCOL = "utterance"
+GUESSES = (
+    0.02,
+    0.1,
+    0.3,
+)  # shares of the coins, of the highest scores and of the lowest, about which an attack guesses
 PRETENDERS = 2  # reference models that play the target while a threshold is learnt
 
 
@@ -208,6 +214,19 @@ class ReferenceStudy(Study):
         for control, audited in (("", audits), ("shuffled", shuffled(audits, self.seed))):
             proven = measured_epsilon(audited, delta, tests)
             results.append(Result("epsilon_lower_bound", Measure(proven, proven, np.inf, decisions), control=control))
+        return self._table(attack, results)
+
+    def one_run_records(self, attack: str, tests: int = 1) -> pd.DataFrame:
+        """The epsilon that one attack proves on a single model, the first target, from its coins alone: by the bound of
+        Steinke, Nasr and Jagielski (2023), with its negative control. Corrected for GUESSES and for the number of `tests`."""
+        recordings, delta = self.manifest["source"].astype(str).to_numpy(), 1 / (2 * len(self.splits[0].train()))
+        audits = [replace(audit, clusters=recordings[audit.rows]) for audit in self.audits(attack)[:1]]
+        results = []
+        for control, audited in (("", audits), ("shuffled", shuffled(audits, self.seed))):
+            coins = len(set(audited[0].clusters))
+            guesses = [(round(share * coins), round(share * coins)) for share in GUESSES]
+            proven = one_run_epsilon(audited[0], guesses, delta, 1 - 0.05 / tests)
+            results.append(Result("epsilon_one_run", Measure(proven, proven, np.inf, coins), control=control))
         return self._table(attack, results)
 
     def _table(self, attack: str, results: list[Result]) -> pd.DataFrame:

@@ -215,10 +215,10 @@ class ShadowStudy(Study):
     def by_condition(self, column: str, attack: str, protocol: str) -> pd.DataFrame:
         """Test accuracy and the attack's AUC for each value of a condition column of the manifest (room, distractor ...).
 
-        Conditions on which an audit lacks members or non-members are left out.
+        A distractor of none comes first. Conditions on which an audit lacks members or non-members are left out.
         """
         audits, tables = self.audits(attack, protocol), []
-        for value in sorted(self.manifest[column].dropna().astype(str).unique()):
+        for value in sorted(self.manifest[column].dropna().astype(str).unique(), key=lambda v: (v != "none", v)):
             mask, condition = (self.manifest[column].astype(str) == value).to_numpy(), f"{column}_{value}"
             accuracy = Result("test_accuracy", self.accuracy("held_out", mask=mask), condition)
             tables.append(self.table("", "none", [accuracy]))

@@ -25,6 +25,8 @@ from mia_lib.support.progress import progress
 HOLDING = "held_"
 """Condition of the records: this, and the name of what is held."""
 ATTACKS_WITHOUT_FILE = ("lira_offline", "rmia_offline", "top3_network", "label_only", "ramia")
+ALL, OF_ALL = "all", ("label_only", "ramia")
+"""What is held by who has every version but the file, and the attacks that can ask about several."""
 LEARNERS = {"top3_network": 4}
 """Models that an attack learns from, where fewer are enough: the paper has one."""
 RATES = {"auc": 0.5, "tpr_at_fpr_1e-2": 0.01}
@@ -33,7 +35,8 @@ LEFT = "left_of_"
 
 
 class VersionStudy(ReferenceStudy):
-    """The models and splits of `references`, asked about the version `held` of `detailed_rows`, and about its range."""
+    """The models and splits of `references`, asked about the version `held` of `detailed_rows`, and about its range; where
+    ALL are held, the range is all versions but the file."""
 
     def __init__(self, references: ReferenceStudy, held: str):
         _ = references.signals, references.released, references.detailed_rows  # computed once, and shared from here on
@@ -43,7 +46,7 @@ class VersionStudy(ReferenceStudy):
     def seen(self, needs: tuple[str, ...]) -> tuple[Signals, Signals, np.ndarray]:
         if needs not in self._details:
             rows, models = self.detailed_rows, list(range(self.count))
-            answers = np.asarray(self.released.versions(rows, self.held))
+            answers = self._answers(rows)
             nobody = np.full((1, len(rows)), -1, np.int8)
             member = np.concatenate([self.signals.member[:, rows], nobody])
             options = dict(aligned=True, population=self._population()[rows])
@@ -52,6 +55,13 @@ class VersionStudy(ReferenceStudy):
             everything = as_known(Signals(answers[0], self.labels[:, rows], member, **options), PROTOCOL)
             self._details[needs] = everything.pick(models), everything.pick([self.count]), rows
         return self._details[needs]
+
+    def _answers(self, rows: np.ndarray) -> np.ndarray:
+        """To what is in hand, and to the rest of its range: float32 [queries, models, n, classes]."""
+        if self.held != ALL:
+            return np.asarray(self.released.versions(rows, self.held))
+        names = [name for name in versions_of(self.corpus, self.manifest) if name != EXACT]
+        return np.stack([self.released.versions(rows, name)[0] for name in names])
 
     def rehearsed(
         self, question: Question, target: int, models: tuple[int, ...], fitted: Attack
@@ -66,10 +76,11 @@ class VersionStudy(ReferenceStudy):
         """RATES of the attacks that need no file, with this version in hand, and their AUC on a model that never heard any of
         these recordings, as a cached stage."""
         draws, condition = self.settings.bootstrap, f"{HOLDING}{self.held}"
+        attacks = OF_ALL if self.held == ALL else ATTACKS_WITHOUT_FILE
 
         def tables() -> list[pd.DataFrame]:
             found = []
-            for attack in ATTACKS_WITHOUT_FILE:
+            for attack in attacks:
                 count = LEARNERS.get(attack)
                 rates = evaluate(self.audits(attack, count=count), draws, self.seed)
                 control = evaluate(self.audits(attack, control=True, count=count), draws, self.seed, control=True)[
@@ -80,13 +91,13 @@ class VersionStudy(ReferenceStudy):
                 found.append(self.table(PROTOCOL, attack, results))
             return found
 
-        return self.kept(f"holding {self.held}", tables, ATTACKS_WITHOUT_FILE)
+        return self.kept(f"holding {self.held}", tables, attacks)
 
 
 def records_without_file(references: ReferenceStudy, held: Sequence[str] | None = None) -> pd.DataFrame:
-    """Records of all attacks with each version in hand (None: all that there are of the corpus), as cached stages, and which
-    share of the file's is left (`shares_left`)."""
-    tables, held = [], versions_of(references.corpus) if held is None else held
+    """Records of all attacks with each version in hand (None: all that there are of the corpus, and ALL), as cached stages,
+    and which share of the file's is left (`shares_left`)."""
+    tables, held = [], (*versions_of(references.corpus, references.manifest), ALL) if held is None else held
     with progress("who does not have the file", len(held), "version") as bar:
         for name in held:
             tables.append(VersionStudy(references, name).records())

@@ -5,6 +5,7 @@ Nothing here stops the work: what cannot be shown is escaped, and where nobody r
 
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -17,6 +18,15 @@ from typing import TextIO
 from mia_lib.support.progress import FILE_VARIABLE, duration
 
 INDENT = " " * 6
+
+
+COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters by which a name could command a terminal, or turn round what stands beside it."""
+
+
+def plain(text: str) -> str:
+    """A text with whatever names it holds, characters that command a terminal as escapes."""
+    return COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def describe(line: dict) -> str:
@@ -75,6 +85,7 @@ class Console:
 
     def say(self, text: str) -> None:
         """Print one line, in place of the live one."""
+        text = plain(text)
         self._write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")
 
     @contextmanager
@@ -112,7 +123,7 @@ class Console:
         while not ending:
             ending = stop.wait(0.2)  # what was reported before the end is still shown
             for line in self._new_lines(file):
-                text = describe(line)
+                text = plain(describe(line))
                 if line["state"] != "running":
                     self._stage_ended(line, name)
                     text = ""

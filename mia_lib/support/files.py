@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mia_lib.support.digests import digest
+from mia_lib.support.errors import MiaError
 
 SEAL = "digest"
 
@@ -23,6 +24,21 @@ def write_atomically(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def check_file(path: Path) -> None:
+    """Raise MiaError for what lies in a file's place and is none: a folder, or a pipe, which would be waited for."""
+    if path.exists() and not path.is_file():
+        raise MiaError(f"{path}: is no file, where one should be")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise MiaError where a folder cannot be written to, or made, as far as that can be told without trying."""
+    place = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not place.is_dir():
+        raise MiaError(f"cannot write to {folder}: {place} is no folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise MiaError(f"cannot write to {folder}: there is no right to write to {place}")
 
 
 def read_json(path: Path, default: Any) -> Any:

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass, field
 
-from mia_lib.support.errors import UsageError
+from mia_lib.support.errors import UsageError, brief
 
 MIN_SOURCES = 4  # a speaker with fewer usable source utterances cannot be split into members and non-members
 MIN_SPEAKERS = 8  # fewer cannot be split between target, shadows and outsiders
@@ -62,6 +62,10 @@ class Settings:
     )
     defense_references: int = setting(8, "reference models behind each defense that is judged", least=3, most=10_000)
     defense_speakers: int = setting(30, "speakers that those know (0: all)", least=0, some=2)
+    public_speakers: int = setting(
+        80, "synthetic voices of a public network, for private training that begins from one", least=8, most=9_999
+    )
+    public_utterances: int = setting(15, "sentences of each of those voices", least=2, most=999)
     epochs: int = setting(20, "of the target and the reference models", least=1, most=10_000)
     shadow_epochs: int = setting(20, "of the shadows", least=1, most=10_000)
     batch_size: int = setting(32, "fragments in one step of each model", least=2, most=4_096)
@@ -90,6 +94,8 @@ PROFILES: dict[str, dict] = {
         defense_references=4,
         defense_speakers=16,
         query_fragments=200,
+        public_speakers=24,
+        public_utterances=6,
         epochs=12,
         shadow_epochs=12,
         bootstrap=200,
@@ -125,7 +131,7 @@ def _typed(name: str, value, kind: type):
             return float(value)
         if type(value) is kind:
             return value
-    raise UsageError(f"parameter {name!r} must be of type {kind.__name__}, not {value!r}")
+    raise UsageError(f"parameter {name!r} must be of type {kind.__name__}, not {brief(value)}")
 
 
 def _checked(known: dataclasses.Field, value):

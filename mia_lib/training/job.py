@@ -16,6 +16,7 @@ from mia_lib.training.batch import Alteration, Batch
 
 if TYPE_CHECKING:
     from mia_lib.features.resident import Waveforms
+    from mia_lib.training.public import PublicNetwork
 
 PER_MODEL = ("train", "seeds", "test", "validation", "reference", "leaving", "start")
 """Fields of a job with one entry for each model."""
@@ -27,7 +28,7 @@ class TrainingConfig:
 
     model: str = "paper_mfcc"
     epochs: int | tuple[int, ...] = 50
-    batch_size: int = 32
+    batch_size: int = 32  # fragments in one step of each model; 0: all that it has
     learning_rate: float = 1e-3
     schedule: str = "constant"  # or "cosine": to zero over each model's own steps
     patience: int = 0  # epochs without a lower validation loss after which a model stops (0: never)
@@ -40,11 +41,12 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that one call of `train_models` trains on; see there. Four fields are for defenses: `reference`,
+    """Everything that one call of `train_models` trains on; see there. Five fields are for defenses: `reference`,
     fragments of each model's own speakers that are neither trained on nor audited; `augmented`, the features [copies, N,
-    frames, bins] of altered copies of all fragments; `groups`, int64 [N]: fragments with the same number were cut from
-    one source and must stay on one side wherever a defense divides them (None: each stands for itself); and `alterations`,
-    what is done, in this order, to the features of every batch before the objective sees them. Two are for unlearning:
+    frames, bins] of altered copies of all fragments; `public`, a network that was trained on nobody's private speech;
+    `groups`, int64 [N]: fragments with the same number were cut from one source and must stay on one side wherever a
+    defense divides them (None: each stands for itself); and `alterations`, what is done, in this order, to the features of
+    every batch before the objective sees them. Two are for unlearning:
     `leaving`, fragments that each model is to forget; and `start`, the weights that each begins from, as
     `TrainedModels.weights` gives them, with the means and scales of its features (None: drawn from its seed).
     """
@@ -60,6 +62,7 @@ class Job:
     leaving: Sequence[np.ndarray] | None = None
     start: Sequence[dict[str, Tensor]] | None = None
     augmented: Tensor | None = None
+    public: "PublicNetwork | None" = None
     alterations: tuple[Alteration, ...] = ()
     groups: np.ndarray | None = None
     device: str | torch.device = "cpu"
@@ -136,4 +139,10 @@ def feature_statistics(features: "Tensor | Waveforms", indices: Sequence[np.ndar
 
 def own_steps(config: TrainingConfig, train: Sequence[np.ndarray]) -> np.ndarray:
     """Steps after which each model has passed `epochs` times over its fragments, int64 [models]."""
-    return -(-np.array(config.epochs_of(len(train))) * np.array([len(index) for index in train]) // config.batch_size)
+    sizes = np.array([len(index) for index in train])
+    return -(-np.array(config.epochs_of(len(train))) * sizes // batch_sizes(config, train))
+
+
+def batch_sizes(config: TrainingConfig, train: Sequence[np.ndarray]) -> np.ndarray:
+    """Fragments in one step of each model, int64 [models]."""
+    return np.array([config.batch_size or len(index) for index in train])

@@ -41,7 +41,7 @@ def footprint(job: Job) -> tuple[int, int, int]:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    x = torch.randn(1, job.config.batch_size, frames, bins, dtype=job.dtype)
+    x = torch.randn(1, job.config.batch_size or max(map(len, job.train)), frames, bins, dtype=job.dtype)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         loss = network(x).logsumexp(-1).sum()  # holds what it has noted: no address is used twice
     del loss

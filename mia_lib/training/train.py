@@ -26,7 +26,7 @@ from mia_lib.training.adam import StackedAdam
 from mia_lib.training.batch import Batch
 from mia_lib.training.checkpoint import by_model, flat, read_checkpoint, write_checkpoint
 from mia_lib.training.cuda_graph import WARM, Step, recorded
-from mia_lib.training.job import Job, TrainingConfig, begun_from, feature_statistics, own_steps, required
+from mia_lib.training.job import Job, TrainingConfig, batch_sizes, begun_from, feature_statistics, own_steps, required
 from mia_lib.training.objective import Objective
 from mia_lib.training.trained import TrainedModels
 
@@ -93,11 +93,11 @@ class _Run:
         models = len(train)
         sizes = np.array([len(index) for index in train])
         self.steps = own_steps(config, train)
-        self.epoch_steps = max(1, round(float(np.mean(sizes)) / config.batch_size))
-        self.steps_per_epoch = sizes / config.batch_size
+        self.steps_per_epoch = sizes / batch_sizes(config, train)
+        self.epoch_steps = max(1, round(float(self.steps_per_epoch.mean())))
         self._plan_steps()
-        steps, size = int(self.steps.max()), config.batch_size
-        schedules = [objective.schedule(i, steps, size, s) for i, s in zip(train, seeds, strict=True)]
+        steps, batches = int(self.steps.max()), batch_sizes(config, train).tolist()
+        schedules = [objective.schedule(i, steps, b, s) for i, b, s in zip(train, batches, seeds, strict=True)]
         self.schedule = torch.from_numpy(_side_by_side(schedules)).to(self.device)  # [steps, models, batch]
         classes = [int(row.max()) + 1 for row in labels]
         network = MODELS.get(config.model)(*job.features.shape[1:], classes, config.norm).to(self.dtype)

@@ -3,7 +3,7 @@
 from mia_lib.training.job import Job
 from mia_lib.unlearning.base import METHODS, Method
 
-RATE = 1.0  # times the learning rate of the training
+RATE = 0.3  # times the learning rate of the training
 
 
 @METHODS.register("fine_tune")

@@ -11,7 +11,7 @@ from mia_lib.training.objective import Objective, cross_entropy
 from mia_lib.unlearning.base import METHODS, Method
 from mia_lib.unlearning.sides import NEED
 
-RATE = 0.5  # times the learning rate of the training
+RATE = 0.1  # times the learning rate of the training
 
 
 class Ascent(Objective):
@@ -29,8 +29,8 @@ class Ascent(Objective):
 class GradientAscent(Method):
     """Raise the loss on the person's fragments, in `strength` passes over them; those who stay are not looked at."""
 
-    strengths = (8, 16, 32)
-    default = 16
+    strengths = (4, 8, 16)
+    default = 8
     bounds = (1, float("inf"))
     whole = True
 

@@ -9,7 +9,7 @@ from mia_lib.training.objective import Objective, cross_entropy
 from mia_lib.unlearning.base import METHODS, Method
 from mia_lib.unlearning.sides import BothSides
 
-EPOCHS, RATE = 1, 0.5  # over those who stay; times the learning rate of the training
+EPOCHS, RATE = 1, 0.1  # over those who stay; times the learning rate of the training
 
 
 class Opposed(BothSides):

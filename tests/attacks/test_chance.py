@@ -4,8 +4,8 @@ Models answer at random, or as voices and recordings sound to all of them (`null
 others was told by a mask, a label, a population, a person, by which fragments have copies or internals, or by a defense.
 
 This is the small version, for the suite: at least 200 draws of an attack in a study under a protocol, of SLOW ones 30, are
-spread over what is behind, and most steps of MemGuard are left out. The full one, with 200 draws behind each, is run by hand:
-`tests/benchmarks/null_battery.py`.
+spread over what is behind, and most steps of MemGuard and of the self-attention attack are left out. The full one, with 200
+draws behind each, is run by hand: `tests/benchmarks/null_battery.py`.
 
 A mean must be within 2.5 standard errors of chance. Of some 400 means a few are not by luck. Those are measured again with
 other seeds, twice at most, and fail if they are off to the same side each time: a sound mean with a probability of
@@ -38,7 +38,7 @@ from null_world import (
     shadows,
 )
 
-from mia_lib.attacks import ATTACKS
+from mia_lib.attacks import ATTACKS, self_attention
 from mia_lib.defenses import DEFENSES, memguard
 from mia_lib.evaluation.audit import Audit
 from mia_lib.fragments.splits import CONSUMED, HELD_OUT, KNOWLEDGE, TRAIN, Split
@@ -59,7 +59,8 @@ SLOW = {
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    """Checks of scikit-learn and most steps of MemGuard are left out."""
+    """Checks of scikit-learn and most steps of MemGuard and of the self-attention attack are left out."""
+    monkeypatch.setattr(self_attention, "EPOCHS", 3)
     for name, steps in (("CLASSIFIER_STEPS", 30), ("STEPS", 20), ("HALVINGS", 10)):
         monkeypatch.setattr(memguard, name, steps)
     with sklearn.config_context(skip_parameter_validation=True, assume_finite=True):

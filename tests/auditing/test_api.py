@@ -1,5 +1,7 @@
 """Audits from Python: a classifier of somebody else's making, arrays, tables and files; and a scorer for scikit-learn."""
 
+import argparse
+import inspect
 import subprocess
 import sys
 
@@ -11,9 +13,11 @@ from sklearn.datasets import make_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
+from voices import bands, folder
 
 from mia_lib import audit, audit_signals, tpr_at_fpr
-from mia_lib.support.errors import UsageError
+from mia_lib.auditing.command import add_options
+from mia_lib.support.errors import MiaError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +69,56 @@ def test_an_unexposed_model_is_a_control(classifier):
     report = audit(model, x, half[0], labels=(y, half[1]), control_model=control, draws=50, attacks=["loss"])
     unexposed = report.results[(report.results["control"] == "unexposed") & (report.results["measure"] == "auc")]
     assert len(unexposed) == 1 and unexposed["low"].iloc[0] < 0.6
+
+
+COMMAND_ONLY = {"help", "debug", "task", "to", "run_id", "fail_if"}
+OTHER_NAMES = {"no_audio": "audio", "workers": "executor", "ray": "executor"}
+
+
+def test_what_the_command_can_be_asked_python_can_be_asked_too():
+    command = argparse.ArgumentParser()
+    add_options(command)
+    asked = {action.dest for action in command._actions} - COMMAND_ONLY
+    in_python = {*inspect.signature(audit).parameters, *inspect.signature(audit_signals).parameters}
+    assert {OTHER_NAMES.get(name, name) for name in asked} <= in_python
+
+
+def test_recordings_are_heard_from_python_as_by_the_command(tmp_path, monkeypatch):
+    inside, outside = folder(tmp_path / "in", range(4), range(3)), folder(tmp_path / "out", range(4), range(3, 6))
+    for broken in ("0.wav", "1.wav"):
+        (inside / "s0" / broken).write_bytes(b"RIFF")
+    classes = [f"s{i}" for i in range(4)]
+    monkeypatch.chdir(tmp_path)
+    asked = dict(classes=[*classes, "a", "b", "c", "d"], gives="logits", draws=20, attacks=["loss"])
+    with pytest.raises(MiaError, match="more than the 5% that --max-bad allows"):
+        audit(bands, inside, outside, seconds=0.6, **asked)
+    report = audit(bands, inside, outside, max_bad=0.2, seconds=0.6, copies=0, **asked)
+    assert len(set(report.evidence.unit)) == 22 and len(report.about["lost"]) == 2
+    trained = audit(None, outside, train="recipes:forest", models=3, seconds=0.5, outputs=tmp_path, executor="here",
+                    draws=20, attacks=["lira_online"])  # fmt: skip
+    assert trained.about["audited"]["references"] == 3 and trained.about["audited"]["coins"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (dict(seconds=1.0), "seconds is about recordings, and members are arrays here"),
+        (dict(train="recipes:forest"), "train is about recordings"),
+    ],
+)
+def test_options_for_recordings_are_refused_beside_arrays(classifier, options, says):
+    model, (x, y), (other_x, other_y) = classifier
+    with pytest.raises(UsageError, match=says):
+        audit(model, x, other_x, labels=(y, other_y), **options)
+
+
+def test_a_function_has_no_time_limit_and_says_so(tmp_path):
+    with pytest.raises(UsageError, match="a function cannot be ended, and has no time limit"):
+        audit(bands, tmp_path, tmp_path, seconds_per_call=3)
+    with pytest.raises(UsageError, match="say which recordings"):
+        audit(bands)
+    with pytest.raises(UsageError, match="--control-model goes with --model alone"):
+        audit(None, tmp_path, train="recipes:forest", control_model=bands)
 
 
 def test_what_is_no_signals_or_lacks_labels_is_refused(classifier):

@@ -99,7 +99,10 @@ def test_an_attack_that_is_the_strongest_turned_round_says_so(tmp_path):
     text, report = page(evidence_of(signals(leak=-6.0), "mine"), tmp_path / "a", attacks=["loss"])
     assert report.about["attacks"]["loss"]["auc"]["value"] < 0.5
     assert f"{report.about['strongest']['auc']['value']:.3f}" in section(text, "proof")
-    assert "loss, turned round" in section(text, "proof")
+    assert "loss, worse than chance: turned round" in section(text, "proof")
+    assert report.about["strongest"]["auc"]["turned_round"] is True
+    assert "The strongest" not in " ".join(report.about["findings"])
+    assert "loss, whose scores are worse than chance (AUC 0.0" in " ".join(report.about["findings"])
 
 
 def test_names_that_look_like_markup_are_shown_as_text(confounded):

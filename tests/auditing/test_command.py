@@ -1,6 +1,8 @@
 """`mia-lib audit`: exit statuses, files, and that nothing is written over."""
 
 import json
+import os
+import re
 
 import pandas as pd
 import pytest
@@ -97,6 +99,19 @@ def test_anonymous_audits_name_nobody_and_count_the_same(saved, tmp_path):
     assert (tmp_path / "open/results.csv").read_bytes() == (tmp_path / "closed/results.csv").read_bytes()
     opened, closed = (pd.read_csv(tmp_path / name / "people.csv") for name in ("open", "closed"))
     pd.testing.assert_series_equal(opened["exposure"], closed["exposure"])
+
+
+@pytest.mark.parametrize("place", ["a file", "no right"])
+def test_outputs_that_cannot_be_written_are_refused_before_anything_is_computed(
+    saved, tmp_path, capsys, monkeypatch, place
+):
+    monkeypatch.setattr("mia_lib.auditing.saved.read_signals", None)
+    if place == "a file":
+        (tmp_path / "out").write_text("mine")
+    else:
+        monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    assert audit(saved, tmp_path / "out" / "below") == 1
+    assert re.search(r"cannot write to .*below: .*(out is no folder|no right to write to)", capsys.readouterr().err)
 
 
 def test_help_fits_one_screen_and_has_an_example(capsys):

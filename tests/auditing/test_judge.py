@@ -102,6 +102,58 @@ def test_sides_that_sound_different_are_said_first():
     assert aucs(report).loc["blind", "low"] > 0.8 and report.about["blind"]["auc"]["low"] > 0.8
 
 
+def said_of(report, *words):
+    return [said for said in report.about["findings"] if all(word in said for word in words)]
+
+
+def test_a_score_that_is_no_better_than_a_guess_is_not_called_strong_for_lying_below():
+    report = judged(signals(1), attacks=["loss"])
+    own = report.about["attacks"]["loss"]["auc"]
+    below = own["value"] < 0.5
+    assert bool(said_of(report, "worse than a guess")) == below and bool(said_of(report, "The strongest")) != below
+
+
+@pytest.mark.parametrize(
+    ("control", "says"),
+    [
+        ("unexposed", "it is at chance, as it should be"),
+        ("the same", "It finds as much"),
+        ("few", "too uncertain to be a"),
+    ],
+)
+def test_what_a_control_shows_is_said_with_what_it_leaves_open(control, says):
+    arrays = signals(leak=1.2, speakers=4, each=6) if control == "few" else signals(leak=3.0)
+    random = np.random.default_rng(1)
+    arrays["control"] = arrays["logits"] if control == "the same" else random.standard_normal(arrays["logits"].shape)
+    report = judged(arrays, attacks=["loss"])
+    assert said_of(report, says), report.about["findings"]
+
+
+def persons(of_members, of_others, speakers=24):
+    """Noise of persons, of whom members have other numbers of recordings than others."""
+    random = np.random.default_rng(0)
+    member = np.arange(speakers) % 2
+    each = np.where(member, of_members, of_others)
+    label = np.repeat(np.arange(speakers), each)
+    return dict(
+        logits=random.standard_normal((len(label), speakers)), label=label, member=np.repeat(member, each),
+        speaker=np.array([f"s{i:02}" for i in label]),
+    )  # fmt: skip
+
+
+def test_persons_of_whom_one_side_has_more_are_said_and_equal_ones_are_not():
+    (said,) = said_of(judged(persons(9, 4), attacks=["loss"]), "more answers a person")
+    assert (
+        said.startswith("Members have more answers a person than non-members (medians 9 and 4)") and "AUC 1.000" in said
+    )
+    (turned,) = said_of(judged(persons(4, 9), attacks=["loss"]), "more answers a person")
+    assert turned.startswith("Non-members have more answers a person than members (medians 9 and 4)")
+    assert not said_of(judged(persons(6, 6), attacks=["loss"]), "more answers a person")
+    assert not said_of(
+        judged(signals(leak=3.0), attacks=["loss"]), "more answers a person"
+    )  # recordings are asked about
+
+
 def test_one_speaker_alone_is_judged_by_recordings():
     arrays = signals(leak=4.0, each=40)
     one = arrays["label"] == 0

@@ -1,5 +1,6 @@
 """Evidence from recordings: which side each is on, what is lost, what the model's outputs mean, and who may not be where."""
 
+import os
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from voices import bands, folder, voice, write
 
 from mia_lib.auditing.blind import STATISTICS
 from mia_lib.auditing.recordings import evidence_of_recordings
+from mia_lib.auditing.report import judge
 from mia_lib.support.errors import MiaError, UsageError
 
 EIGHT = [f"s{i}" for i in range(8)]
@@ -192,11 +194,42 @@ def test_what_a_model_gives_is_guessed_and_said_in_one_line(tmp_path, model, cla
     assert evidence.kind == kind and (kind != "embeddings" or (evidence.label == -1).all())
 
 
+def test_a_pipe_in_the_place_of_the_names_of_classes_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "classes.txt")
+    with pytest.raises(MiaError, match=r"classes\.txt: is no file"):
+        heard(tmp_path, tmp_path, classes=tmp_path / "classes.txt")
+
+
 def test_what_a_model_gives_can_be_said_and_is_checked(tmp_path):
     inside, outside = sides(tmp_path)
     assert heard(inside, outside, gives="logits", model=softmax).kind == "logits"
     with pytest.raises(UsageError, match="--gives posteriors"):
         heard(inside, outside, gives="posteriors")
+
+
+def test_a_model_with_classes_is_asked_about_altered_versions_for_attacks_on_labels(tmp_path):
+    inside, outside = sides(tmp_path)
+    evidence = heard(inside, outside, classes=EIGHT, copies=3)
+    assert evidence.copies.shape == (3, *evidence.answers.shape)
+    np.testing.assert_allclose(evidence.copies[2], evidence.answers - np.log(4), atol=0.05)  # the third is half as loud
+    assert judge(evidence, draws=20, attacks=["label_only"]).about["attacks"].keys() == {"label_only"}
+    assert heard(inside, outside, classes=EIGHT, copies=0).copies is None
+    assert heard(inside, outside, gives="embeddings").copies is None
+    with pytest.raises(UsageError, match="--copies must be from 0 to 12, not 13"):
+        heard(inside, outside, copies=13)
+
+
+def test_recordings_that_nobody_trained_on_become_the_population(tmp_path):
+    inside, outside = sides(tmp_path)
+    known = folder(tmp_path / "known", range(8), range(6, 8))
+    evidence = heard(inside, outside, classes=EIGHT, population=known, copies=0)
+    assert evidence.population.sum() == (evidence.member == -1).sum() == 8 * 2 * 2
+    assert "quantile" in judge(evidence, draws=20, attacks=["quantile", "loss"]).about["attacks"]
+    write(known / "s1" / "again.wav", voice(1, 2))
+    with pytest.raises(
+        MiaError, match=r"as the member .*in/s1/2\.wav and one of the population, .*known/s1/again\.wav"
+    ):
+        heard(inside, outside, classes=EIGHT, population=known)
 
 
 def test_an_unexposed_model_answers_the_same_rows(tmp_path):

@@ -5,9 +5,11 @@ import pandas as pd
 import pytest
 from made_up import save, signals
 
-from mia_lib.auditing import saved
+from mia_lib.auditing import saved, tables
+from mia_lib.auditing.columns import evidence_of
 from mia_lib.auditing.report import judge
 from mia_lib.auditing.saved import read_signals
+from mia_lib.auditing.tables import arrays_of
 from mia_lib.support.errors import MiaError, UsageError
 
 
@@ -102,6 +104,14 @@ WRONG = {
         lambda a: a | dict(reference_logits=a["logits"][None, :50], reference_member=a["member"][None]),
         "reference_answers must end with the axes",
     ),
+    "a speaker without a name": (
+        lambda a: a | dict(speaker=np.where(np.arange(120) == 3, "", a["speaker"])),
+        "speaker of row 4 is empty: name each, or leave speaker out",
+    ),
+    "an endless name": (
+        lambda a: a | dict(recording=np.where(np.arange(120) == 3, "x" * 1001, a["recording"])),
+        "recording of row 4 has 1,001 letters",
+    ),
     "blind of fewer rows": (lambda a: a | dict(blind=np.zeros((5, 3))), "blind must have 120 rows"),
 }  # fmt: skip
 
@@ -158,6 +168,58 @@ def test_what_is_wrong_with_a_table_is_said_in_one_sentence(case, tmp_path):
     with pytest.raises(MiaError, match=sentence) as caught:
         read_signals(tmp_path / "a.csv")
     assert "\n" not in str(caught.value)
+
+
+LISTS = {
+    "no list": (None, "logits of row 4 is no list of numbers"),
+    "text": (["a"] * 12, "logits of row 4 is no list of numbers"),
+    "lists in it": ([[1.0, 2.0]] * 12, "logits of row 4 is no list of numbers"),
+    "fewer": ([1.0] * 3, "logits of row 4 has 3 numbers, and row 1 12"),
+}
+
+
+@pytest.mark.parametrize("case", LISTS)
+def test_lists_that_are_none_are_named_by_their_row(case):
+    other, sentence = LISTS[case]
+    lists = [other if i == 3 else row.tolist() for i, row in enumerate(signals()["logits"])]
+    with pytest.raises(MiaError, match=sentence):
+        arrays_of(pd.DataFrame({"logits": lists}), "a.parquet")
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_is_read_a_part_at_a_time_and_rows_are_counted_through(form, tmp_path, monkeypatch):
+    arrays, path = signals(references=3), tmp_path / f"a.{form}"
+    whole = table(arrays).assign(
+        **{f"reference_{k}_logits_{c}": arrays["reference_logits"][k][:, c] for k in range(3) for c in range(12)},
+        **{f"reference_{k}_member": arrays["reference_member"][k] for k in range(3)},
+    )
+    write = pd.DataFrame.to_csv if form == "csv" else pd.DataFrame.to_parquet
+    write(whole, path, index=False)
+    monkeypatch.setattr(tables, "AT_ONCE", 7 * whole.shape[1])
+    seen, split = [], tables.arrays_of
+    monkeypatch.setattr(tables, "arrays_of", lambda part, *rest: seen.append(len(part)) or split(part, *rest))
+    found = tables.read_table(path)
+    assert max(seen) <= 7 and sum(seen) == 120
+    assert found["reference_logits"].shape == (3, 120, 12) and found["reference_member"].shape == (3, 120)
+    np.testing.assert_allclose(found["reference_logits"], arrays["reference_logits"], rtol=0, atol=1e-15)
+    assert list(found["speaker"]) == list(arrays["speaker"])
+    if form == "parquet":
+        return
+    write(
+        whole.assign(logits_2=[*map(str, whole["logits_2"][:50]), "none", *map(str, whole["logits_2"][51:])]),
+        path,
+        index=False,
+    )
+    with pytest.raises(MiaError, match="logits_2 of row 51 is 'none', not a number"):
+        tables.read_table(path)
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, "", " "])
+def test_a_table_in_which_a_speaker_is_missing_is_refused_and_nobody_is_called_none(nothing):
+    rows = table(signals())
+    rows["speaker"] = pd.Series([nothing if i == 3 else name for i, name in enumerate(rows["speaker"])], dtype=object)
+    with pytest.raises(MiaError, match="speaker of row 4 is empty: name each, or leave speaker out"):
+        evidence_of(arrays_of(rows, "a"), "a")
 
 
 def test_nothing_is_unpickled(tmp_path):

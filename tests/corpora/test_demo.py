@@ -1,6 +1,7 @@
 """The synthetic corpora: the same by seed, whatever is spoken before, and in the promised conditions."""
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -119,3 +120,11 @@ def test_the_dry_sound_is_the_sentence_that_all_recordings_of_a_source_replay():
     corpus = open_corpus("demo-farfield", seed=3)
     np.testing.assert_array_equal(corpus.played("0001-002"), speak(3, 1, 2))
     assert open_corpus("demo").played("0001-002") is None
+
+
+def test_threads_that_speak_at_once_say_what_each_says_alone():
+    alone = [speak(3, speaker, 0) for speaker in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        together = list(threads.map(lambda speaker: speak(3, speaker, 0), range(6)))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -161,6 +161,20 @@ def test_a_voices_row_without_filename_is_numbered(tmp_path):
         open_corpus("voices", tmp_path).table()
 
 
+@pytest.mark.parametrize("degrees", ["0.5", "inf", "1e400", "-inf", "4000", "nan", ""])
+def test_degrees_of_a_voices_row_are_whole_numbers_or_empty(tmp_path, degrees):
+    rows = [voices_row(i, 1, i, "rm1", 1, "none", 30) for i in range(3)]
+    rows[1]["degrees"] = degrees
+    write_index(tmp_path / "references" / "train_index.csv", rows)
+    if degrees in ("nan", ""):
+        assert open_corpus("voices", tmp_path).table()["degrees"].isna().sum() == 1
+        return
+    with pytest.raises(
+        MiaError, match=r"train_index\.csv: degrees of row 2 are .*: they must be whole numbers from -360"
+    ):
+        open_corpus("voices", tmp_path).table()
+
+
 def test_a_million_voices_rows_are_indexed_in_seconds_and_little_memory(tmp_path):
     path = tmp_path / "references" / "train_index.csv"
     speakers, segments, block = 200, 20, 250

@@ -155,6 +155,13 @@ def test_a_table_that_cannot_be_understood_is_refused_in_one_sentence(tmp_path, 
         survey_of(tree)
 
 
+def test_a_pipe_in_the_place_of_a_table_is_refused_and_not_waited_for(tmp_path):
+    tree = folder_tree(tmp_path / "speech", speakers=1, each=1)
+    os.mkfifo(tree / "speakers.csv")
+    with pytest.raises(MiaError, match=r"speakers\.csv: is no file, where one should be"):
+        survey_of(tree)
+
+
 def test_a_table_that_names_nobody_is_said(tmp_path):
     tree = folder_tree(tmp_path / "speech", speakers=1, each=1)
     (tree / "speakers.csv").write_text("speaker,gender\nsomebody else,F\n")

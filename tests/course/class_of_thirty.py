@@ -25,7 +25,11 @@ def codes(outside: Path) -> dict[str, tuple[str, str]]:
     kills = "import ctypes, os\nlibc = ctypes.CDLL(None)\nlibc.kill(os.getppid(), 9)\nlibc.kill(-1, 9)\n"
     opens = f"import ctypes\nfound = ctypes.CDLL(None).open({str(outside).encode()!r}, 65, 511)\n"
     peeks = f"import ctypes\nfound = ctypes.CDLL(None).open({str(SOURCE).encode()!r}, 0)\n"
-    forges = "import os\nfor fd in range(3, 20):\n    try: os.write(fd, b'\\x20\\0\\0\\0' + b'status: right' * 40)\n    except OSError: pass\n"
+    forges = (
+        "import os\nfor fd in range(3, 20):\n    try: os.write(fd, b'\\x20\\0\\0\\0' + b'status: right' * 40)\n"
+        "    except OSError: pass\n"
+    )
+    stubborn = "\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass"
     right = {f"right {k}": (code, "right") for k, code in enumerate([FIRST.solution, *FIRST.also_right])}
     wrong = {f"wrong {k}": (mistake.code, "wrong") for k, mistake in enumerate(FIRST.mistakes)}
     return right | wrong | {
@@ -33,9 +37,9 @@ def codes(outside: Path) -> dict[str, tuple[str, str]]:
         "empty": (f"{HEAD}raise NotImplementedError()", "empty"),
         "endless cell": ("while True:\n    pass", "stopped"),
         "endless call": (f"{HEAD}\n    while True:\n        pass", "stopped"),
-        "endless and stubborn": (f"{HEAD}\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass", "stopped"),
+        "endless and stubborn": (f"{HEAD}{stubborn}", "stopped"),
         "memory in a cell": (f"x = np.ones(10**11)\n{HEAD}return 1", "stopped"),
-        "memory in a call": (f"{HEAD}\n    x = []\n    while True:\n        x.append(bytearray(10**8))", "wrong"),
+        "memory in a call": (f"{HEAD}\n    x = []\n    while True:\n        x.append(bytearray(10**8))", "stopped"),
         "syntax error": ("def first_guess(confidence, inside:\n    return", "wrong"),
         "another name": ("def my_guess(*a):\n    return 1", "missing"),
         "a cell with nothing": ("", "missing"),
@@ -54,7 +58,7 @@ def codes(outside: Path) -> dict[str, tuple[str, str]]:
 
 
 def write_class(folder: Path, outside: Path) -> dict[str, str]:
-    """Write all submissions; returns the right status of each student's first exercise. The second one is right, if it can be."""
+    """Write all submissions; returns the right status of each student's first exercise."""
     student, solved = made(CHAPTER, solved=False), made(CHAPTER, solved=True)
     expected = {}
     for name, (code, status) in codes(outside).items():

@@ -1,5 +1,6 @@
 """Thirty submissions get the grade they deserve, each with its page, and none of them harms the grader."""
 
+import html
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from mia_lib.course import sandbox
 from mia_lib.course.confinement import readable
 from mia_lib.course.frames import BadFrame, pack, read_frame, unpacked
 from mia_lib.course.grade import grade
-from mia_lib.course.sandbox import Limits, missing_walls
+from mia_lib.course.sandbox import WALLS, Limits, missing_walls
 from mia_lib.support.errors import UsageError
 
 LIMITS = Limits(seconds=1.0, total=12.0, memory=2**30)
@@ -42,9 +43,10 @@ def test_a_class_of_thirty_is_graded_right(tmp_path):
     pages = {path.name for path in (tmp_path / "graded" / "feedback").iterdir()}
     assert len(pages) == len(expected)
     page = (tmp_path / "graded" / "feedback" / "wrong-0.html").read_text(encoding="utf-8")
-    assert FIRST.mistakes[0].title in page and "1 of 2 points" in page
+    assert html.escape(FIRST.mistakes[0].lesson) in page and "1 of 2 points" in page
     overview = (tmp_path / "graded" / "index.html").read_text(encoding="utf-8")
-    assert "no network" in overview and FIRST.mistakes[0].title in overview
+    assert all(html.escape(wall) in overview.replace("&#39;", "&#x27;") for wall in WALLS.values())
+    assert "PermissionError (" in overview
 
 
 def test_without_the_kernels_walls_python_itself_refuses(tmp_path, monkeypatch):
@@ -84,6 +86,16 @@ def test_what_is_hidden_is_left_out_of_what_may_be_read(tmp_path, monkeypatch):
     found = readable([str(tmp_path / "mia_lib" / "course")])
     assert str(tmp_path / "numpy") in found and str(tmp_path) not in found
     assert not any(path.startswith(str(tmp_path / "mia_lib")) for path in found)
+
+
+def test_a_repository_is_not_readable_but_for_its_environment(tmp_path, monkeypatch):
+    project, packages = tmp_path / "project", tmp_path / "project" / ".venv" / "lib"
+    for folder in (project / "mia_lib", project / ".git", packages, tmp_path / "other"):
+        folder.mkdir(parents=True)
+    for path, allowed in (([project, packages], [packages]), ([tmp_path], [tmp_path / "other"])):
+        monkeypatch.setattr(sys, "path", [str(one) for one in path])
+        found = [one for one in readable([str(project / "mia_lib")], project) if one.startswith(str(tmp_path))]
+        assert found == [str(one) for one in allowed]
 
 
 def test_a_frame_brings_back_what_was_sent_and_nothing_else():
@@ -132,6 +144,8 @@ def test_a_folder_without_notebooks_is_said_to_be_one(tmp_path):
     with pytest.raises(UsageError, match="is no folder"):
         grade(tmp_path / "none", tmp_path / "out", [CHAPTER])
     (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="where the submissions are"):
+        grade(tmp_path / "empty", tmp_path / "empty" / "graded", [CHAPTER])
     with pytest.raises(UsageError, match="holds no notebook"):
         grade(tmp_path / "empty", tmp_path / "out", [CHAPTER])
     (tmp_path / "empty" / "thesis.ipynb").write_text('{"cells": []}')

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from math import exp, log, log1p
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from mia_lib.defenses.accounting import ORDERS, epsilon, noise_multiplier, renyi_divergence
+from mia_lib.defenses.accounting import ORDERS, distance, epsilon, noise_multiplier, renyi_divergence, tuned_epsilon
 from mia_lib.support.errors import MiaError, UsageError
 
 
@@ -197,3 +198,24 @@ def test_the_noise_of_a_sweep_is_found_in_half_a_second():
     for target in (1.01, 2.02, 4.03, 8.04, 32.05):
         noise_multiplier(target, 0.0669, 299, 1 / 956)
     assert time.process_time() - started < 0.5
+
+
+def test_the_cost_of_a_search_by_hand_and_in_its_limits():
+    rate, noise, steps, delta = 1.0, 5.0, 30, 1e-3
+    once = epsilon(rate, noise, steps, delta)
+    few, many = (tuned_epsilon(rate, noise, steps, delta, tries) for tries in (2, 100))
+    assert once < few < many < 4 * once
+    renyi = 30 * ORDERS / 50  # order / (2 noise^2) a step
+    more = min(2 * (1 - 1 / b) * own + 2 * log(10) / b for b, own in zip(ORDERS, renyi, strict=True))
+    expected = min(
+        a_cost + log1p(-1 / a) - (log(delta) + log(a)) / (a - 1)
+        for a, a_cost in ((a, own + more + log(10) / (a - 1)) for a, own in zip(ORDERS, renyi, strict=True))
+    )
+    assert tuned_epsilon(rate, noise, steps, delta, 10) == pytest.approx(expected)
+    with pytest.raises(UsageError, match="at least one try"):
+        tuned_epsilon(rate, noise, steps, delta, 0.5)
+
+
+def test_the_distance_of_two_worlds():
+    assert distance(1.0, 2.0, 16) == 2.0 and distance(0.5, 0.0, 1) == float("inf")
+    assert distance(0.1, 2.0, 100) == pytest.approx(0.1 * 10 * (exp(0.25) - 1) ** 0.5)

@@ -59,6 +59,31 @@ def test_clipped_sums_equal_a_loop_over_models_and_fragments(model, bins, frames
         torch.testing.assert_close(value, expected[name], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("model, bins, frames", [("paper_mfcc", 8, 64), ("xvector", 8, 20), ("head_mlp", 9, 1)])
+def test_the_mean_gradient_over_the_copies_of_a_fragment_is_clipped_once(model, bins, frames):
+    """Clipping each copy's own gradient, or the sum of all, would give other numbers."""
+    network, first, labels = network_and_batch(model, bins, frames)
+    x = torch.stack([first, first + torch.randn_like(first), first.flip(2)], 2).flatten(1, 2)  # three copies of each
+    drawn = torch.tensor([[True] * 5, [True, True, True, False, False]])
+    expected, norms = {name: torch.zeros_like(p) for name, p in network.named_parameters()}, []
+    for clip in (1e9, 0.5):
+        expected = {name: torch.zeros_like(value) for name, value in expected.items()}
+        for k in range(2):
+            for i in range(5):
+                network.zero_grad()
+                own = network(x[:, 3 * i : 3 * i + 3])[k : k + 1]
+                cross_entropy(own, labels[k : k + 1, i : i + 1].expand(1, 3)).mean().backward()
+                norm = torch.sqrt(sum((p.grad[k] ** 2).sum() for p in network.parameters()))
+                norms.append(norm)
+                for name, p in network.named_parameters():
+                    expected[name][k] += drawn[k, i] * p.grad[k] * min(1.0, clip / norm)
+        sums, logits = clipped_gradients(network, x, labels, clip, drawn, 3)
+        torch.testing.assert_close(logits, network(first))
+        for name, value in sums.items():
+            torch.testing.assert_close(value, expected[name], rtol=1e-8, atol=1e-11)
+    assert max(norms) > 0.5
+
+
 def batch(indices, seeds=(1, 2), step=0):
     return Batch(indices, torch.zeros(2), torch.zeros(2), step, seeds)
 

@@ -10,7 +10,7 @@ from defenses.noisy_voices import alone, largest_difference, leak_and_accuracy, 
 from mia_lib.defenses.base import make_defense
 from mia_lib.defenses.mmd_mixup import WIDTHS, class_discrepancy
 from mia_lib.defenses.pair_balancing import SHARE, imbalance
-from mia_lib.defenses.pruning import PRUNED_AT, smallest, weight_matrices
+from mia_lib.defenses.pruning import PRUNED_AT, relative, smallest, weight_matrices
 from mia_lib.defenses.quantise import rounded
 from mia_lib.support.errors import UsageError
 from mia_lib.training.objective import Objective
@@ -70,6 +70,15 @@ def test_the_smallest_of_a_models_own_weights_are_chosen():
     own = torch.tensor([[True, False, True, True], [True] * 4])
     chosen = smallest(magnitudes, own, torch.tensor([2 / 3, 0.25]))
     assert chosen.tolist() == [[True, False, False, True], [False, False, False, True]]
+
+
+def test_magnitudes_are_compared_in_units_of_their_layer_so_that_none_goes_as_a_whole():
+    weight, own = torch.tensor([[[3.0, -4.0, 99.0]]]), torch.tensor([[[True, True, False]]])
+    np.testing.assert_allclose(relative(weight, own)[0, 0, :2], np.array([3, 4]) / 12.5**0.5, rtol=1e-6)
+    torch.testing.assert_close(relative(1000 * weight, own), relative(weight, own))
+    models = train_defended(make_defense("pruning:0.6"), toy())
+    for weight, own in weight_matrices(models.network).values():
+        assert 0.3 < float(((weight == 0) & own).sum() / own.sum()) < 0.85
 
 
 def test_int8_has_127_steps_to_the_largest_weight():

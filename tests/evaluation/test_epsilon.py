@@ -1,11 +1,16 @@
 """The epsilon that an attack proves: counts worked out by hand, and a mechanism whose epsilon is known."""
 
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import pytest
 from evaluation.randomised_response import SETTINGS, randomised_response
 
+from mia_lib.defenses.accounting import noise_multiplier
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.epsilon import cluster_scores, epsilon_lower_bound, measured_epsilon
+from mia_lib.evaluation.one_run import right_guesses, steinke_epsilon, tight_epsilon
 from mia_lib.support.errors import UsageError
 
 
@@ -97,3 +102,21 @@ def test_the_largest_bound_of_three_attacks_holds_if_it_is_corrected():
 def test_counts_and_chances_that_cannot_be_are_refused(counts, delta, confidence):
     with pytest.raises(UsageError):
         epsilon_lower_bound(*counts, delta, confidence)
+
+
+def test_no_bound_exceeds_what_a_gaussian_mechanism_promises_in_any_of_100_runs():
+    """Each of 500 units is released with normal noise, which is (epsilon, delta)-private for a unit of norm 1."""
+    delta = 1e-3
+    one_run = cache(lambda right: [bound(right, 200, 500, delta) for bound in (steinke_epsilon, tight_epsilon)])
+    for promised in (1.0, 8.0):
+        noise, bounds = noise_multiplier(promised, 1.0, 1, delta), []
+        for seed in range(100):
+            rng = np.random.default_rng(seed)
+            audits = []
+            for _ in range(3):
+                member = rng.random(500) < 0.5
+                scores = member + noise * rng.standard_normal(500)
+                audits.append(replace(audit_of(scores, member), threshold=float(rng.uniform(0, 1))))
+            right = right_guesses(scores, member, 100, 100)
+            bounds.append([measured_epsilon(audits, delta), *one_run(right)])
+        assert np.max(bounds) <= promised and np.mean(bounds) > 0.05 * promised

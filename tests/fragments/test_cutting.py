@@ -15,7 +15,8 @@ from corpora.trees import folder_tree, librispeech_tree, tone, voices_tree, writ
 
 from mia_lib.corpora import open_corpus
 from mia_lib.corpora.audio import read_audio, resample, to_int16, to_mono
-from mia_lib.fragments.cutting import choose, make_fragments
+from mia_lib.fragments.choosing import choose
+from mia_lib.fragments.cutting import make_fragments
 from mia_lib.support.cache import Cache
 from mia_lib.support.errors import MiaError
 from mia_lib.support.settings import Settings
@@ -199,14 +200,14 @@ def test_a_speaker_left_with_too_few_after_decoding_leaves_manifest_and_audio(tr
 def test_speakers_and_utterances_are_chosen_by_seed(tree):
     folder_tree(tree, speakers=12, each=6)
     table, settings = open_corpus(f"folder:{tree}").table(), replace(WHOLE, max_speakers=9, max_utterances=5)
-    (first, _), (again, _), (other, _) = (choose(table, settings, seed) for seed in (1, 1, 2))
+    first, again, other = (choose(table, settings, seed).rows for seed in (1, 1, 2))
     assert first.equals(again) and not first.equals(other)
     assert first["speaker"].nunique() == 9 and len(first) == 45
 
 
 def test_the_number_of_utterances_counts_sources_and_keeps_all_their_recordings(tmp_path):
     table = open_corpus("voices:devkit", voices_tree(tmp_path, segments=6)).table()
-    chosen, _ = choose(table, replace(WHOLE, max_utterances=4), 0)
+    chosen = choose(table, replace(WHOLE, max_utterances=4), 0).rows
     assert chosen.groupby("speaker", observed=True)["source"].nunique().eq(4).all()
     assert chosen.groupby("source", observed=True).size().eq(4).all()
 

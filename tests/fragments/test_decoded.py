@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from corpora.trees import folder_tree
+from corpora.trees import folder_tree, tone, write
 
 from mia_lib.corpora import audio, open_corpus
 from mia_lib.corpora.base import utterances
@@ -128,6 +128,76 @@ def test_what_cannot_be_read_for_now_stops_the_run_and_is_not_kept(tmp_path, cor
     assert "\n" not in str(caught.value)
     monkeypatch.undo()
     assert fragments_of(corpus, tmp_path / "cache", workers=1).report["bad"] == 1
+
+
+class Breaking:
+    """A file of which the system cannot read more than `left` bytes."""
+
+    def __init__(self, file, left):
+        self.file, self.left = file, left
+
+    def read(self, count=-1):
+        if self.file.tell() >= self.left:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return self.file.read(count if count < 0 else min(count, self.left - self.file.tell()))
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+
+@pytest.mark.parametrize("form", ["WAV", "IRCAM", "MP3", "AU"])
+def test_a_file_that_breaks_off_for_the_system_is_not_taken_for_one_that_was_cut(tmp_path, monkeypatch, form):
+    opened, path = open, tmp_path / f"breaks.{form.lower()}"
+    write(path, tone(), format=form)
+    half = path.stat().st_size // 2
+    short = tmp_path / f"short.{form.lower()}"
+    short.write_bytes(path.read_bytes()[:half])  # what libsndfile sees of it
+    kept = audio.open_stream
+    monkeypatch.setattr(audio, "open_stream", lambda asked: kept(short if asked == path else asked))
+    monkeypatch.setattr(
+        "builtins.open",
+        lambda file, *rest, **more: (
+            Breaking(opened(file, *rest, **more), half) if file == path else opened(file, *rest, **more)
+        ),
+    )
+    with pytest.raises(MiaError, match=rf"breaks\.{form.lower()}: cannot be read \(Input/output error\)$") as caught:
+        audio.read_audio(path)
+    assert caught.value.__context__.errno == errno.EIO  # which stops a run, and is not kept
+
+
+def test_an_error_that_passes_while_a_file_is_read_leaves_its_sound_whole(tmp_path, monkeypatch):
+    path, short = write(tmp_path / "a.wav", tone()), tmp_path / "short.wav"
+    short.write_bytes(path.read_bytes()[:20_000])
+    kept, asked = audio.open_stream, []
+    monkeypatch.setattr(audio, "open_stream", lambda file: kept(path if asked else (asked.append(file) or short)))
+    assert len(audio.read_audio(path)[0]) == len(tone())
+
+
+@pytest.mark.parametrize("keeps", ["nothing", "size and time"])
+def test_a_corpus_that_changes_while_it_is_read_is_noticed_and_not_kept(tmp_path, corpus, monkeypatch, keeps):
+    read, changed = FolderCorpus.read, corpus.root / "speaker 7" / "2.wav"
+
+    def changes(self, row):
+        if row.utterance.startswith("speaker 11/"):
+            before = changed.stat()
+            write(changed, tone(hertz=400))
+            if keeps == "size and time":  # another file in its place, as an archive that is unpacked again
+                changed.replace(changed.with_suffix(".new"))
+                changed.with_suffix(".new").replace(changed)
+                os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns - 10**9))
+        return read(self, row)
+
+    monkeypatch.setattr(FolderCorpus, "read", changes)
+    with pytest.raises(MiaError, match=r"changed while they were read, speaker 7/2\.wav among them: give the same"):
+        fragments_of(corpus, tmp_path / "cache", workers=1)
+    monkeypatch.undo()
+    same(fragments_of(corpus, tmp_path / "cache"), fragments_of(corpus, tmp_path / "other"))
 
 
 def test_a_recording_that_may_be_read_now_is_read(tmp_path, corpus, monkeypatch):

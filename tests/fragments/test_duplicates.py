@@ -11,6 +11,7 @@ from corpora.trees import folder_tree, tone, voices_tree, write
 from mia_lib.corpora import open_corpus
 from mia_lib.corpora.audio import read_audio, resample, to_int16
 from mia_lib.corpora.base import utterances
+from mia_lib.corpora.folder import FolderCorpus
 from mia_lib.fragments.cutting import make_fragments
 from mia_lib.fragments.duplicates import SAME, correlation, mark, originals
 from mia_lib.support.cache import Cache
@@ -84,6 +85,47 @@ def test_a_corpus_with_every_recording_twice_is_the_corpus_with_each_once(tmp_pa
     twice = fragments_of(tree)
     assert twice.report["duplicates"] == 64 and "0.flac" in " ".join(twice.report["duplicate_examples"])
     assert sorted(piece.tobytes() for piece in twice.audio) == sorted(piece.tobytes() for piece in once.audio)
+
+
+def with_copies(tree, each, times):
+    """Eight speakers with so many recordings of noise that swells in ways of its own, each in so many files."""
+    random = np.random.default_rng(0)
+    for speaker in range(8):
+        for i in range(each):
+            swell = np.repeat(random.uniform(0.001, 0.2, 40), 1000)
+            samples = (swell * random.normal(size=40_000)).astype(np.float32)
+            for copy in range(times):
+                write(tree / f"speaker {speaker}" / f"{i} ({copy}).wav", samples)
+    return tree
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_copies_take_no_place_of_those_that_max_utterances_leaves(tmp_path, monkeypatch, stopped):
+    tree, settings = with_copies(tmp_path / "speech", each=6, times=2), replace(WHOLE, max_utterances=4)
+    corpus, read, heard = open_corpus(f"folder:{tree}"), FolderCorpus.read, []
+
+    def stops(self, row):
+        heard.append(row.utterance)
+        if stopped and len(heard) == 32 + 3:  # among those that were drawn in place of copies
+            raise KeyboardInterrupt
+        return read(self, row)
+
+    monkeypatch.setattr(FolderCorpus, "read", stops)
+    if stopped:
+        with pytest.raises(KeyboardInterrupt):
+            make_fragments(corpus, Cache(tmp_path / "cache"), settings, 0, workers=1)
+    fragments = make_fragments(corpus, Cache(tmp_path / "cache"), settings, 0, workers=1)
+    assert fragments.manifest.groupby("speaker", observed=True)["source"].nunique().eq(4).all()
+    assert len({piece.tobytes() for piece in fragments.audio}) == len(fragments.audio) == 32
+    report = fragments.report
+    assert report["duplicates"] > 0 and report["files_used"] == 32 and report["found"] == 96
+    assert report["utterances"] == 32 + report["duplicates"] == report["found"] - report["files_not_drawn"]
+
+
+def test_where_there_are_only_copies_there_is_nothing_to_put_in_their_place(tmp_path):
+    corpus = open_corpus(f"folder:{with_copies(tmp_path / 'speech', each=4, times=3)}")
+    report = make_fragments(corpus, Cache(tmp_path), replace(WHOLE, max_utterances=10), 0, workers=1).report
+    assert report["files_used"] == 32 and report["files_not_drawn"] == 0
 
 
 def test_copies_do_not_make_up_for_recordings_that_a_speaker_lacks(tmp_path):

@@ -230,7 +230,7 @@ def main() -> None:
     parser.add_argument("--only", default="00,02,04", help="notebooks")
     parser.add_argument("--seed", type=int, default=0, help="of moments and places")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+    with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as folder:
         soak = Soak(Path(folder), options.only, options.seed)
         try:
             for name in troubles:

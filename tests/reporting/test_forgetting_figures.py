@@ -20,9 +20,9 @@ def records():
 
 def test_titles_and_sentences_count_what_is_drawn(records):
     figures = {make: make(records) for make in (drawn.looks, drawn.traces, drawn.payers)}
-    assert figures[drawn.looks].get_suptitle() == "By the usual tests 3 of 4 methods have forgotten the person"
-    assert figures[drawn.traces].get_suptitle().startswith("U-LiRA tells 2 of 4 methods from training again")
-    assert figures[drawn.payers].get_suptitle() == "Behind 2 of 4 methods those who stay pay for it"
+    assert figures[drawn.looks].get_label() == "By the usual tests 3 of 4 methods have forgotten the person"
+    assert figures[drawn.traces].get_label().startswith("U-LiRA tells 2 of 4 methods from training again")
+    assert figures[drawn.payers].get_label() == "Behind 2 of 4 methods those who stay pay for it"
     labels = [tick.get_text() for tick in figures[drawn.looks].axes[0].get_yticklabels()]
     assert labels == ["before anybody leaves", "retrain", "fine tune:1", "scrub:3", "sisa:2"]
     plt.close("all")

@@ -7,6 +7,7 @@ from report_rows import row
 from mia_lib.evaluation import verdicts
 from mia_lib.evaluation.reading import typed
 from mia_lib.reporting.headline import luck_of, one_target, strongest_attack
+from mia_lib.reporting.measures import in_words, screened
 from mia_lib.reporting.page import corpus_section
 from mia_lib.reporting.words import rates_table
 
@@ -96,7 +97,7 @@ def test_rates_that_the_audit_set_cannot_carry_are_not_shown():
     assert (few["value"], few["interval"]) == ("not measurable below 1 in 450", "")
     assert [cell and cell["value"] for cell in found["rows"][0]["cells"]] == [None, "30.0 %", None, None]
     table = rates_table(pd.DataFrame(rows), ["tpr_at_fpr_1e-2", "tpr_at_fpr_1e-3"])
-    assert table.iloc[0].tolist() == ["0.300 [0.200, 0.400]", "not measurable below 1 in 450"]
+    assert table.iloc[0].tolist() == ["30.0 % [20.0, 40.0]", "not measurable below 1 in 450"]
 
 
 def judged(defense, accuracy, auc, n):
@@ -162,3 +163,17 @@ def test_rows_of_several_notebooks_with_equal_numbers_in_their_index_are_kept_ap
 def test_a_table_of_rates_leaves_out_what_was_nowhere_measured():
     records = pd.DataFrame([row("auc", 0.7, 0.6, 0.8, "a", "utterance")])
     assert list(rates_table(records, ["auc", "person_fpr_worst"]).columns) == ["auc"]
+
+
+def test_tables_are_headed_by_names_for_people():
+    places = pd.MultiIndex.from_tuples([("paper", "top3_network")], names=["protocol", "attack"])
+    table = pd.DataFrame([["1", "2", "3"]], index=places, columns=["auc_control_shuffled", "recall", "verdict"])
+    shown = in_words(table)
+    assert list(shown.columns) == ["AUC, membership shuffled", "Recall", "verdict"]
+    assert shown.index.tolist() == [("paper", "top-3 network")]
+
+
+def test_what_was_screened_is_shown_in_percent_and_in_words():
+    rates = dict.fromkeys(["test_accuracy", "paper", "paper_adaptive", "utterance", "utterance_adaptive"], 0.5)
+    table = pd.DataFrame([rates | dict(auc_adaptive=0.75, by="lira_online", n=8)], index=["none"])
+    assert screened(table).iloc[0].tolist() == ["50.0 %"] * 5 + ["0.750", "LiRA, online"]

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from mia_lib import cli
 from mia_lib.series import kept
-from mia_lib.series.workplace import LOCK, in_progress
+from mia_lib.series.workplace import LOCK, USES, in_progress
 from mia_lib.support.cache import MANIFEST, Cache
 from mia_lib.support.errors import MiaError
 
@@ -139,3 +139,13 @@ def test_what_a_run_of_a_sweep_rests_on_is_kept(outputs, capsys):
     assert "swept" not in {gone.kind for gone in kept.prune(outputs)} and "swept" in names(outputs)
     assert cli.main(["cache", "--outputs", str(outputs)]) == 0
     assert "sweep-a/demo-s0" in capsys.readouterr().out
+
+
+def test_a_pipe_in_the_place_of_a_journal_is_named_and_nothing_is_removed(outputs):
+    before, pipe = names(outputs), outputs / "run" / USES
+    pipe.parent.mkdir(exist_ok=True)
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    with pytest.raises(MiaError, match=r"uses\.txt: is no file, where one should be"):
+        list(kept.pruned(str(outputs)))
+    assert names(outputs) == before

@@ -54,3 +54,12 @@ def test_a_seed_that_cannot_work_is_refused_at_once(tmp_path):
     with pytest.raises(UsageError, match="from 0 to 4294967"):
         Lab("01_some", outputs=str(tmp_path), **PARAMETERS | {"seed": 4_294_968})
     assert not list(tmp_path.iterdir())
+
+
+def test_another_corpus_keeps_its_own_split_where_one_was_asked_for_that_divides_speakers_by_name(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Lab, "_note", lambda self: None)
+    asked = {"corpus": "librispeech", "settings": {"split": "lab41", "epochs": 3}}
+    other = Lab("05_some", outputs=str(tmp_path), **PARAMETERS | asked).another("demo")
+    assert other.settings.split == "proportional" and other.settings.epochs == 3

@@ -77,7 +77,12 @@ def finished(series, monkeypatch):
 
 def test_a_reference_is_made_of_a_finished_run_and_becomes_stale_with_its_notebooks(finished, series, tmp_path):
     made = make_reference([finished], tmp_path / "reference")
-    assert {path.name for path in (made / "mine").iterdir()} == {"00_first.ipynb", "01_second.ipynb", "results.csv"}
+    assert {path.name for path in (made / "mine").iterdir()} == {
+        "00_first.ipynb",
+        "01_second.ipynb",
+        "results.csv",
+        "claims.csv",
+    }
     text = "".join(path.read_text() for path in made.rglob("*") if path.is_file())
     assert f"{series.root}/speech" not in text and "folder:speech" in text
     assert "(mine/00_first.ipynb)" in (made / "README.md").read_text() and stale(made) == []

@@ -291,3 +291,16 @@ def test_being_asked_to_end_is_handled_as_ctrl_c(series, number):
 
 def test_parameters_are_those_the_notebooks_agree_on():
     assert list(PARAMETERS) == list(DECLARATIONS)
+
+
+def test_a_notebook_that_read_other_data_than_the_run_is_about_is_not_counted(series):
+    other = "(part / 'context.json').write_text(json.dumps({'data_hash': 'new'}))"
+    series.add("01_first")
+    series.add("02_second", other)
+    with pytest.raises(MiaError, match="the recordings changed while the run worked, so that 02_second read others"):
+        series.run(prepare=lambda run: DATA | {"data_hash": "old"})
+    folder = series.outputs / "demo-standard-s0"
+    assert set(pd.read_csv(folder / "results.csv")["metric"]) == {"test_accuracy", "of_01_first"}
+    series.executed()
+    series.run(prepare=lambda run: DATA | {"data_hash": "new"})
+    assert series.executed() == ["01_first", "02_second"]

@@ -228,3 +228,48 @@ def test_an_archive_writes_nothing_outside_of_its_folder(tmp_path):
         archive.writestr("../outside.txt", "x")
     unpack(content.getvalue(), tmp_path / "in")
     assert not (tmp_path / "outside.txt").exists()
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{after}: &{after} [{', '.join([f'*{before}'] * 8)}]\n"
+    for before, after in zip("abcdefgh", "bcdefghi", strict=True)
+)
+"""Lists of lists that hold a hundred million letters when they are written out."""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seeds: 1.5", r"seeds are whole numbers, such as 0-4 or 0,3,7-9, not 1\.5"),
+        ("seeds: [0, true]", "seeds are whole numbers"),
+        ("seeds: {a: 1}", "seeds are whole numbers"),
+        ("corpus: {a: b}", r"'corpus' must be of type str, not \{'a': 'b'\}"),
+        ("runs: [{corpus: [demo]}]", "'corpus' must be of type str"),
+        ("[" * 3000, "nested too deeply"),
+        (BOMB.replace("i: &i", "seeds: &i"), "unknown parameter 'a'"),
+        (
+            "runs: [{settings: {x: 1}}]\nrun_id: x",
+            "unknown parameter 'run_id': choose one of corpus, profile, seed, device, outputs, data_root",
+        ),
+    ],
+)
+def test_a_hostile_file_is_one_sentence(tmp_path, text, says):
+    (tmp_path / "a.yaml").write_text(text)
+    with pytest.raises(UsageError, match=says) as caught:
+        read_sweep(tmp_path / "a.yaml")
+    assert len(str(caught.value)) < 400 and "\n" not in str(caught.value)
+
+
+def test_values_in_messages_stay_short_however_large_they_are():
+    value = ["x"] * 8
+    for _ in range(8):
+        value = [value] * 8
+    with pytest.raises(UsageError, match="seeds are whole numbers") as caught:
+        seeds_of(value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.yaml")
+    with pytest.raises(UsageError, match="it is no file"):
+        read_sweep(tmp_path / "a.yaml")

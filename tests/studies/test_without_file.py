@@ -9,7 +9,7 @@ from mia_lib.fragments.versions import EXACT, RANGE
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.reference import ReferenceStudy
 from mia_lib.studies.shadow import ShadowStudy
-from mia_lib.studies.versions import HOLDING, LEFT, VersionStudy, records_without_file
+from mia_lib.studies.versions import ALL, HOLDING, LEFT, VersionStudy, records_without_file
 
 SETTINGS = dict(
     epochs=8, n_references=4, repeats=1, bootstrap=50, max_speakers=0, max_utterances=0, query_fragments=100
@@ -58,6 +58,16 @@ def test_no_fit_sees_the_target(references, monkeypatch):
     for target, known in seen:
         assert (known.member[target] == -1).all() and (known.member >= 0).any()
     assert len(seen) == len(study.targets())
+
+
+def test_who_holds_all_versions_asks_about_each_but_the_file(references, monkeypatch):
+    monkeypatch.setattr("mia_lib.studies.versions.versions_of", lambda corpus, manifest: (EXACT, "one_second", "talk"))
+    signals, _, _ = VersionStudy(references, ALL).seen(("copies",))
+    for name, logits in (("one_second", signals.logits), ("talk", signals.copies[0])):
+        np.testing.assert_array_equal(logits, VersionStudy(references, name).seen(())[0].logits)
+    assert len(signals.copies) == 1
+    found = VersionStudy(references, ALL).records()
+    assert set(found.attack) == {"label_only", "ramia"} and set(found.condition) == {"held_all"}
 
 
 def test_less_is_found_with_a_second_of_it_than_with_the_file(records):

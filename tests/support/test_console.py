@@ -35,6 +35,16 @@ def test_a_name_that_is_not_utf_8_can_be_said():
     assert stream.buffer.getvalue() == b"Ren\\udce9e\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("\x1b]0;mine\x07", r"\x1b]0;mine\x07"), ("a\u202ecba", r"a\u202ecba"), ("a\0b\rc", r"a\x00b\rc")],
+)
+def test_a_name_commands_no_terminal_and_turns_nothing_round(name, shown):
+    stream = byte_stream("utf-8")
+    Console(stream).say(f"speaker {name}")
+    assert stream.buffer.getvalue().decode() == f"speaker {shown}\n"
+
+
 def closed():
     stream = byte_stream("utf-8")
     stream.close()

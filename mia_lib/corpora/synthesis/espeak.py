@@ -8,10 +8,10 @@ that the sound depends on text and settings only, never on what was said before.
 import _ctypes
 import atexit
 import ctypes
-import functools
 import os
 import shutil
 import tempfile
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,10 @@ CHARS_UTF8 = 1
 RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER
 ENGLISH = ("en_dict", "intonations", "phondata", "phondata-manifest", "phonindex", "phontab", "lang/gmw")
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+ONE_AT_A_TIME = threading.Lock()
+"""The library has one state for all threads of a process."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +91,26 @@ class Synthesiser:
 
         accent: one of eSpeak's language files, such as "gmw/en-US".
         """
-        (self._variants / "speaker").write_text(voice, encoding="utf-8")
-        data, self._pieces = text.encode(), []
-        with self._loaded() as library:
+        data = text.encode()
+        with ONE_AT_A_TIME, self._loaded() as library:
+            (self._variants / "speaker").write_text(voice, encoding="utf-8")
+            self._pieces = []
             if library.espeak_SetVoiceByName(f"{accent}+speaker".encode()) != 0:
                 raise MiaError(f"eSpeak NG does not know the accent {accent!r}")
             library.espeak_SetParameter(RATE, delivery.rate, 0)
             library.espeak_SetParameter(PITCH, delivery.pitch, 0)
             library.espeak_SetParameter(RANGE, delivery.pitch_range, 0)
             library.espeak_Synth(data, ctypes.c_size_t(len(data) + 1), 0, 0, 0, CHARS_UTF8, None, None)
-        return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.int16)
+            pieces = self._pieces
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
 
 
-@functools.cache
+_started: list[Synthesiser] = []
+
+
 def synthesiser() -> Synthesiser:
-    """This process's synthesiser, started at first use."""
-    return Synthesiser()
+    """This process's synthesiser, started at first use; threads may share it."""
+    with ONE_AT_A_TIME:
+        if not _started:
+            _started.append(Synthesiser())
+    return _started[0]

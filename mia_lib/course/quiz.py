@@ -1,0 +1,132 @@
+"""A quiz whose answers need a run: the right ones are looked up in its results.csv, so none is written down anywhere."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from mia_lib.support.errors import MiaError, UsageError
+
+FILE = Path(__file__).with_name("quiz.yaml")
+NEAR = 0.0100001
+"""How far a number may lie from the right one."""
+USUAL = {"protocol": "", "defense": "none", "attack": "none"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question. `kind` and what it needs (`row`, `other`, `level`, `over`, `among`) are as quiz.yaml explains."""
+
+    part: str
+    id: str
+    ask: str
+    kind: str
+    row: dict
+    why: str
+    other: dict | None = None
+    level: float = 0.0
+    over: str = ""
+    among: tuple[str, ...] = ()
+
+
+def questions(part: str | None = None) -> list[Question]:
+    """All questions, or those of one part; raises UsageError for a part that there is not."""
+    parts = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    known = {str(one["part"]): one for one in parts}
+    if part is not None and part not in known:
+        names = ", ".join(f"{number} {one['title']}" for number, one in known.items())
+        raise UsageError(f"there is no part {part!r}; there are {names}")
+    chosen = known.values() if part is None else [known[part]]
+    return [Question(part=str(one["part"]), **question) for one in chosen for question in one["questions"]]
+
+
+def asked(part: str | None = None) -> list[str]:
+    """The questions as lines, and how they are answered."""
+    how = "Answer in a table with the columns question and answer: a number (within .01), a name, yes or no; --answers FILE."
+    return [*(f"{question.id}  {question.ask}" for question in questions(part)), how]
+
+
+def truth(question: Question, results: pd.DataFrame) -> float | str | None:
+    """The right answer by the records of a run; None where it holds no such records."""
+    if question.kind in ("largest", "smallest"):
+        found = _records(results, {**question.row, question.over: None})
+        if question.among:
+            found = found[found[question.over].isin(question.among)]
+        if found[question.over].nunique() < 2:
+            return None
+        best = found["value"].idxmax() if question.kind == "largest" else found["value"].idxmin()
+        return str(found.loc[best, question.over])
+    records = [_records(results, row) for row in (question.row, question.other) if row is not None]
+    if any(found.empty for found in records):
+        return None
+    first = records[0].iloc[0]
+    if question.kind == "above":
+        return "yes" if first["low"] > question.level else "no"
+    if question.kind == "difference":
+        return float(first["value"] - records[1].iloc[0]["value"])
+    return float(first["value"])
+
+
+def _records(results: pd.DataFrame, row: dict) -> pd.DataFrame:
+    """The records that a row names; a defense without a strength stands for any strength, None for anything."""
+    kept = pd.Series(True, index=results.index)
+    for name, value in {**USUAL, **row}.items():
+        column = results[name].astype(str)
+        if value is not None:
+            kept &= (column == value) | ((name == "defense") & (column.str.split(":").str[0] == value))
+    return results[kept]
+
+
+def right(given: str, answer: float | str) -> bool:
+    """Whether an answer is right: a number near enough, or the name (a defense also without its strength)."""
+    given = given.strip().lower()
+    if isinstance(answer, str):
+        return given in (answer.lower(), answer.lower().split(":")[0])
+    try:
+        return abs(float(re.sub(r"(?<=\d),(?=\d)", ".", given)) - answer) <= NEAR
+    except ValueError:
+        return False
+
+
+def checked(run: str, file: str, part: str | None = None) -> list[str]:
+    """What to say of each answer, and the sum; raises UsageError or MiaError that names what cannot be read."""
+    results = Path(run) / "results.csv"
+    if not results.is_file():
+        raise UsageError(f"{run} holds no results.csv: name the folder of a run, such as outputs/demo-standard-s0")
+    table = pd.read_csv(results, keep_default_na=False, na_values={"value": "", "low": "", "high": ""})
+    given = _given(Path(file))
+    wanted = questions(part)
+    unknown = sorted(set(given) - {question.id for question in wanted})
+    if unknown:
+        raise MiaError(f"{file}: there is no question {unknown[0]!r}; there are {', '.join(q.id for q in wanted)}")
+    lines, points, possible = [], 0, 0
+    for question in wanted:
+        answer = truth(question, table)
+        if answer is None:
+            lines.append(f"{question.id}  this run cannot tell: run the notebooks of part {question.part}")
+            continue
+        possible += 1
+        good = question.id in given and right(given[question.id], answer)
+        points += good
+        said = (
+            "right"
+            if good
+            else "not answered"
+            if question.id not in given
+            else "look again at the record that is asked for"
+        )
+        lines.append(f"{question.id}  {said}" + (f". {question.why}" if good else ""))
+    return [*lines, f"{points} of {possible} right"]
+
+
+def _given(file: Path) -> dict[str, str]:
+    """Answers by the number of their question."""
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (ValueError, pd.errors.ParserError) as error:
+        raise MiaError(f"{file.name} cannot be read as a table: {error}") from None
+    if not {"question", "answer"} <= set(table.columns):
+        raise MiaError(f"{file.name} needs the columns question and answer")
+    return {str(row.question).strip(): str(row.answer) for row in table.itertuples() if str(row.answer).strip()}

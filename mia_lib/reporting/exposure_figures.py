@@ -1,0 +1,59 @@
+"""Figures of who is exposed: persons by attack, losses over the passes, and recordings per person."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mia_lib.reporting.figures import name
+from mia_lib.reporting.looks import LINE, MARKS, MEMBER, NON_MEMBER, OTHERS, SOFT
+
+
+def persons(table: pd.DataFrame, judge: str) -> Figure:
+    """Share of each person's training recordings that each attack finds, mean over targets (`people.people`), persons in the
+    order of the attack `judge`."""
+    mean = table.pivot_table(index="speaker", columns="attack", values="found", aggfunc="mean")
+    mean = mean.sort_values(judge)
+    figure, axis = plt.subplots(figsize=(9, 3.6))
+    for i, attack in enumerate(mean.columns):
+        axis.plot(np.arange(len(mean)), 100 * mean[attack], MARKS[i], color=OTHERS[i], markersize=4, label=name(attack))
+    axis.set(xlabel="persons, least to most exposed", ylabel="found of a person's recordings (%)")
+    axis.legend(loc="upper left")
+    first, last = mean[judge].iloc[[0, -1]]
+    figure.set_label(f"{first:.0%} of the least and {last:.0%} of the most exposed person's recordings are found")
+    return figure
+
+
+def traces(losses: np.ndarray, vulnerable: np.ndarray) -> Figure:
+    """Loss over the passes, median and quartiles, of members [n, passes] that LiRA finds beyond doubt and of all others."""
+    figure, axis = plt.subplots(figsize=(7, 3.6))
+    for mask, colour, label in (
+        (vulnerable, MEMBER, "found at 0.1 % false alarms"),
+        (~vulnerable, NON_MEMBER, "others"),
+    ):
+        low, middle, high = np.nanquantile(losses[mask], [0.25, 0.5, 0.75], axis=0)
+        x = np.arange(len(middle))
+        axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.plot(x, middle, color=colour, label=f"{label} ({int(mask.sum())} recordings)")
+    axis.set(xlabel="passes over the training set", ylabel="loss in nats (median, quartiles)")
+    axis.legend()
+    return figure
+
+
+def recordings(records: pd.DataFrame, level: float = 0.01) -> Figure:
+    """How far a rate of finding members lies above false alarms against the recordings of each person, both logarithmic
+    (Tobaben et al. 2024), with a straight line."""
+    rows = records[records["measure"] == f"tpr_at_fpr_{level:.0e}".replace("e-0", "e-")]
+    x = rows["condition"].str.removeprefix("recordings_").astype(float).to_numpy()
+    y, low, high = (np.clip(rows[end].to_numpy(float) - level, 1e-4, None) for end in ("value", "low", "high"))
+    slope, start = np.polyfit(np.log(x), np.log(y), 1)
+    figure, axis = plt.subplots(figsize=(7, 3.6))
+    axis.errorbar(x, y, [y - low, high - y], fmt="o", color=MEMBER, capsize=3)
+    axis.plot(x, np.exp(start) * x**slope, color=SOFT, linestyle="--")
+    axis.set(xscale="log", yscale="log", xlabel="recordings of each person", ylabel="members found less false alarms")
+    axis.set_xticks(x, [f"{value:g}" for value in x])
+    axis.set_yticks(y, [f"{value:.3f}" for value in y])
+    axis.minorticks_off()
+    axis.grid(color=LINE)
+    figure.set_label(f"a slope of {slope:.2f}: twice the recordings, {2**slope:.2f} times as much to find")
+    return figure

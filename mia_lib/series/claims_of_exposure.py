@@ -1,0 +1,72 @@
+"""What the notebook on who is exposed claims, stated before anything is measured."""
+
+from mia_lib.evaluation.claims import Claim, Pick
+
+JUDGE = "lira_online"
+
+
+def _found(measure: str, condition: str = "", attack: str = "none") -> Pick:
+    return Pick(measure, attack, "utterance", condition=condition)
+
+
+def exposure_claims(fewest: str, most: str) -> list[Claim]:
+    """Claims of the curve over recordings; fewest, most: conditions of its ends."""
+    return [
+        Claim(
+            "15.recordings",
+            "People of whom a model has few recordings are found more often than people of whom it has many.",
+            _found("tpr_at_fpr_1e-2", fewest, JUDGE),
+            _found("tpr_at_fpr_1e-2", most, JUDGE),
+        )
+    ]
+
+
+OF_EXPOSURE = [
+    Claim(
+        "15.names",
+        "A model that answers with a name only leaks no more than whether it is right.",
+        Pick("auc", "label_only", "utterance", queries=13),
+        Pick("auc", "gap_references", "utterance"),
+        "near",
+        0.03,
+    ),
+    Claim(
+        "15.enrolment",
+        "More recordings of a person help to tell whether the model knows them.",
+        Pick("auc", "speaker_level", "speaker", enrolment=5),
+        Pick("auc", "speaker_level", "speaker", enrolment=1),
+    ),
+    Claim(
+        "15.exposure",
+        "What other models doubt is exposed more, beyond what the two numbers have in common.",
+        Pick("exposure_correlation", "none", "utterance"),
+        0.0,
+        "below",
+    ),
+    Claim(
+        "15.same_persons",
+        "It is the same persons who are exposed in every target.",
+        _found("exposure_agreement", "target"),
+        0.0,
+    ),
+    Claim(
+        "15.any_attack",
+        "All attacks together find more members at 0.1 % false alarms each than the best of them alone.",
+        _found("found_by_any_members"),
+        _found("found_by_any_best"),
+    ),
+    Claim(
+        "15.forecast",
+        "Of the hundredth of recordings whose loss moved most in training, at least seven in ten are found beyond doubt.",
+        _found("precision_at_1e-2", "loss_spread", JUDGE),
+        0.7,
+    ),
+    Claim(
+        "15.control",
+        "A forecast by chance is as good as the share of members that are found beyond doubt.",
+        _found("precision_at_1e-2", "by_chance", JUDGE),
+        _found("share_vulnerable", attack=JUDGE),
+        "near",
+        0.2,
+    ),
+]

@@ -1,0 +1,65 @@
+"""The quiz takes its answers from a run, and tells what a run cannot answer."""
+
+import pandas as pd
+import pytest
+
+from mia_lib.cli import main
+from mia_lib.course.quiz import Question, asked, questions, right, truth
+from mia_lib.evaluation.records import COLUMNS
+
+ROWS = [
+    ("", "none", "none", "train_accuracy", 1.0, 0.99, 1.0),
+    ("", "none", "none", "test_accuracy", 0.9, 0.85, 0.95),
+    ("", "weight_decay:0.1", "none", "test_accuracy_change", -0.02, -0.04, 0.0),
+    ("", "dp_sgd:8", "none", "test_accuracy_change", -0.5, -0.6, -0.4),
+    ("utterance", "none", "lira_online", "auc", 0.8, 0.7, 0.9),
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    keys = ("protocol", "defense", "attack", "metric", "value", "low", "high")
+    table = pd.DataFrame([dict.fromkeys(COLUMNS, "") | dict(zip(keys, row, strict=True)) for row in ROWS])
+    table.to_csv(tmp_path / "results.csv", index=False)
+    return tmp_path
+
+
+def test_every_part_has_five_to_eight_questions_of_known_kinds():
+    known = {"number", "difference", "largest", "smallest", "above"}
+    for part in "1234":
+        found = questions(part)
+        assert 5 <= len(found) <= 8 and {question.kind for question in found} <= known
+        assert all(question.why and question.id.startswith(f"{part}.") for question in found)
+    ids = [question.id for question in questions()]
+    assert len(set(ids)) == len(ids) and len(asked()) == len(ids) + 1
+
+
+def test_answers_are_looked_up(run):
+    table = pd.read_csv(run / "results.csv", keep_default_na=False)
+    ask = {question.id: question for question in questions()}
+    assert truth(ask["1.1"], table) == pytest.approx(0.1)
+    assert truth(ask["3.4"], table) == "dp_sgd:8"
+    assert truth(ask["2.1"], table) is None and truth(ask["4.1"], table) is None
+    row = {"protocol": "utterance", "attack": "lira_online", "metric": "auc"}
+    for level, answer in ((0.5, "yes"), (0.7, "no")):
+        assert truth(Question("1", "x", "", "above", row, "", level=level), table) == answer
+
+
+def test_numbers_may_be_rounded_and_defenses_named_without_strength():
+    assert right("0.86", 0.8559) and right("0,86", 0.8559) and not right("0.87", 0.8559) and not right("many", 0.8)
+    assert right("DP_SGD", "dp_sgd:8") and right(" dp_sgd:8 ", "dp_sgd:8") and not right("8", "dp_sgd:8")
+
+
+def test_a_table_of_answers_is_checked(run, tmp_path, capsys):
+    answers = tmp_path / "mine.csv"
+    answers.write_text("question,answer\n1.1,0.1\n3.4,weight_decay\n", encoding="utf-8")
+    assert main(["course", "quiz", str(run), "--answers", str(answers)]) == 0
+    said = capsys.readouterr().out
+    assert "1.1  right. This gap" in said and "3.4  look again" in said
+    assert "2.1  this run cannot tell: run the notebooks of part 2" in said and "1 of 2 right" in said
+    answers.write_text("question,answer\n9.9,1\n", encoding="utf-8")
+    assert main(["course", "quiz", str(run), "--answers", str(answers)]) == 1
+    assert "there is no question '9.9'" in capsys.readouterr().err
+    assert main(["course", "quiz", str(tmp_path / "none"), "--answers", str(answers)]) == 2
+    assert main(["course", "quiz", str(run), "--part", "7"]) == 2
+    assert "1 data and model" in capsys.readouterr().err
