@@ -31,13 +31,14 @@ COLUMNS = {
 def judged_defenses(records: pd.DataFrame) -> pd.DataFrame:
     """Numbers and verdicts of the defenses that were judged, and of no defense (`verdicts.summary`); empty where none was."""
     judged = _judged(records)
-    return pd.DataFrame() if set(judged["defense"]) <= {"none"} else verdicts.summary(judged)
+    return pd.DataFrame() if judged.empty else verdicts.summary(judged)
 
 
 def _judged(records: pd.DataFrame) -> pd.DataFrame:
-    """All records of the defenses that attacks were tried on that know them."""
+    """All records of the defenses that attacks were tried on that know them, and of no defense; none where there are none."""
     tried = records["adaptive"] & (records["attack"] == "lira_online") & (records["metric"] == "auc")
-    return records[records["defense"].isin(records[tried]["defense"].unique())]
+    names = set(records[tried]["defense"])
+    return records[records["defense"].isin(names if names - {"none"} else set())]
 
 
 def family_of(name: str) -> str:
@@ -53,9 +54,9 @@ def family_of(name: str) -> str:
 
 def plane_of(records: pd.DataFrame) -> str:
     """The plane of privacy and utility as a drawing for a page; empty where no defense was judged."""
-    if judged_defenses(records).empty:
-        return ""
     judged = _judged(records)
+    if judged.empty:
+        return ""
     points = verdicts.points(judged, {name: family_of(name) for name in judged["defense"].unique()}, "auc")
     style()
     figure = plane(points, "AUC of the strongest attack that knows the defense", 0.5)
