@@ -1,7 +1,5 @@
 """What a model answers about altered versions of each row: for attacks that see the answered speaker and nothing else."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 
@@ -18,22 +16,17 @@ COPIES = 4
 questions."""
 
 
-class Altered(Sequence):
+class Altered(Audio):
     """The rows of `audio` as one perturbation alters them, float32 [T] each, of the same lengths."""
 
     def __init__(self, audio: Audio, alter: Perturbation, seed: int):
-        self.audio, self.alter, self.seed = audio, alter, seed
-
-    def __len__(self) -> int:
-        return len(self.audio)
-
-    def length(self, row: int) -> int:
-        """Samples of a row."""
-        return self.audio.length(row)
+        super().__init__(audio.sounds, audio.of, audio.start, audio.wanted)
+        self.alter, self.seed = alter, seed
 
     def __getitem__(self, row):
+        wave = torch.from_numpy(super().__getitem__(row))
         with torch.no_grad():
-            return self.alter(torch.from_numpy(self.audio[row])[None], torch.tensor([row]), self.seed)[0].numpy()
+            return self.alter(wave[None], torch.tensor([row]), self.seed)[0].numpy()
 
 
 def check_copies(count: int) -> None:

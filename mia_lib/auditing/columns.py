@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mia_lib.auditing.evidence import KINDS, Evidence
 from mia_lib.support.errors import MiaError, UsageError
@@ -170,11 +171,7 @@ def _words(values: Any, n: int, what: str, name: str) -> np.ndarray | None:
     values = np.asarray(values)
     if values.shape != (n,):
         raise MiaError(f"{name}: {what} must have one entry for each of {n} rows, not the shape {values.shape}")
-    return np.array(["" if _is_nothing(value) else str(value) for value in values])
-
-
-def _is_nothing(value: Any) -> bool:
-    return value is None or value != value  # NaN, as tables have it where nothing is
+    return np.where(pd.isna(values), "", values.astype(str))
 
 
 def _check_names(names: np.ndarray, member: np.ndarray, what: str, name: str) -> None:

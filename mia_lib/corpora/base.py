@@ -77,16 +77,6 @@ class Corpus:
         room. None where a corpus has no such sound."""
         return None
 
-    @property
-    def has_close_takes(self) -> bool:
-        """Whether what was said can be had from a close microphone besides (`close_take`)."""
-        return False
-
-    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
-        """The same speech through another microphone, close to the mouth, that is no recording of the corpus: samples and
-        sampling rate; about: a row of the manifest. Only where `has_close_takes`; raises MiaError naming what is missing."""
-        raise NotImplementedError
-
     def fingerprint(self, table: "pd.DataFrame") -> str:
         """Digest of what the audio of the rows of `table` depends on."""
         raise NotImplementedError

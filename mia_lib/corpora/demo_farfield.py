@@ -25,7 +25,7 @@ FACTORS = {
     "distractor": tuple(DISTRACTORS),
     "degrees": DEGREES,
 }
-CONDITION, ROOM, CLOSE = 3, 4, 5  # random streams, beside those of the demo
+CONDITION, ROOM = 3, 4  # random streams, beside those of the demo
 
 
 def conditions(seed: int, speaker: int, recording: int) -> dict:
@@ -80,15 +80,6 @@ class FarFieldCorpus(DemoCorpus):
     def played(self, source: str, subset: str | None = None) -> np.ndarray | None:
         speaker, index = map(int, source.split("-"))
         return _speech(self.seed, speaker, index)
-
-    @property
-    def has_close_takes(self) -> bool:
-        return True
-
-    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
-        speaker, index, take = map(int, str(about["utterance"]).split("-"))
-        random = np.random.default_rng([self.seed, speaker, index * RECORDINGS + take, CLOSE])
-        return record(_speech(self.seed, speaker, index), random), SAMPLE_RATE
 
     def _play(self, speech: np.ndarray, factors: dict, random: np.random.Generator) -> np.ndarray:
         """What the microphone hears when the loudspeaker plays `speech` [n]: [n]."""

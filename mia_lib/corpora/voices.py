@@ -39,14 +39,6 @@ class Voices(FileCorpus):
         is_tree = (self.data_root / "references").is_dir()
         self.root = self.data_root if is_tree else self.data_root / f"VOiCES_{self.edition}"
 
-    @property
-    def has_close_takes(self) -> bool:
-        return (self.root / SOURCES).is_dir()
-
-    def close_take(self, about: "pd.Series") -> tuple[np.ndarray, int]:
-        """The source that was played in the rooms."""
-        return read_audio(self._source(str(about["source"]), about["subset"]))
-
     def _source(self, source: str, subset: str | None) -> Path:
         """Where the sound of a source lies that was played."""
         name = f"Lab41-SRI-VOiCES-src-{source}.wav"

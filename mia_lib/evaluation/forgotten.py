@@ -27,8 +27,8 @@ GONE = 0.5
 """Share of the accuracy on a person's training recordings below which the person looks forgotten."""
 RULE = (
     "Strengths are chosen on people who are not audited: of those that cost at most "
-    f"{100 * TOLERANCE:.0f} points of accuracy on those who stay, the one behind which U-LiRA finds least, with the person's "
-    "class among the answers or without, whichever is more; where all cost more, the one that costs least."
+    f"{100 * TOLERANCE:.0f} points of accuracy on those who stay, the one behind which U-LiRA finds least, on average "
+    "with the person's class among the answers and without; where all cost more, the one that costs least."
 )
 
 
@@ -129,7 +129,7 @@ def chosen(screen: pd.DataFrame) -> list[str]:
     usual = float(screen.loc[BEFORE, "accuracy"])
     best: dict[str, tuple[tuple[bool, float], str]] = {}
     for name, row in screen.drop(index=BEFORE).iterrows():
-        cost, leak = usual - row["accuracy"], max(row["auc"], row["auc_without_class"])
+        cost, leak = usual - row["accuracy"], (row["auc"] + row["auc_without_class"]) / 2
         rank = (cost > TOLERANCE, cost if cost > TOLERANCE else leak)
         kind = str(name).partition(":")[0]
         if rank < best.get(kind, ((True, math.inf), ""))[0]:

@@ -14,7 +14,7 @@ import torch
 import torchaudio.functional as audio
 from torch import Tensor
 
-from mia_lib.corpora.audio import SAMPLE_RATE, resample, to_mono
+from mia_lib.corpora.audio import SAMPLE_RATE
 from mia_lib.corpora.base import Corpus
 from mia_lib.corpora.demo import speak
 from mia_lib.fragments.perturbations import PERTURBATIONS, Perturbation, crop, fill, room, scramble, speed
@@ -57,17 +57,23 @@ def overheard(waves: Tensor, rows: Tensor, seed: int, decibels: float) -> Tensor
 
 
 def from_close(waves: Tensor, rows: Tensor, seed: int, corpus: Corpus, manifest: pd.DataFrame) -> Tensor:
-    """The same seconds as a close microphone has them, of the fragments `rows` of a manifest."""
+    """The same seconds before any room (`Corpus.played`), as loud as the fragments, which are the `rows` of a manifest."""
     length, found = waves.shape[1], []
     for row in rows.tolist():
         about = manifest.iloc[row]
-        samples, rate = corpus.close_take(about)
-        start = round(float(about["start"]) * SAMPLE_RATE)
-        heard = resample(to_mono(samples), rate)[start : start + length]
+        played, start = _played(corpus, about), round(float(about["start"]) * SAMPLE_RATE)
+        heard = np.empty(0) if played is None else played[start : start + length]
         if not len(heard):
-            raise MiaError(f"the close take of {about['utterance']} ends before second {about['start']:g}")
+            raise MiaError(f"what was played of {about['source']} is missing, or ends before second {about['start']:g}")
         found.append(np.resize(heard, length))
-    return torch.from_numpy(np.stack(found)).to(waves)
+    close = torch.from_numpy(np.stack(found)).to(waves)
+    power = close.square().mean(1, keepdim=True)
+    return close * (waves.square().mean(1, keepdim=True) / power.clamp_min(1e-20)).sqrt()
+
+
+def _played(corpus: Corpus, about: pd.Series) -> np.ndarray | None:
+    """What was played where the fragment of a row of a manifest was recorded, if it can be had."""
+    return corpus.played(str(about["source"]), about["subset"])
 
 
 def untouched(waves: Tensor, rows: Tensor, seed: int) -> Tensor:
@@ -97,20 +103,21 @@ VERSIONS: dict[str, Perturbation] = {
 
 
 CLOSE = "close"
-"""The version of a close microphone, where the corpus has one."""
+"""The version before any room, where the corpus has one."""
 
 
-def versions_of(corpus: Corpus) -> tuple[str, ...]:
+def versions_of(corpus: Corpus, manifest: pd.DataFrame) -> tuple[str, ...]:
     """The names of the versions that there are of a corpus's recordings, the file itself first."""
-    return (*VERSIONS, CLOSE) if corpus.has_close_takes else tuple(VERSIONS)
+    return tuple(VERSIONS) if _played(corpus, manifest.iloc[0]) is None else (*VERSIONS, CLOSE)
 
 
 def version(name: str, corpus: Corpus, manifest: pd.DataFrame) -> Perturbation:
     """A version by its name, of the fragments of a corpus's manifest. Raises UsageError for an unknown one."""
-    known = versions_of(corpus)
-    if name not in known:
-        raise UsageError(f"unknown version {name!r} of a recording: choose one of {', '.join(known)}")
-    return partial(from_close, corpus=corpus, manifest=manifest) if name == CLOSE else VERSIONS[name]
+    if name == CLOSE:
+        return partial(from_close, corpus=corpus, manifest=manifest)
+    if name not in VERSIONS:
+        raise UsageError(f"unknown version {name!r} of a recording: choose one of {', '.join([*VERSIONS, CLOSE])}")
+    return VERSIONS[name]
 
 
 def range_of() -> list[Perturbation]:

@@ -52,6 +52,7 @@ def recordings(records: pd.DataFrame, level: float = 0.01) -> Figure:
     axis.plot(x, np.exp(start) * x**slope, color=SOFT, linestyle="--")
     axis.set(xscale="log", yscale="log", xlabel="recordings of each person", ylabel="members found less false alarms")
     axis.set_xticks(x, [f"{value:g}" for value in x])
+    axis.set_yticks(y, [f"{value:.3f}" for value in y])
     axis.minorticks_off()
     axis.grid(color=LINE)
     figure.set_label(f"a slope of {slope:.2f}: twice the recordings, {2**slope:.2f} times as much to find")

@@ -150,6 +150,10 @@ def exposed(attacks: pd.DataFrame) -> list[str]:
     )
     return [
         f"Where {best} calls one non-member in a hundred a member by mistake, the recordings of half of the persons are "
-        f"mistaken at most {usual['value']} {usual['interval']} of the time, and those of the worst placed person "
-        f"{worst['value']} {worst['interval']}: a false accusation does not strike everybody alike."
+        f"mistaken at most {_told(usual)} of the time, and those of the worst placed person {_told(worst)}: a false "
+        "accusation does not strike everybody alike."
     ]
+
+
+def _told(shown: dict) -> str:
+    return f"{shown['value']} {shown['interval']}".strip()

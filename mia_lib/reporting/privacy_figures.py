@@ -12,7 +12,7 @@ def heaps(distances: dict[float, float], draws: int = 4000, seed: int = 0) -> Fi
     """What the best attacker sees of many models that trained with a fragment, and of as many that did not: two heaps whose
     centres lie `distances` standard deviations apart, one panel for each epsilon."""
     rng = np.random.default_rng(seed)
-    figure, axes = plt.subplots(1, len(distances), figsize=(2.6 * len(distances), 2.6), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(distances), figsize=(2.2 * len(distances), 2.8), sharey=True, squeeze=False)
     for axis, (epsilon, distance) in zip(axes[0], distances.items(), strict=True):
         edges = np.linspace(-4, distance + 4, 50)
         for shift, colour, label in ((0.0, NON_MEMBER, "without it"), (distance, MEMBER, "trained on it")):
@@ -39,5 +39,5 @@ def costs(table, undefended: float, chance: float) -> Figure:
     axis.axhline(chance, color=SOFT, linestyle=":")
     axis.annotate("undefended", (0, undefended), (4, 3), xycoords=("axes fraction", "data"), textcoords="offset points")
     axis.set(xscale="log", xlabel="ε promised", ylabel="test accuracy", ylim=(0, 1))
-    axis.legend(loc="lower right")
+    axis.legend(loc="center right")
     return figure

@@ -12,7 +12,7 @@ HELD = {
     "mp3": "MP3, 48 kbit/s",
     "telephone": "telephone (GSM)",
     "microphone": "far microphone in a room",
-    "close": "close microphone, before the room",
+    "close": "as it was before the room",
     "one_second": "one second of it",
     "slower": "5 % slower",
     "faster": "5 % faster",

@@ -14,8 +14,13 @@ from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS, IDENTITY
 from mia_lib.series.notebooks import NOTEBOOKS
 from mia_lib.support.digests import digest
 from mia_lib.support.files import read_json, write_atomically
+from mia_lib.support.source import packages_digest
 from mia_lib.support.spreadsheets import to_csv
 from mia_lib.support.versions import versions
+
+_MEASURED = ("corpora", "fragments", "features", "models", "training", "signals")
+DECIDING = (*_MEASURED, "attacks", "defenses", "unlearning", "evaluation", "studies")
+"""Packages whose code decides the numbers."""
 
 
 def merge_results(run_folder: Path, notebooks: list[str]) -> pd.DataFrame:
@@ -64,6 +69,7 @@ def write_run(run_folder: Path, notebooks: list[str], header: dict, numbers: int
         "device": next((c["device"] for c in contexts if "device" in c), header["parameters"]["device"]),
         "versions": versions(),
         "commit": commit(),
+        "code": packages_digest(DECIDING),
         "peak_memory_mb": max(peak_memory(), highest if isinstance(highest, int) else 0),
         "core_seconds": round(spent, 1),
         "core_seconds_per_number": round(spent / numbers, 3) if numbers else None,

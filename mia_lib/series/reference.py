@@ -16,13 +16,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
 from mia_lib.corpora.base import short_name
 from mia_lib.evaluation.reading import read_results
 from mia_lib.evaluation.records import COLUMNS
 from mia_lib.reporting.facts import command, when
+from mia_lib.series.headlines import found_in, renewed
 from mia_lib.series.notebooks import Notebook, find_notebooks
+from mia_lib.series.provenance import DECIDING
 from mia_lib.support.cells import INJECTED, SETUP, tags, text_of
 from mia_lib.support.digests import digest, file_digest
 from mia_lib.support.errors import MiaError, UsageError
@@ -32,9 +35,6 @@ from mia_lib.support.source import packages_digest
 REFERENCE = Path(__file__).resolve().parents[2] / "outputs" / "reference"
 LARGEST = 4_000_000
 """Bytes that all runs may have together."""
-_MEASURED = ("corpora", "fragments", "features", "models", "training", "signals")
-DECIDING = (*_MEASURED, "attacks", "defenses", "evaluation", "studies")
-"""Packages whose code decides the numbers."""
 COLOURS, DIGITS = 48, 5
 WIDTHS = (1000, 840, 720, 600)
 """How many dots wide figures may be, the widest first."""
@@ -56,12 +56,7 @@ def make_reference(run_folders: Sequence[Path], target: Path = REFERENCE) -> Pat
     else:
         found = f"the reference would have {size / 1e6:.1f} MB, and may have {LARGEST / 1e6:.0f}"
         raise MiaError(f"{found}: take fewer runs; what was made is in {folder}")
-    kept = {path.name: file_digest(folder / path.name / "results.csv") for path in runs}
-    about = {
-        "code": packages_digest(DECIDING),
-        "notebooks": {notebook.name: story_digest(notebook.content) for notebook in series},
-        "runs": {path.name: {"results": kept[path.name], "commit": run.get("commit")} for path, run in runs.items()},
-    }
+    about = {path.name: _state(folder / path.name, path, run, series) for path, run in runs.items()}
     write_atomically(folder / "reference.json", json.dumps(about, indent=1) + "\n")
     write_atomically(folder / "README.md", contents({path.name: run for path, run in runs.items()}, series))
     shutil.rmtree(target, ignore_errors=True)
@@ -78,20 +73,34 @@ def _copy_run(run_folder: Path, target: Path, series: list[Notebook], corpus: st
         write_atomically(target / f"{notebook.name}.ipynb", json.dumps(content, ensure_ascii=False) + "\n")
     results = read_results(run_folder / "results.csv")[COLUMNS]
     results["corpus"] = results["corpus"].replace(corpus, short_name(corpus))
-    results.to_csv(target / "results.csv", index=False, float_format=f"%.{DIGITS}g")
+    claims = pd.read_csv(run_folder / "claims.csv")
+    claims["corpus"] = claims["corpus"].replace(corpus, short_name(corpus))
+    for name, table in (("results.csv", results), ("claims.csv", claims)):
+        table.to_csv(target / name, index=False, float_format=f"%.{DIGITS}g")
+
+
+def _state(copy: Path, run_folder: Path, run: dict, series: list[Notebook]) -> dict:
+    """What a run in the reference was made with, and a digest of its numbers."""
+    executed = {one.name: json.loads((run_folder / f"{one.name}.ipynb").read_text(encoding="utf-8")) for one in series}
+    stories = {name: story_digest(content) for name, content in executed.items()}
+    code = {"code": run.get("code"), "commit": run.get("commit")}
+    return code | {"results": file_digest(copy / "results.csv"), "notebooks": stories}
 
 
 def stale(folder: Path = REFERENCE) -> list[str]:
     """What of the code and the notebooks differs from those that the reference was made with, in words; empty if nothing."""
-    about, series = read_json(folder / "reference.json", {}), find_notebooks()
-    found = [] if about.get("code") == packages_digest(DECIDING) else ["the code that decides numbers"]
-    known = about.get("notebooks", {})
-    return found + [one.name for one in series if known.get(one.name) != story_digest(one.content)]
+    about, series, code = read_json(folder / "reference.json", {}), find_notebooks(), packages_digest(DECIDING)
+    found = [] if about and all(run["code"] == code for run in about.values()) else ["the code that decides numbers"]
+    for one in series:
+        now = story_digest(one.content)
+        if not about or any(run["notebooks"].get(one.name) != now for run in about.values()):
+            found.append(one.name)
+    return found
 
 
 def story_digest(content: dict) -> str:
     """Hex digest of a notebook's cells but its set-up."""
-    return digest([text_of(cell["source"]) for cell in content["cells"] if SETUP not in tags(cell)])
+    return digest([text_of(cell["source"]) for cell in content["cells"] if not {SETUP, INJECTED} & {*tags(cell)}])
 
 
 def _quoted(text: str) -> str:
@@ -151,7 +160,8 @@ def fewer_colours(png: bytes, width: int = WIDTHS[0]) -> bytes:
     if picture.width > width:
         picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
     content = io.BytesIO()
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(content, format="PNG", optimize=True)
+    few = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE)
+    few.save(content, format="PNG", optimize=True)
     return content.getvalue()
 
 
@@ -176,7 +186,9 @@ def main(folders: Sequence[str]) -> int:
     try:
         if not folders:
             raise UsageError("name the folders of finished runs: python -m mia_lib.series.reference outputs/RUN ...")
-        print(make_reference([Path(name) for name in folders]))
+        print(made := make_reference([Path(name) for name in folders], REFERENCE))
+        page = REFERENCE.parents[1] / "README.md"
+        write_atomically(page, renewed(page.read_text(encoding="utf-8"), found_in(made)))
     except MiaError as error:
         print(f"mia_lib: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1

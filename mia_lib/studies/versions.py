@@ -60,7 +60,7 @@ class VersionStudy(ReferenceStudy):
         """To what is in hand, and to the rest of its range: float32 [queries, models, n, classes]."""
         if self.held != ALL:
             return np.asarray(self.released.versions(rows, self.held))
-        names = [name for name in versions_of(self.corpus) if name != EXACT]
+        names = [name for name in versions_of(self.corpus, self.manifest) if name != EXACT]
         return np.stack([self.released.versions(rows, name)[0] for name in names])
 
     def rehearsed(
@@ -97,7 +97,7 @@ class VersionStudy(ReferenceStudy):
 def records_without_file(references: ReferenceStudy, held: Sequence[str] | None = None) -> pd.DataFrame:
     """Records of all attacks with each version in hand (None: all that there are of the corpus, and ALL), as cached stages,
     and which share of the file's is left (`shares_left`)."""
-    tables, held = [], (*versions_of(references.corpus), ALL) if held is None else held
+    tables, held = [], (*versions_of(references.corpus, references.manifest), ALL) if held is None else held
     with progress("who does not have the file", len(held), "version") as bar:
         for name in held:
             tables.append(VersionStudy(references, name).records())

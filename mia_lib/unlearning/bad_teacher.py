@@ -15,7 +15,7 @@ from mia_lib.training.objective import Objective
 from mia_lib.unlearning.base import METHODS, Method
 from mia_lib.unlearning.sides import BothSides, divergence, frozen_copy
 
-RATE = 0.2  # times the learning rate of the training
+RATE = 0.5  # times the learning rate of the training
 
 
 class TwoTeachers(BothSides):

@@ -6,6 +6,7 @@ import pytest
 from made_up import save, signals
 
 from mia_lib.auditing import saved, tables
+from mia_lib.auditing.columns import evidence_of
 from mia_lib.auditing.report import judge
 from mia_lib.auditing.saved import read_signals
 from mia_lib.auditing.tables import arrays_of
@@ -211,6 +212,14 @@ def test_a_table_is_read_a_part_at_a_time_and_rows_are_counted_through(form, tmp
     )
     with pytest.raises(MiaError, match="logits_2 of row 51 is 'none', not a number"):
         tables.read_table(path)
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, "", " "])
+def test_a_table_in_which_a_speaker_is_missing_is_refused_and_nobody_is_called_none(nothing):
+    rows = table(signals())
+    rows["speaker"] = pd.Series([nothing if i == 3 else name for i, name in enumerate(rows["speaker"])], dtype=object)
+    with pytest.raises(MiaError, match="speaker of row 4 is empty: name each, or leave speaker out"):
+        evidence_of(arrays_of(rows, "a"), "a")
 
 
 def test_nothing_is_unpickled(tmp_path):

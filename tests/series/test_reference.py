@@ -20,9 +20,9 @@ from mia_lib.support.errors import MiaError
 @pytest.mark.skipif(not REFERENCE.exists(), reason="no reference is kept")
 def test_the_reference_is_as_it_was_made_and_says_when_it_is_stale():
     about = json.loads((REFERENCE / "reference.json").read_text())
-    for name, run in about["runs"].items():
+    for name, run in about.items():
         assert file_digest(REFERENCE / name / "results.csv") == run["results"], name
-        assert {p.stem for p in (REFERENCE / name).glob("*.ipynb")} == set(about["notebooks"])
+        assert {p.stem for p in (REFERENCE / name).glob("*.ipynb")} == set(run["notebooks"])
     assert sum(path.stat().st_size for path in REFERENCE.rglob("*") if path.is_file()) <= reference.LARGEST
     if old := stale():
         warnings.warn(f"outputs/reference is stale, it was made with other {', '.join(old)}", stacklevel=1)
@@ -77,7 +77,12 @@ def finished(series, monkeypatch):
 
 def test_a_reference_is_made_of_a_finished_run_and_becomes_stale_with_its_notebooks(finished, series, tmp_path):
     made = make_reference([finished], tmp_path / "reference")
-    assert {path.name for path in (made / "mine").iterdir()} == {"00_first.ipynb", "01_second.ipynb", "results.csv"}
+    assert {path.name for path in (made / "mine").iterdir()} == {
+        "00_first.ipynb",
+        "01_second.ipynb",
+        "results.csv",
+        "claims.csv",
+    }
     text = "".join(path.read_text() for path in made.rglob("*") if path.is_file())
     assert f"{series.root}/speech" not in text and "folder:speech" in text
     assert "(mine/00_first.ipynb)" in (made / "README.md").read_text() and stale(made) == []

@@ -59,4 +59,4 @@ def test_losses_are_those_of_the_validation_model_s_two_sides(study):
     loss = statistics(validation.logits[[target]], validation.labels[[target]]).loss[0]
     for values, rows in ((members, validation.splits[target].train()), (others, validation.splits[target].held_out())):
         assert len(values) > 5 and np.isin(np.round(values, 9), np.round(loss[rows], 9)).all()
-    assert np.median(members) < np.median(others) and np.median(heaps["quantise:2"][0]) > np.median(members)
+    assert np.median(members) < np.median(others) and np.abs(heaps["quantise:2"][0] - members).max() > 0.01

@@ -61,7 +61,7 @@ def test_no_fit_sees_the_target(references, monkeypatch):
 
 
 def test_who_holds_all_versions_asks_about_each_but_the_file(references, monkeypatch):
-    monkeypatch.setattr("mia_lib.studies.versions.versions_of", lambda corpus: (EXACT, "one_second", "talk"))
+    monkeypatch.setattr("mia_lib.studies.versions.versions_of", lambda corpus, manifest: (EXACT, "one_second", "talk"))
     signals, _, _ = VersionStudy(references, ALL).seen(("copies",))
     for name, logits in (("one_second", signals.logits), ("talk", signals.copies[0])):
         np.testing.assert_array_equal(logits, VersionStudy(references, name).seen(())[0].logits)

@@ -1,0 +1,55 @@
+"""What the reference runs found, a line for each of the series' main claims, as the project's first page shows it."""
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from mia_lib.evaluation.intervals import Measure
+
+MAIN = (
+    "00.paper", "00.recordings", "00.persons", "06.corner", "06.file", "15.names", "08.pruned", "11.high", "12.gap",
+    "13.trap", "14.retrained", "14.fine_tuned",
+)  # fmt: skip
+"""Claims of which there is a line. Those of notebook 12, on the defense that it recommends, are shown besides."""
+RECOMMENDED = "12."
+BEGIN, END = "<!-- found -->\n", "<!-- end of found -->\n"
+
+
+def lines(claims: pd.DataFrame) -> Iterator[str]:
+    """A line of Markdown for each main claim that is in a table of claims (`claims.csv`), in the order of the series."""
+    rows = {row["claim"]: row for row in claims.to_dict("records")}
+    for name in sorted(rows, key=lambda name: (name[:2], name)):
+        if name in MAIN or (name.startswith(RECOMMENDED) and name.count(".") > 1):
+            yield f"- {_shown(rows[name])}"
+
+
+def _shown(row: dict) -> str:
+    one, other = (
+        Measure(row[side], row[f"{side}_low"], row[f"{side}_high"], 0) if not math.isnan(row[side]) else None
+        for side in ("one", "other")
+    )
+    fixed = other is not None and other.low == other.high
+    beside = f"{other.value:g}" if fixed and other else other.text() if other else ""
+    numbers = f" ({one.text()} beside {beside})" if one and other else ""
+    return f"{row['question']} **{row['outcome'].capitalize()}**{numbers}."
+
+
+def block(runs: Iterable[tuple[str, pd.DataFrame]]) -> str:
+    """What all runs found, each under its name: runs are names with tables of claims."""
+    parts = [f"On `{name}`:\n\n" + "\n".join(lines(claims)) + "\n" for name, claims in runs]
+    return BEGIN + "\n".join(parts) + END
+
+
+def renewed(text: str, found: str) -> str:
+    """A page with another block in the place of its own; as it is where it has none."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return before + found + after if begin and end else text
+
+
+def found_in(reference: Path) -> str:
+    """The block of the runs that lie in the reference's folder."""
+    paths = sorted(reference.glob("*/claims.csv"))
+    return block((path.parent.name, pd.read_csv(path)) for path in paths)
