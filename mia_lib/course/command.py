@@ -149,7 +149,8 @@ def _quiz(arguments: argparse.Namespace, console: Console) -> None:
 def _make(arguments: argparse.Namespace, console: Console) -> None:
     from mia_lib.course.challenge import make
 
-    make(arguments, console.say)
+    with console.follow():
+        make(arguments, console.say)
 
 
 def _score(arguments: argparse.Namespace, console: Console) -> None:
