@@ -12,7 +12,7 @@ LONG = "x" * 5000
 NUMBER = "9" * 5000
 
 USAGE = {
-    "": "say what to do: run, sweep, audit, list or cache",
+    "": "say what to do: run, sweep, audit, course, challenge, list or cache",
     "fly": "fly",
     "Run": "Run",
     "run demo": "demo",

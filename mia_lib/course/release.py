@@ -182,14 +182,14 @@ def hidden_tests(exercise: Exercise) -> str:
     return (
         f"### BEGIN HIDDEN TESTS\ndef _solution():\n{solution}\n    return {exercise.name}\n\n\n"
         f"def _cases():\n{cases}\n    return cases\n\n\n"
-        "for _label, *_arguments in _cases()(np.random.default_rng(1)):\n"
+        "for _label, *_arguments in _cases()(np.random.Generator(np.random.PCG64(1))):\n"
         f"    check({exercise.name}(*_arguments), _solution()(*_arguments))\n### END HIDDEN TESTS\n"
     )
 
 
 def _notes(exercise: Exercise) -> str:
     """For the instructor: what is special in the hidden cases, and the usual mistakes."""
-    labels = [label for label, _ in exercise.hidden(np.random.default_rng(1))]
+    labels = [label for label, _ in exercise.hidden(np.random.Generator(np.random.PCG64(1)))]
     cases = "; ".join(dict.fromkeys(labels))
     lines = [f"- **{mistake.title}.** {mistake.lesson}" for mistake in exercise.mistakes]
     return "\n".join(

@@ -73,7 +73,7 @@ class PrivateHead(Objective):
         norms = layer.gradient_squares(self.heard, slope).sqrt()
         weights = drawn * (self.clip / norms.clamp_min(self.clip))
         sums = layer.gradients(self.heard, slope * weights[..., None])
-        noise = gaussian(layer, self.noise * self.clip, batch.generators("noise"))
+        noise = gaussian(layer, self.noise * self.clip, batch.generators("noise of the last layer"))
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
         for name, parameter in layer.named_parameters():

@@ -31,6 +31,8 @@ def traces(losses: np.ndarray, vulnerable: np.ndarray) -> Figure:
         (vulnerable, MEMBER, "found at 0.1 % false alarms"),
         (~vulnerable, NON_MEMBER, "others"),
     ):
+        if not mask.any():
+            continue
         low, middle, high = np.nanquantile(losses[mask], [0.25, 0.5, 0.75], axis=0)
         x = np.arange(len(middle))
         axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)

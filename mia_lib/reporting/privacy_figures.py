@@ -6,12 +6,13 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from mia_lib.reporting.looks import MEMBER, NON_MEMBER, SOFT
+from mia_lib.support.draws import generator
 
 
 def heaps(distances: dict[float, float], draws: int = 4000, seed: int = 0) -> Figure:
     """What the best attacker sees of many models that trained with a fragment, and of as many that did not: two heaps whose
     centres lie `distances` standard deviations apart, one panel for each epsilon."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed, "heaps of noisy sums")
     figure, axes = plt.subplots(1, len(distances), figsize=(2.2 * len(distances), 2.8), sharey=True, squeeze=False)
     for axis, (epsilon, distance) in zip(axes[0], distances.items(), strict=True):
         edges = np.linspace(-4, distance + 4, 50)

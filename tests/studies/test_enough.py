@@ -16,7 +16,7 @@ from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.enough import check_enough, shortage
 from mia_lib.support.errors import MiaError
 
-EVERYTHING = ("targets", "references", *FAMILIES)
+EVERYTHING = ("targets", "references", "forgetting", *FAMILIES)
 
 
 def table(speakers, sources, fragments=1):
@@ -67,7 +67,7 @@ def test_early_stopping_needs_recordings_to_stop_by(tmp_path):
 
 def test_only_what_is_to_be_studied_has_to_be_possible(tmp_path):
     data = dataset(tmp_path, train_fraction=0.8)
-    assert shortage(data, ("targets", "references", "regularisation"), table(8, 4)) == ""
+    assert shortage(data, ("targets", "references"), table(8, 4)) == ""
     assert shortage(data, ("obfuscation",), table(8, 4)) and not shortage(data, (), table(8, 4))
 
 
