@@ -75,7 +75,8 @@ class Lab:
         return self._experiments[-1]
 
     def record(self, table: pd.DataFrame) -> None:
-        """Add rows to the run's results."""
+        """Add rows to the run's results; what has no value, such as a share of nothing, is no number and no row."""
+        table = table[table["value"].notna()]
         self._records = pd.concat([self._records, table]) if len(self._records) else table
         write_atomically(self._part / "results.csv", self._records.to_csv(index=False))
         self._note()
