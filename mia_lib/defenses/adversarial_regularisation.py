@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -21,7 +20,7 @@ from mia_lib.models.network import StackedNetwork
 from mia_lib.support import draws
 from mia_lib.support.errors import MiaError
 from mia_lib.training.adam import StackedAdam
-from mia_lib.training.batch import Batch
+from mia_lib.training.batch import Batch, in_rows
 from mia_lib.training.job import Job, required
 from mia_lib.training.objective import Objective, cross_entropy
 
@@ -100,8 +99,7 @@ class AdversarialObjective(Objective):
                 raise MiaError(f"model {k} needs reference fragments, each of one of its own speakers")
         self.job, device, dtype = job, network.mean.device, network.mean.dtype
         self.weights = self.weights.to(device, dtype)
-        longest = max(map(len, reference))
-        self.reference = torch.from_numpy(np.stack([np.resize(rows, longest) for rows in reference])).to(device)
+        self.reference = in_rows(reference).to(device)
         self.sizes = torch.tensor([len(rows) for rows in reference], device=device)
         self.features, self.labels = job.features.to(device), torch.as_tensor(job.labels).to(device)
         self.attacker = InferenceNetwork(network.classes).to(dtype)

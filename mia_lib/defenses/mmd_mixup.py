@@ -17,7 +17,7 @@ from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Defense
 from mia_lib.defenses.mixup import MixupObjective
 from mia_lib.models.network import StackedNetwork
-from mia_lib.training.batch import Batch
+from mia_lib.training.batch import Batch, in_rows
 from mia_lib.training.job import Job, required
 from mia_lib.training.objective import Objective
 
@@ -67,8 +67,7 @@ class MMDMixupObjective(MixupObjective):
             order = own[np.argsort(job.labels[k][own], kind="stable")]
             counts[k] = np.bincount(job.labels[k][order], minlength=classes)
             rows.append(order)
-        longest = max(map(len, rows))
-        self.rows = torch.from_numpy(np.stack([np.resize(order, longest) for order in rows])).to(device)
+        self.rows = in_rows(rows).to(device)
         self.counts = torch.from_numpy(counts).to(device)
         self.first = self.counts.cumsum(1) - self.counts
 

@@ -85,25 +85,48 @@ class Outcome:
 
     def sentence(self) -> str:
         """The claim, its outcome and the numbers, in Markdown."""
-        return f"**{self.word.capitalize()}:** {self.claim.question} {self.numbers()}".rstrip()
+        return f"**{self.word.capitalize()}:** {self.claim.question} {self.numbers()}"
 
     def numbers(self) -> str:
-        """The numbers in brackets, as far as they were measured."""
-        if self.one is None or self.gap is None or self.other is None:
-            return "(not measured)"
-        if isinstance(self.claim.other, float):
-            return f"({self.one.text()} beside {self.claim.other:g})"
-        return f"({self.one.text()} beside {self.other.text()}, difference {self.gap.signed()})"
+        """The numbers that decide it."""
+        return compared(self.one, self.other, self.gap)
 
     def row(self, about: dict) -> dict:
         """A row of `claims.csv`; about: corpus, profile and seed."""
         fields = dict(claim=self.claim.id, question=self.claim.question, direction=self.claim.direction)
         row = about | fields | dict(margin=self.claim.margin, outcome=self.word)
         for name, measure in (("one", self.one), ("other", self.other), ("difference", self.gap)):
-            ends = ("low", "high") if name == "difference" else (f"{name}_low", f"{name}_high")
             values = (measure.value, measure.low, measure.high) if measure else (math.nan,) * 3
-            row |= dict(zip((name, *ends), values, strict=True))
+            row |= dict(zip((name, *_ends(name)), values, strict=True))
         return row
+
+
+def measures_of(row: dict) -> tuple[Measure | None, Measure | None, Measure | None]:
+    """What a row of `claims.csv` compares, and the difference; None where it was not measured."""
+    found: list[Measure | None] = []
+    for name in ("one", "other", "difference"):
+        value, low, high = (float(row[column]) for column in (name, *_ends(name)))
+        found.append(None if math.isnan(value) else Measure(value, low, high, 0))
+    return found[0], found[1], found[2]
+
+
+def compared(one: Measure | None, other: Measure | None, gap: Measure | None) -> str:
+    """The numbers that decide a claim, in brackets, as far as they were measured; a fixed one needs no difference."""
+    if one is None or gap is None or other is None:
+        return "(not measured)"
+    if is_fixed(other):
+        return f"({one.text()} beside {other.value:g})"
+    return f"({one.text()} beside {other.text()}, difference {gap.signed()})"
+
+
+def is_fixed(measure: Measure) -> bool:
+    """Whether a number was given, not measured."""
+    return measure.low == measure.high
+
+
+def _ends(name: str) -> tuple[str, str]:
+    """The columns of an interval."""
+    return ("low", "high") if name == "difference" else (f"{name}_low", f"{name}_high")
 
 
 def decide(claim: Claim, records: pd.DataFrame) -> Outcome:

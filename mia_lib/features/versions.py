@@ -1,6 +1,5 @@
 """Features of what somebody holds in place of a fragment, and of what they make of it to ask more than once."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from torch import Tensor
 from mia_lib.corpora.base import Corpus
 from mia_lib.features.compute import BATCH, load, store
 from mia_lib.features.named import feature_kinds, feature_params, stage_name
-from mia_lib.fragments.perturbations import Perturbation, PerturbedAudio
+from mia_lib.fragments.perturbations import PerturbedAudio
 from mia_lib.fragments.versions import range_of, version
 from mia_lib.support.cache import Cache
 from mia_lib.support.cores import side_by_side
@@ -20,25 +19,6 @@ from mia_lib.support.progress import progress
 
 if TYPE_CHECKING:
     from mia_lib.fragments.cutting import Fragments
-
-
-@dataclass(frozen=True)
-class HeldAudio:
-    """What an attacker makes of the versions in hand, made when read: waveforms float32 [n, samples] on a device."""
-
-    waves: np.ndarray  # int16 [n, samples], the versions in hand
-    rows: np.ndarray  # int64 [n], of which fragments
-    function: Perturbation
-    seed: int
-    device: str | torch.device = "cpu"
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, part: slice) -> Tensor:
-        waves = torch.from_numpy(self.waves[part].astype(np.float32) / 32768).to(self.device)
-        with torch.no_grad():
-            return self.function(waves, torch.from_numpy(self.rows[part]).to(self.device), self.seed)
 
 
 def held_waves(audio: PerturbedAudio, label: str) -> np.ndarray:
@@ -76,7 +56,7 @@ def version_features(
     def build(folder: Path, _scratch: Path) -> None:
         audio = PerturbedAudio(fragments.audio, rows, function, seed, device)
         waves = held_waves(audio, f"{held} of {len(rows)} fragments")
-        asked = [HeldAudio(waves, rows, one, seed, device) for one in range_of()]
+        asked = [PerturbedAudio(waves, rows, one, seed, device, chosen=True) for one in range_of()]
         store(folder, feature, asked, fragments, hop, device)
 
     params = feature_params(feature, hop) | {"fragments": fragments.key, "device": torch.device(device).type}

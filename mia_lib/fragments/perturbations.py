@@ -97,19 +97,24 @@ PERTURBATIONS: dict[str, Perturbation] = {
 
 @dataclass(frozen=True)
 class PerturbedAudio:
-    """One perturbed version of some fragments, made when read: waveforms float32 [n, samples] in [-1, 1] on a device."""
+    """One perturbed version of some fragments, made when read: waveforms float32 [n, samples] in [-1, 1] on a device.
 
-    audio: np.ndarray  # int16 [N, samples]
+    chosen: `audio` holds the chosen fragments alone, in the order of `rows`.
+    """
+
+    audio: np.ndarray  # int16 [N, samples], or [n, samples] if chosen
     rows: np.ndarray  # int64 [n]
     function: Perturbation
     seed: int
     device: str | torch.device = "cpu"
+    chosen: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, part: slice) -> Tensor:
-        chosen = self.rows[part]
-        waves = torch.from_numpy(self.audio[chosen].astype(np.float32) / 32768).to(self.device)
+        rows = self.rows[part]
+        samples = self.audio[part if self.chosen else rows]
+        waves = torch.from_numpy(samples.astype(np.float32) / 32768).to(self.device)
         with torch.no_grad():
-            return self.function(waves, torch.from_numpy(chosen).to(self.device), self.seed)
+            return self.function(waves, torch.from_numpy(rows).to(self.device), self.seed)

@@ -7,9 +7,8 @@ import pandas as pd
 
 from mia_lib.corpora.base import is_synthetic, short_name
 from mia_lib.evaluation import verdicts
-from mia_lib.evaluation.claims import tally
+from mia_lib.evaluation.claims import is_fixed, measures_of, tally
 from mia_lib.evaluation.controls import chance_of, place
-from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.reading import read_results
 from mia_lib.evaluation.resolution import too_coarse
 from mia_lib.fragments.splits import PROTOCOLS
@@ -127,12 +126,10 @@ def claim_table(claims: pd.DataFrame) -> list[dict]:
     """One row per claim: its sentence, its outcome, the numbers compared and their difference, as text."""
     rows = []
     for row in claims.to_dict("records"):
-        one, other = (Measure(row[side], row[f"{side}_low"], row[f"{side}_high"], 0) for side in ("one", "other"))
-        gap = Measure(row["difference"], row["low"], row["high"], 0)
-        measured, fixed = row["one"] == row["one"], row["other_low"] == row["other_high"]  # NaN differs from itself
+        one, other, gap = measures_of(row)
         about = {"question": row["question"], "outcome": row["outcome"], "origin": str(row["claim"]).partition(".")[0]}
-        about |= {"one": number(one) if measured else "–", "difference": gap.signed() if measured else "–"}
-        rows.append(about | {"other": "–" if not measured else f"{other.value:g}" if fixed else number(other)})
+        about |= {"one": number(one) if one else "–", "difference": gap.signed() if gap else "–"}
+        rows.append(about | {"other": "–" if not other else f"{other.value:g}" if is_fixed(other) else number(other)})
     return rows
 
 

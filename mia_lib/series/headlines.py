@@ -1,12 +1,11 @@
 """What the reference runs found, a line for each of the series' main claims, as the project's first page shows it."""
 
-import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.claims import compared, measures_of
 
 MAIN = (
     "00.paper", "00.recordings", "00.persons", "06.corner", "06.file", "15.names", "08.pruned", "11.high", "12.gap",
@@ -22,18 +21,8 @@ def lines(claims: pd.DataFrame) -> Iterator[str]:
     rows = {row["claim"]: row for row in claims.to_dict("records")}
     for name in sorted(rows, key=lambda name: (name[:2], name)):
         if name in MAIN or (name.startswith(RECOMMENDED) and name.count(".") > 1):
-            yield f"- {_shown(rows[name])}"
-
-
-def _shown(row: dict) -> str:
-    one, other = (
-        Measure(row[side], row[f"{side}_low"], row[f"{side}_high"], 0) if not math.isnan(row[side]) else None
-        for side in ("one", "other")
-    )
-    fixed = other is not None and other.low == other.high
-    beside = f"{other.value:g}" if fixed and other else other.text() if other else ""
-    numbers = f" ({one.text()} beside {beside})" if one and other else ""
-    return f"{row['question']} **{row['outcome'].capitalize()}**{numbers}."
+            row = rows[name]
+            yield f"- {row['question']} **{row['outcome'].capitalize()}** {compared(*measures_of(row))}."
 
 
 def block(runs: Iterable[tuple[str, pd.DataFrame]]) -> str:

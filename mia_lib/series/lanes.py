@@ -33,9 +33,9 @@ def ready(waiting: Sequence[Notebook], running: Collection[Notebook], made: Coll
 
     made: words of `Notebook.work` that a finished notebook stands for.
     """
-    unfinished = {notebook.name for notebook in (*waiting, *running)}
-    in_work = {word for notebook in running for word in notebook.work} - set(made)
     series = [*waiting, *running]
+    unfinished = {notebook.name for notebook in series}
+    in_work = {word for notebook in running for word in notebook.work} - set(made)
     for notebook in waiting:
         if not needed(notebook.name, series) & unfinished and not in_work & set(notebook.work):
             return notebook

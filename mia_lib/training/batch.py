@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,6 +35,12 @@ class Batch:
             torch.Generator().manual_seed((seed * 1_000_003 + self.step * 1009 + zlib.crc32(purpose.encode())) % 2**63)
             for seed in self.seeds
         ]
+
+
+def in_rows(fragments: Sequence[np.ndarray]) -> Tensor:
+    """Fragments of each model, of any number but none, side by side: int64 [models, longest]; who has fewer begins anew."""
+    longest = max(map(len, fragments))
+    return torch.from_numpy(np.stack([np.resize(own, longest) for own in fragments]).astype(np.int64))
 
 
 Alteration = Callable[[StackedNetwork, Tensor, Batch], Tensor]

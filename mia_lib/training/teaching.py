@@ -13,7 +13,7 @@ from mia_lib.models.network import MODELS, StackedNetwork
 from mia_lib.support.cache import Cache
 from mia_lib.support.device import CHUNK_VALUES
 from mia_lib.support.digests import digest
-from mia_lib.training.batch import Batch
+from mia_lib.training.batch import Batch, in_rows
 from mia_lib.training.job import Job
 from mia_lib.training.lesson import Lesson
 from mia_lib.training.objective import Objective
@@ -62,8 +62,7 @@ def ask(
     answers its i-th, and rows beyond its last mean nothing. temperature: [models]. heard: bool [models, teachers, N].
     """
     models, teachers, _ = heard.shape
-    longest = max(map(len, fragments))
-    padded = torch.from_numpy(np.stack([np.resize(own, longest) for own in fragments]).astype(np.int64))
+    padded = in_rows(fragments)
     size = max(1, CHUNK_VALUES // (models * teachers * network.frames * network.bins))
     answers = []
     for indices in padded.to(temperature.device).split(size, dim=1):

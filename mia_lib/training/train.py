@@ -23,7 +23,7 @@ from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import progress
 from mia_lib.training.adam import StackedAdam
-from mia_lib.training.batch import Batch
+from mia_lib.training.batch import Batch, in_rows
 from mia_lib.training.checkpoint import by_model, flat, read_checkpoint, write_checkpoint
 from mia_lib.training.cuda_graph import WARM, Step, recorded
 from mia_lib.training.job import Job, TrainingConfig, batch_sizes, begun_from, feature_statistics, own_steps, required
@@ -232,11 +232,10 @@ class _Run:
     def _logits(self, sets: Sequence[np.ndarray]):
         """Yield (logits, labels, valid) of each model on fragments of its own, in padded chunks (evaluation only)."""
         self.network.eval()
-        longest, size = max(map(len, sets)), max(self.config.batch_size, 64)
-        padded = np.stack([np.resize(i, longest) for i in sets])
+        padded, size = in_rows(sets).to(self.device), max(self.config.batch_size, 64)
         lengths = torch.tensor([len(i) for i in sets], device=self.device)
-        for start in range(0, longest, size):
-            indices = torch.from_numpy(padded[:, start : start + size].astype(np.int64)).to(self.device)
+        for start in range(0, padded.shape[1], size):
+            indices = padded[:, start : start + size]
             valid = torch.arange(start, start + indices.shape[1], device=self.device) < lengths[:, None]
             yield self.network(self.features[indices].to(self.dtype)), self.labels.gather(1, indices), valid
         self.network.train()

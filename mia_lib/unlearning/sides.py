@@ -2,12 +2,11 @@
 
 from copy import deepcopy
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mia_lib.models.network import StackedNetwork
-from mia_lib.training.batch import Batch
+from mia_lib.training.batch import Batch, in_rows
 from mia_lib.training.job import Job, required
 from mia_lib.training.objective import Objective
 
@@ -35,8 +34,7 @@ class BothSides(Objective):
 
     def begin(self, job: Job, network: StackedNetwork) -> None:
         leaving, device = required(job.leaving, NEED), network.mean.device
-        longest = max(map(len, leaving))
-        self.leaving = torch.from_numpy(np.stack([np.resize(rows, longest) for rows in leaving])).long().to(device)
+        self.leaving = in_rows(leaving).to(device)
         self.sizes = torch.tensor([len(rows) for rows in leaving], device=device)[:, None]
         self.features, self.labels = job.features.to(device), torch.as_tensor(job.labels).to(device)
         network.eval()

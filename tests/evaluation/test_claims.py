@@ -1,11 +1,12 @@
 """Claims are decided by the interval of a difference, and by nothing that was not measured."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, Pick, decide, tally
+from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, Pick, decide, measures_of, tally
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import Result, results_table
 from mia_lib.support.errors import UsageError
@@ -77,6 +78,7 @@ def test_a_claim_that_cannot_be_decided_is_refused(options):
 def test_a_row_of_the_table_holds_everything_that_decides():
     outcome = decide(Claim("00.x", "A beats B.", A, B), records((0.9, 0.88, 0.92), HALF))
     row = outcome.row(dict(corpus="demo", profile="smoke", seed=0))
+    assert measures_of(row) == tuple(replace(one, n=0) for one in (outcome.one, outcome.other, outcome.gap))
     assert list(row) == CLAIM_COLUMNS and row["outcome"] == "holds" and row["difference"] == pytest.approx(0.4)
     empty = decide(Claim("00.x", "A beats C.", A, Pick("auc", "c")), records(HALF)).row({})
     assert math.isnan(empty["one"]) and math.isnan(empty["high"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mia_lib.corpora.base import Corpus, open_corpus
-from mia_lib.features.versions import HeldAudio, held_waves
+from mia_lib.features.versions import held_waves
 from mia_lib.fragments.perturbations import PERTURBATIONS, PerturbedAudio
 from mia_lib.fragments.versions import (
     CLOSE,
@@ -75,7 +75,7 @@ def test_a_range_is_the_version_in_hand_and_what_is_made_of_it():
     waves = held_waves(PerturbedAudio(audio, rows, VERSIONS["one_second"], 0), "held")
     held = VERSIONS["one_second"](torch.from_numpy(audio[rows] / 32768).float(), torch.from_numpy(rows), 0)
     torch.testing.assert_close(torch.from_numpy(waves / 32768).float(), held, rtol=0, atol=1e-4)
-    asked = [HeldAudio(waves, rows, function, 5)[1:3] for function in range_of()]
+    asked = [PerturbedAudio(waves, rows, function, 5, chosen=True)[1:3] for function in range_of()]
     assert len(asked) == 1 + len(RANGE)
     torch.testing.assert_close(asked[0], held[1:3], rtol=0, atol=1e-4)
     for found, name in zip(asked[1:], RANGE, strict=True):

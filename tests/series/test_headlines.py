@@ -25,7 +25,7 @@ def test_main_claims_are_shown_in_order_with_outcome_and_interval():
 
 def test_what_was_not_measured_has_no_number():
     table = claims().assign(one=float("nan"))
-    assert next(iter(lines(table))) == "- It works. **Holds**."
+    assert next(iter(lines(table))) == "- It works. **Holds** (not measured)."
 
 
 def test_only_the_block_of_a_page_is_renewed():
