@@ -7,7 +7,7 @@ from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import Answers
 from mia_lib.defenses.output import OutputDefense, given_out, ranked, repeatable_draws
 from mia_lib.signals.statistics import log_posteriors
-from mia_lib.support.device import CHUNK_VALUES
+from mia_lib.support.device import at_once
 from mia_lib.support.draws import generator
 from mia_lib.training.job import Job
 from mia_lib.training.trained import TrainedModels
@@ -32,7 +32,7 @@ def random_answers(models: TrainedModels, job: Job, count: int) -> np.ndarray:
     frames, bins = network.frames, network.bins
     mean, scale = network.mean[:, None, None], network.scale[:, None, None]
     generators = [generator(seed, "random inputs of HAMP") for seed in job.seeds]
-    size = max(1, CHUNK_VALUES // (len(generators) * frames * bins))
+    size = at_once(len(generators) * frames * bins, device)
     parts = []
     for start in range(0, count, size):
         shape = (min(size, count - start), frames, bins)

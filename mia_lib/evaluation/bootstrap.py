@@ -8,63 +8,86 @@ at few false alarms is flattered: the threshold "at 1 %" lies where, on average,
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtri
 
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.intervals import bootstrap_weights
 
 CHUNK = 100  # draws at once
 
 
-class DrawnAudit:
-    """One audit in some draws of the bootstrap. Members and others apart, each by falling score: sums of weights then stand
-    for both axes of the curve, and where a non-member's score lies among the members' is the same in all draws."""
+@dataclass(frozen=True)
+class Ordered:
+    """What is the same of an audit in all draws: members and others apart, each by falling score."""
 
-    def __init__(self, audit: Audit, weights: np.ndarray, rng: np.random.Generator, share: float = 1.0):
-        """weights: float [draws, n], of the audit's examples. rng: for what is added to each side, once for all targets of
-        which a mean is taken: `share` of it here."""
-        self.audit, self.draws = audit, len(weights)
+    members: np.ndarray  # scores turned round, ascending, float [n]
+    others: np.ndarray
+    members_of: np.ndarray  # the cluster of each, int64 [n]
+    others_of: np.ndarray
+    above: np.ndarray  # how many members score higher than each of the others
+    level_with: np.ndarray  # at least as high
+
+    @classmethod
+    def of(cls, audit: Audit, names: np.ndarray) -> "Ordered":
+        """names: all clusters, sorted."""
+        code, sides = np.searchsorted(names, audit.clusters), []
+        for side in (audit.member, ~audit.member):
+            scores = -audit.scores[side]
+            order = np.argsort(scores, kind="stable")
+            sides.append((scores[order], code[side][order]))
+        (members, members_of), (others, others_of) = sides
+        above, level_with = (np.searchsorted(members, others, side) for side in ("left", "right"))
+        return cls(members, others, members_of, others_of, above, level_with)
+
+
+class DrawnAudit:
+    """One audit in some draws of the bootstrap: sums of weights, by falling score, stand for both axes of the curve."""
+
+    def __init__(
+        self, audit: Audit, ordered: Ordered, weights: np.ndarray, rng: np.random.Generator, share: float = 1.0
+    ):
+        """weights: float [draws, clusters]. rng: for what is added to each side, once for all targets of which a mean is
+        taken: `share` of it here."""
+        self.audit, self.ordered, self.draws = audit, ordered, len(weights)
         self.found, self.missed, self.accepted, self.rejected = rng.standard_gamma(share / 2, (4, self.draws))
         self.gap = rng.standard_exponential(self.draws)  # above the highest non-member
         self._weights = weights
 
-    @staticmethod
-    def _falling(scores: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores turned round, ascending, and the weight of the first 0, 1, 2 ... of them, [draws, n + 1]."""
-        order = np.argsort(-scores, kind="stable")
-        sums = np.zeros((len(weights), len(order) + 1))
-        np.cumsum(weights[:, order], axis=1, out=sums[:, 1:])
-        return -scores[order], sums
+    @cached_property
+    def other_weights(self) -> np.ndarray:
+        """Weights of the others by falling score, [draws, n]."""
+        return np.take(self._weights, self.ordered.others_of, axis=1)
 
-    def sides(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of members, then of the others: scores and sums of weights as `_falling` gives them."""
-        if not hasattr(self, "_sides"):
-            a, member = self.audit, self.audit.member
-            self._sides = (
-                *self._falling(a.scores[member], self._weights[:, member]),
-                *self._falling(a.scores[~member], self._weights[:, ~member]),
-            )
-        return self._sides
+    @cached_property
+    def sums(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of members and of the others the weight of the first 0, 1, 2 ... of them, [draws, n + 1] each."""
+        found = []
+        for weights in (np.take(self._weights, self.ordered.members_of, axis=1), self.other_weights):
+            sums = np.zeros((self.draws, weights.shape[1] + 1))
+            np.cumsum(weights, axis=1, out=sums[:, 1:])
+            found.append(sums)
+        return found[0], found[1]
 
     def auc(self) -> np.ndarray:
         """The chance that a member scores above another example, ties counted half, [draws]. Halves are added only where the
         sides lie apart, and no draw could tell: elsewhere they would weigh as much as the few pairs that decide."""
-        members, tp, others, fp = self.sides()
-        above, level_with = (np.searchsorted(members, others, side) for side in ("left", "right"))
-        ties = bool((above != level_with).any())
-        below = tp[:, above] + tp[:, level_with] if ties else 2 * tp[:, above]
-        if (others[0] < members[-1] and members[0] < others[-1]) or ties:
-            return np.einsum("dj,dj->d", np.diff(fp, axis=1), below) / (2 * tp[:, -1] * fp[:, -1])
-        pairs = np.einsum("dj,dj->d", np.diff(fp, axis=1), below) / 2 + self.found * fp[:, -1]
+        (tp, fp), o = self.sums, self.ordered
+        ties = bool((o.above != o.level_with).any())
+        below = tp[:, o.above] + tp[:, o.level_with] if ties else 2 * tp[:, o.above]
+        pairs = np.einsum("dj,dj->d", self.other_weights, below) / 2
+        if (o.others[0] < o.members[-1] and o.members[0] < o.others[-1]) or ties:
+            return pairs / (tp[:, -1] * fp[:, -1])
+        pairs += self.found * fp[:, -1]
         pairs += self.accepted * self.found / 2 + self.rejected * (tp[:, -1] + self.found + self.missed / 2)
         all_members, all_others = tp[:, -1] + self.found + self.missed, fp[:, -1] + self.accepted + self.rejected
         return pairs / (all_members * all_others)
 
     def decisions(self, threshold: float) -> dict[str, np.ndarray]:
         """Balanced accuracy, precision and recall where scores of at least `threshold` are called members, [draws] each."""
-        members, tp, others, fp = self.sides()
+        (tp, fp), members, others = self.sums, self.ordered.members, self.ordered.others
         hits, alarms = (
             sums[:, np.searchsorted(scores, -threshold, "right")] + extra
             for scores, sums, extra in ((members, tp, self.found), (others, fp, self.accepted))
@@ -76,8 +99,8 @@ class DrawnAudit:
 
     def found_above(self, thresholds: np.ndarray) -> np.ndarray:
         """Share of the members with scores above -thresholds [draws], one for each draw."""
-        members, tp, _, _ = self.sides()
-        rows, place = np.arange(self.draws), np.searchsorted(members, thresholds, "left")
+        tp, rows = self.sums[0], np.arange(self.draws)
+        place = np.searchsorted(self.ordered.members, thresholds, "left")
         return (tp[rows, place] + self.found) / (tp[:, -1] + self.found + self.missed)
 
 
@@ -87,11 +110,10 @@ def found_at(audits: Sequence[DrawnAudit], level: float) -> np.ndarray:
     Between two non-members the threshold lies as far up as the level asks; where several score the same, it lies above
     them all, since nobody can decide between equal scores.
     """
-    parts = [audit.sides() for audit in audits]
-    scores = np.concatenate([others for _, _, others, _ in parts])
+    scores = np.concatenate([audit.ordered.others for audit in audits])
     order = np.argsort(scores, kind="stable")
     scores = scores[order]
-    weights = np.concatenate([np.diff(fp, axis=1) for _, _, _, fp in parts], axis=1)[:, order]
+    weights = np.concatenate([audit.other_weights for audit in audits], axis=1)[:, order]
     exceeding = np.cumsum(np.column_stack([audits[0].gap, weights]), axis=1)  # of the first, the second ... and all
     wanted = level * exceeding[:, -1]
     count = (exceeding[:, :-1] <= wanted[:, None]).sum(1)  # non-members whose own share of higher ones is small enough
@@ -118,9 +140,16 @@ def twice_as_varied(weights: np.ndarray) -> np.ndarray:
 def draw(
     audits: Sequence[Audit], draws: int, rng: np.random.Generator, chunk: int = CHUNK
 ) -> Iterator[list[DrawnAudit]]:
-    """All audits in the same draws, `chunk` at a time: clusters of one name weigh the same in all of them."""
+    """All audits in the same draws, `chunk` at a time: clusters of one name weigh the same in all of them.
+
+    The Bayesian bootstrap, as `intervals.bootstrap_weights`.
+    """
+    names, share = np.unique(np.concatenate([audit.clusters for audit in audits])), 1 / len(audits)
+    ordered = [Ordered.of(audit, names) for audit in audits]
     for start in range(0, draws, chunk):
-        weights = bootstrap_weights([audit.clusters for audit in audits], min(chunk, draws - start), rng)
-        weights = [twice_as_varied(w) if a.cross_fitted else w for a, w in zip(audits, weights, strict=True)]
-        share = 1 / len(audits)
-        yield [DrawnAudit(audit, weight, rng, share) for audit, weight in zip(audits, weights, strict=True)]
+        once = rng.standard_exponential((min(chunk, draws - start), len(names)))
+        twice = twice_as_varied(once) if any(audit.cross_fitted for audit in audits) else once
+        yield [
+            DrawnAudit(audit, own, twice if audit.cross_fitted else once, rng, share)
+            for audit, own in zip(audits, ordered, strict=True)
+        ]

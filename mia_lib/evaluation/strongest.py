@@ -64,27 +64,39 @@ class Strongest:
     out_of: int
 
 
-def contests(sides: Sequence[Audits], measure: str, draws: int, seed: int, chunk: int = CHUNK) -> list[Contest]:
-    """Attacks on several kinds of models (such as defended and not) in the same draws of the bootstrap.
+def contests(
+    sides: Sequence[Audits], measures: Sequence[str], draws: int, seed: int, chunk: int = CHUNK
+) -> dict[str, list[Contest]]:
+    """Attacks on several kinds of models (such as defended and not), by each measure, in the same draws of the bootstrap.
 
     Clusters of one name are the same everywhere. Of AUC and balanced accuracy an attacker may turn the answer round.
     Raises UsageError for other measures than MEASURES and LEVELS, and where there is no attack.
     """
-    if measure not in (*MEASURES, *LEVELS):
-        choice = ", ".join((*MEASURES, *LEVELS))
-        raise UsageError(f"unknown measure {measure!r} of the strongest attack: choose one of {choice}")
+    for measure in measures:
+        if measure not in (*MEASURES, *LEVELS):
+            choice = ", ".join((*MEASURES, *LEVELS))
+            raise UsageError(f"unknown measure {measure!r} of the strongest attack: choose one of {choice}")
     if not all(side and all(side.values()) for side in sides):
         raise UsageError("the strongest of several attacks needs at least one audit of at least one attack")
     lists = [audits for side in sides for audits in side.values()]
     ends = np.cumsum([0, *map(len, lists)])
-    found: list[list[np.ndarray]] = [[] for _ in lists]
+    found: dict[str, list[list[np.ndarray]]] = {measure: [[] for _ in lists] for measure in measures}
     for every in draw(
         [audit for audits in lists for audit in audits], draws, generator(seed, "strongest attack"), chunk
     ):
-        for parts, start, end in zip(found, ends[:-1], ends[1:], strict=True):
-            parts.append(_of(every[start:end], measure))
-    drawn = [np.concatenate(parts) for parts in found]
-    values = np.array([evaluate(audits, 0)[measure].value for audits in lists])
+        for measure, of_all in found.items():
+            for parts, start, end in zip(of_all, ends[:-1], ends[1:], strict=True):
+                parts.append(_of(every[start:end], measure))
+    points = [evaluate(audits, 0) for audits in lists]
+    made: dict[str, list[Contest]] = {}
+    for measure, of_all in found.items():
+        drawn, values = [np.concatenate(parts) for parts in of_all], [point[measure].value for point in points]
+        made[measure] = _told_apart(sides, measure, drawn, np.array(values))
+    return made
+
+
+def _told_apart(sides: Sequence[Audits], measure: str, drawn: list[np.ndarray], values: np.ndarray) -> list[Contest]:
+    """The contest on each side, of values and draws of the attacks of all."""
     may_turn = measure in ("auc", "balanced_accuracy")
     if may_turn:
         for j in np.flatnonzero(values < 0.5):
@@ -92,8 +104,8 @@ def contests(sides: Sequence[Audits], measure: str, draws: int, seed: int, chunk
     made, first = [], 0
     for side in sides:
         own = slice(first, first + len(side))
-        clusters = [int(thinnest(audits).value) for audits in lists[own]]
-        n = [sum(len(audit.member) for audit in audits) for audits in lists[own]]
+        clusters = [int(thinnest(audits).value) for audits in side.values()]
+        n = [sum(len(audit.member) for audit in audits) for audits in side.values()]
         made.append(Contest(tuple(side), values[own], drawn[own], clusters, n, may_turn))
         first += len(side)
     return made
@@ -134,7 +146,38 @@ def strongest_of(
     value would not do: they repeat the optimism of picking. How far targets lie apart widens it as `spread_of_mean` says. The
     value itself stays the largest and is optimistic.
     """
-    (contest,) = contests([audits], measure, draws, seed, chunk)
+    return _winner(contests([audits], [measure], draws, seed, chunk)[measure][0])
+
+
+def change_of_strongest(new: Audits, old: Audits, draws: int = 1000, seed: int = 0, measure: str = "auc") -> Measure:
+    """The largest value of `new` less the largest of `old`, with a 95 % interval, paired where targets are the same.
+
+    Recordings weigh the same on both sides of each draw, so what both share falls away. Attacks were picked on either side:
+    the interval is widened by the largest deviations of all, as in `strongest_of`. Where the picked ones have as many
+    targets, the difference is taken target by target (they must come in the same order); else both spreads add up.
+    """
+    return _change(*contests([new, old], [measure], draws, seed)[measure])
+
+
+def strongest_beside(
+    new: Audits, old: Audits, draws: int = 1000, seed: int = 0
+) -> dict[str, tuple[Strongest, Measure]]:
+    """By each of MEASURES that attacks on both sides are `able` to show: the strongest of `new` (`strongest_of`), and how far
+    it lies from that of `old` (`change_of_strongest`), all in the same draws."""
+    found = {}
+    sides: dict[tuple, list[str]] = {}
+    for measure in MEASURES:
+        named = tuple(tuple(able(side, measure)) for side in (new, old))
+        if all(named):
+            sides.setdefault(named, []).append(measure)
+    for (own, bare), measures in sides.items():
+        chosen = [{name: side[name] for name in names} for side, names in ((new, own), (old, bare))]
+        for measure, (after, before) in contests(chosen, measures, draws, seed).items():
+            found[measure] = _winner(after), _change(after, before)
+    return found
+
+
+def _winner(contest: Contest) -> Strongest:
     best, off = contest.best, contest.deviations()
     wider = inflation(contest.drawn[best], contest.clusters[best])
     value = float(contest.values[best])
@@ -145,14 +188,7 @@ def strongest_of(
     )
 
 
-def change_of_strongest(new: Audits, old: Audits, draws: int = 1000, seed: int = 0, measure: str = "auc") -> Measure:
-    """The largest value of `new` less the largest of `old`, with a 95 % interval, paired where targets are the same.
-
-    Recordings weigh the same on both sides of each draw, so what both share falls away. Attacks were picked on either side:
-    the interval is widened by the largest deviations of all, as in `strongest_of`. Where the picked ones have as many
-    targets, the difference is taken target by target (they must come in the same order); else both spreads add up.
-    """
-    after, before = contests([new, old], measure, draws, seed)
+def _change(after: Contest, before: Contest) -> Measure:
     a, b = after.best, before.best
     gap = float(after.values[a] - before.values[b])
     up, down = after.deviations(), before.deviations()

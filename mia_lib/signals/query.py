@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from mia_lib.support.cores import side_by_side
-from mia_lib.support.device import CHUNK_VALUES, tune
+from mia_lib.support.device import at_once, tune
 from mia_lib.support.progress import progress
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def query_models(
     tune()
     network = network.to(device).eval()
     models, (n, frames, bins) = len(network.classes), features.shape
-    size = max(1, CHUNK_VALUES // (models * frames * bins))
+    size = at_once(models * frames * bins, device)
     out = np.empty((models, n, max(network.classes)), dtype=np.float32)
 
     @torch.no_grad()
@@ -48,6 +48,6 @@ def query_each(
     """Logits of every model on fragments of its own, float32 [models, n, classes]; rows: int64 [models, n], of `features`."""
     network = network.to(device).eval()
     models, (_, frames, bins) = len(network.classes), features.shape
-    size, indices = max(1, CHUNK_VALUES // (models * frames * bins)), torch.from_numpy(rows)
+    size, indices = at_once(models * frames * bins, device), torch.from_numpy(rows)
     parts = [features[part.to(features.device)].to(device, network.mean.dtype) for part in indices.split(size, 1)]
     return torch.cat([network(part) for part in parts], 1).float().cpu().numpy()

@@ -13,7 +13,7 @@ from mia_lib.evaluation.calibration import calibration_gaps
 from mia_lib.evaluation.evaluate import evaluate
 from mia_lib.evaluation.intervals import Measure, mean_change, mean_measure
 from mia_lib.evaluation.records import Result
-from mia_lib.evaluation.strongest import MEASURES, STRONGEST, able, change_of_strongest, strongest_of
+from mia_lib.evaluation.strongest import STRONGEST, strongest_beside
 from mia_lib.fragments.splits import CONSUMED, PROTOCOLS
 from mia_lib.studies.pool import train_together
 from mia_lib.studies.reference import ReferenceStudy
@@ -110,13 +110,9 @@ class DefenseEvaluation:
         tables = [] if self.defense == "none" else [study.table("", "none", {"test_accuracy_change": gap})]
         for protocol in PROTOCOLS:
             own, bare, results = self._knowing(protocol), plain._knowing(protocol), []
-            for rate in MEASURES:
-                mine, theirs = able(own, rate), able(bare, rate)
-                if not (mine and theirs):
-                    continue
-                results.append(Result(f"strongest_{rate}", strongest_of(mine, draws, seed, rate).measure))
+            for rate, (found, change) in strongest_beside(own, bare, draws, seed).items():
+                results.append(Result(f"strongest_{rate}", found.measure))
                 if self.defense != "none":
-                    change = change_of_strongest(mine, theirs, draws, seed, rate)
                     results.append(Result(f"strongest_{rate}_change", change))
             tables.append(study.table(protocol, STRONGEST, results, adaptive=True))
         return pd.concat(tables)

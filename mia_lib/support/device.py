@@ -55,4 +55,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-CHUNK_VALUES = 8_000_000  # feature values in one query, over all models: 32 MB in, a few hundred MB inside
+CHUNK_VALUES = {"cpu": 1_000_000, "cuda": 8_000_000}
+"""Feature values in one query, over all models. What a processor computes on the way is then about as large as its cache;
+on a graphics card a few hundred MB."""
+
+
+def at_once(values: int, device: str | torch.device) -> int:
+    """How many fragments are asked about in one query, of so many feature values each over all models."""
+    return max(1, CHUNK_VALUES[torch.device(device).type] // values)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mia_lib.models.network import MODELS, StackedNetwork
 from mia_lib.support.cache import Cache
-from mia_lib.support.device import CHUNK_VALUES
+from mia_lib.support.device import at_once
 from mia_lib.support.digests import digest
 from mia_lib.training.batch import Batch, in_rows
 from mia_lib.training.job import Job
@@ -63,7 +63,7 @@ def ask(
     """
     models, teachers, _ = heard.shape
     padded = in_rows(fragments)
-    size = max(1, CHUNK_VALUES // (models * teachers * network.frames * network.bins))
+    size = at_once(models * teachers * network.frames * network.bins, temperature.device)
     answers = []
     for indices in padded.to(temperature.device).split(size, dim=1):
         asked = features[indices.to(features.device)].to(temperature).repeat_interleave(teachers, 0)

@@ -21,6 +21,7 @@ from mia_lib.defenses.dmp import DMP
 from mia_lib.defenses.selena import Selena, left_out
 from mia_lib.signals.query import query_models
 from mia_lib.signals.statistics import statistics
+from mia_lib.support.device import CHUNK_VALUES
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.training import teaching
 from mia_lib.training.batch import Batch
@@ -137,7 +138,7 @@ def test_answers_are_those_of_the_models_own_teachers_to_its_own_fragments(monke
     heard = torch.from_numpy(np.random.default_rng(0).random((3, 2, len(job.features))) < 0.5)
     heard[:, 0] |= ~heard.any(1)
     temperature = tensor(1.0, 2.0, 3.0)
-    monkeypatch.setattr(teaching, "CHUNK_VALUES", 6 * FRAMES * BINS * 7)  # several chunks, the last one smaller
+    monkeypatch.setitem(CHUNK_VALUES, "cpu", 6 * FRAMES * BINS * 7)  # several chunks, the last one smaller
     answers = ask(network, job.features, job.train, temperature, heard)
     logits = network(job.features)
     for k, own in enumerate(job.train):

@@ -16,6 +16,7 @@ from mia_lib.defenses.top_k import renormalised, spread, zeroed
 from mia_lib.models import MODELS
 from mia_lib.signals.signals import Signals
 from mia_lib.signals.statistics import log_posteriors
+from mia_lib.support.device import CHUNK_VALUES
 from mia_lib.support.errors import UsageError
 
 CLASSES, N, FRAMES, BINS = [12, 9, 12], 400, 70, 4
@@ -127,7 +128,7 @@ def test_random_inputs_have_the_statistics_that_a_model_normalises_by_and_follow
     random_answers(models, job, 200)
     whole = seen[0]
     assert whole.mean().item() == pytest.approx(2.0, abs=0.05) and whole.std().item() == pytest.approx(3.0, abs=0.05)
-    monkeypatch.setattr("mia_lib.defenses.hamp_output.CHUNK_VALUES", 3 * FRAMES * BINS * 7)
+    monkeypatch.setitem(CHUNK_VALUES, "cpu", 3 * FRAMES * BINS * 7)
     random_answers(models, job, 9)
     assert [len(part[0]) for part in seen[1:]] == [7, 2]
     np.testing.assert_array_equal(np.concatenate([part.numpy() for part in seen[1:]], 1), whole[:, :9].numpy())
