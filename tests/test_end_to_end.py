@@ -13,8 +13,9 @@ from mia_lib.series.notebooks import find_notebooks
 def test_all_notebooks_complete_on_a_voices_tree(tmp_path, capfd):
     root, outputs = voices_tree(tmp_path / "data", speakers=12, segments=5), tmp_path / "outputs"
     command = ["run", "--corpus", "voices:devkit", "--data-root", str(root), "--outputs", str(outputs)]
-    command += ["--profile", "smoke", "--run-id", "voices", "--set", "epochs=2", "shadow_epochs=2", "bootstrap=20"]
+    command += ["--profile", "smoke", "--run-id", "voices", "--set", "epochs=1", "shadow_epochs=1", "bootstrap=20"]
     command += ["query_fragments=100", "defense_references=3", "defense_speakers=8"]
+    command += ["public_speakers=8", "public_utterances=4"]
     assert cli.main(command) == 0, capfd.readouterr()
     run = outputs / "voices"
     results = pd.read_csv(run / "results.csv")

@@ -11,6 +11,8 @@ from mia_lib.reporting.looks import DOTS
 
 FIGURE = "mia_lib_figure"
 """Where an output of a notebook says which figure it is."""
+FIGURES = "figures.json"
+"""Where a part of a run says in which order its figures were shown."""
 
 
 def picture(png: bytes, caption: str, figure: str) -> tuple[dict, dict]:

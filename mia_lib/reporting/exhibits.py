@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
+from mia_lib.reporting.embed import FIGURES
 from mia_lib.reporting.executed import dots, drawing
 from mia_lib.support.files import read_json
-
-FIGURES = "figures.json"
-"""Where a part of a run says in which order its figures were shown."""
 
 
 def figures(run_folder: Path, notebooks: list[str]) -> list[dict]:

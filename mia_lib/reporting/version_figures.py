@@ -5,7 +5,8 @@ from matplotlib.figure import Figure
 
 from mia_lib.reporting import figures
 from mia_lib.reporting.looks import OTHERS, SOFT, plt
-from mia_lib.studies.versions import HOLDING
+from mia_lib.reporting.words import percent
+from mia_lib.studies.versions import HOLDING, LEFT
 
 HELD = {
     "file": "the file itself",
@@ -24,6 +25,22 @@ HELD = {
 def held(condition: str) -> str:
     """The words for a version, from the condition of its records."""
     return HELD.get(condition.removeprefix(HOLDING), condition)
+
+
+def what_is_left(records: pd.DataFrame, attack: str, condition: str) -> tuple[str, str]:
+    """A title and a sentence on which share of an attack's advantage, by its AUC, is left without the file: with the version
+    of `condition`, at most and at least. Where there is no advantage with the file itself there is no share."""
+    left = records[(records["measure"] == f"{LEFT}auc") & (records["attack"] == attack)].set_index("condition")
+    name = figures.name(attack)
+    if left.empty:
+        none = f"{name} is not told from guessing with the file itself, so there is no share of it that could be left"
+        return none, f"{none}."
+    share, worst, mildest = left["value"], left["value"].idxmin(), left["value"].idxmax()
+    title = f"Without the file {name} keeps {100 * share.min():.0f} to {100 * share.max():.0f} % of its advantage"
+    return title, (
+        f"Of the advantage of {name}, {percent(left.loc[condition])} is left with {held(condition)}. It keeps most with "
+        f"{held(mildest)} ({percent(left.loc[mildest])}) and least with {held(worst)} ({percent(left.loc[worst])})."
+    )
 
 
 def without_file(records: pd.DataFrame, rate: str, chance: float) -> Figure:

@@ -12,7 +12,7 @@ from mia_lib.evaluation.claims import CLAIM_COLUMNS, Claim, Outcome, decide
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.reporting import embed, figures, looks, titles
-from mia_lib.reporting.exhibits import FIGURES
+from mia_lib.reporting.embed import FIGURES
 from mia_lib.series import beliefs
 from mia_lib.series.audits import records_of
 from mia_lib.series.claims import claim_of
@@ -75,8 +75,7 @@ class Lab:
         return self._experiments[-1]
 
     def record(self, table: pd.DataFrame) -> None:
-        """Add rows to the run's results; what has no value, such as a share of nothing, is no number and no row."""
-        table = table[table["value"].notna()]
+        """Add rows to the run's results."""
         self._records = pd.concat([self._records, table]) if len(self._records) else table
         write_atomically(self._part / "results.csv", self._records.to_csv(index=False))
         self._note()

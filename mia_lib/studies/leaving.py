@@ -26,7 +26,7 @@ from mia_lib.training.job import Job
 from mia_lib.training.parts import train_in_parts
 from mia_lib.unlearning.base import METHODS, Method, make_method
 
-AUDITED, CHOSEN_ON, STAYING = 24, 4, 12  # people at most, where there are enough
+AUDITED, CHOSEN_ON, STAYING = 8, 4, 12  # people at most, where there are enough; with three seeds 24 are audited
 TOGETHER = 136  # requests that are served in one stack
 CONTROLS = 2  # models of the third group that are asked to forget each person, whom they do not know
 Pair = tuple[int, int]

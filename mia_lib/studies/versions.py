@@ -108,7 +108,7 @@ def records_without_file(references: ReferenceStudy, held: Sequence[str] | None 
 
 def shares_left(references: ReferenceStudy, records: pd.DataFrame) -> pd.DataFrame:
     """Of what each attack finds above chance with the file, the share that it still finds with each version: records
-    `left_of_` and the rate, with intervals (`differences.ratio`)."""
+    `left_of_` and the rate, with intervals (`differences.ratio`). Of nothing there is no share, and no record."""
     tables, plain = [], records[records["control"] == ""]
     for attack, own in plain.groupby("attack", sort=False):
         results = []
@@ -116,7 +116,8 @@ def shares_left(references: ReferenceStudy, records: pd.DataFrame) -> pd.DataFra
             found = own[own["measure"] == rate].set_index("condition")
             above = {str(name): _above(measure_of(row), chance) for name, row in found.iterrows()}
             usual = above.pop(HOLDING + EXACT)
-            results += [Result(LEFT + rate, ratio(one, usual), name) for name, one in above.items()]
+            if usual.low > 0:
+                results += [Result(LEFT + rate, ratio(one, usual), name) for name, one in above.items()]
         tables.append(references.table(PROTOCOL, str(attack), results))
     return pd.concat(tables)
 

@@ -58,14 +58,17 @@ class Settings:
         16, "reference models on the target's speakers, for attacks that calibrate per fragment", least=4, most=10_000
     )
     query_fragments: int = setting(
-        1000, "about so many, in whole recordings, for attacks that ask several times about each", least=100
+        600, "about so many, in whole recordings, for attacks that ask several times about each", least=100
     )
     defense_references: int = setting(8, "reference models behind each defense that is judged", least=3, most=10_000)
     defense_speakers: int = setting(30, "speakers that those know (0: all)", least=0, some=2)
     public_speakers: int = setting(
-        80, "synthetic voices of a public network, for private training that begins from one", least=8, most=9_999
+        80,
+        "synthetic voices of a public network, for private training that begins from one",
+        least=MIN_SPEAKERS,
+        most=9_999,
     )
-    public_utterances: int = setting(15, "sentences of each of those voices", least=2, most=999)
+    public_utterances: int = setting(15, "sentences of each of those voices", least=MIN_SOURCES, most=999)
     epochs: int = setting(20, "of the target and the reference models", least=1, most=10_000)
     shadow_epochs: int = setting(20, "of the shadows", least=1, most=10_000)
     batch_size: int = setting(32, "fragments in one step of each model", least=2, most=4_096)

@@ -10,7 +10,8 @@ from report_rows import row
 
 from mia_lib.evaluation.reading import typed
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
-from mia_lib.reporting.exhibits import FIGURES, figures
+from mia_lib.reporting.embed import FIGURES
+from mia_lib.reporting.exhibits import figures
 from mia_lib.reporting.headline import few_clusters
 from mia_lib.reporting.measures import kind, label
 from mia_lib.reporting.page import corpus_section, write_report

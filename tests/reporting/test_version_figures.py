@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 
 from mia_lib.fragments.versions import CLOSE, VERSIONS
 from mia_lib.reporting.loss_figures import LARGEST, losses
-from mia_lib.reporting.version_figures import HELD, held, without_file
+from mia_lib.reporting.version_figures import HELD, held, what_is_left, without_file
 from mia_lib.studies.versions import ALL
 
 
@@ -27,6 +27,20 @@ def test_attacks_have_panels_and_versions_rows():
     points = figure.axes[1].lines[0]
     np.testing.assert_allclose(np.asarray(points.get_xdata(), float), table.value[len(HELD) :])
     plt.close(figure)
+
+
+def test_shares_are_told_in_words_and_of_nothing_there_is_none():
+    rows = [("held_mp3", 0.9), ("held_telephone", 0.2), ("held_talk", 0.5)]
+    table = pd.DataFrame(rows, columns=["condition", "value"]).assign(measure="left_of_auc", attack="lira_offline")
+    table = table.assign(low=table.value - 0.1, high=table.value + 0.1, n=9)
+    title, sentence = what_is_left(table, "lira_offline", "held_telephone")
+    assert title == "Without the file LiRA, offline keeps 20 to 90 % of its advantage"
+    assert (
+        "20.0 % [10.0, 30.0] is left with telephone (GSM)" in sentence
+        and "most with MP3, 48 kbit/s (90.0 %" in sentence
+    )
+    title, sentence = what_is_left(table[:0], "lira_offline", "held_telephone")
+    assert sentence == f"{title}." and "not told from guessing" in title
 
 
 def test_losses_beyond_the_axis_stand_at_its_edge_and_shares_add_up():

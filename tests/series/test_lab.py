@@ -1,14 +1,11 @@
 """What a notebook leaves for the run's report."""
 
 import json
-import math
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 
-from mia_lib.evaluation.intervals import Measure
 from mia_lib.series import lab as workbench
 from mia_lib.series.lab import Lab
 from mia_lib.support.errors import UsageError
@@ -66,13 +63,3 @@ def test_another_corpus_keeps_its_own_split_where_one_was_asked_for_that_divides
     asked = {"corpus": "librispeech", "settings": {"split": "lab41", "epochs": 3}}
     other = Lab("05_some", outputs=str(tmp_path), **PARAMETERS | asked).another("demo")
     assert other.settings.split == "proportional" and other.settings.epochs == 3
-
-
-def test_what_has_no_value_is_no_row(tmp_path):
-    lab = Lab("01_some", outputs=str(tmp_path), **PARAMETERS)
-    rows = lab.experiment.table(
-        "", "none", {"measured": Measure(0.5, 0.4, 0.6, 9), "nothing": Measure(math.nan, math.nan, math.nan, 9)}
-    )
-    lab.record(rows)
-    kept = pd.read_csv(tmp_path / "run" / "parts" / "01_some" / "results.csv")
-    assert list(kept["metric"]) == ["measured"]
