@@ -83,7 +83,7 @@ class Training:
         )
 
     def answered(self, k: int, carry_out: CarryOut) -> tuple[np.ndarray, dict[int, str]]:
-        """What model k answers to all rows and their copies, float [1 + Q, N, C], and by row why it did not; it is trained and
+        """What model k answers to all rows and their copies, float [1 + Q, N, C], and by row why not; it is trained and
         asked once, and its answers are kept."""
         function = named(self.recipe) if isinstance(self.recipe, str) else self.recipe
         params = {"recordings": self.heard.key, "rows": [self.heard.audio.wanted, len(self.heard.audio)], "model": k}

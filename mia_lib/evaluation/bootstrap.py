@@ -10,7 +10,6 @@ at few false alarms is flattered: the threshold "at 1 %" lies where, on average,
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.special import ndtri
 
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.intervals import bootstrap_weights
@@ -109,18 +108,12 @@ def found_at(audits: Sequence[DrawnAudit], level: float) -> np.ndarray:
     return lower + share * (found[1] - lower)
 
 
-def twice_as_varied(weights: np.ndarray) -> np.ndarray:
-    """Weights of mean 1 and variance 2 in the place of exponential ones, in the same order: squares of normal deviates with
-    the same tail probabilities."""
-    return ndtri(np.exp(-weights) / 2) ** 2
-
-
 def draw(
     audits: Sequence[Audit], draws: int, rng: np.random.Generator, chunk: int = CHUNK
 ) -> Iterator[list[DrawnAudit]]:
     """All audits in the same draws, `chunk` at a time: clusters of one name weigh the same in all of them."""
     for start in range(0, draws, chunk):
-        weights = bootstrap_weights([audit.clusters for audit in audits], min(chunk, draws - start), rng)
-        weights = [twice_as_varied(w) if a.cross_fitted else w for a, w in zip(audits, weights, strict=True)]
+        count, spreads = min(chunk, draws - start), [audit.spread for audit in audits]
+        weights = bootstrap_weights([audit.clusters for audit in audits], count, rng, spreads)
         share = 1 / len(audits)
         yield [DrawnAudit(audit, weight, rng, share) for audit, weight in zip(audits, weights, strict=True)]
