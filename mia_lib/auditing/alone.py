@@ -9,7 +9,7 @@ import numpy as np
 from mia_lib.attacks.base import ATTACKS, learns, needs_of
 from mia_lib.auditing.answers import signals_of
 from mia_lib.auditing.evidence import Evidence
-from mia_lib.auditing.folds import deal_speakers, decisions, ranks_within
+from mia_lib.auditing.folds import deal_speakers, decisions, learnt_share, ranks_within
 from mia_lib.auditing.trial import Trial, Tried
 from mia_lib.evaluation.audit import Audit
 from mia_lib.signals.signals import Signals
@@ -74,8 +74,10 @@ class Alone:
         mixed = self._dealt(member, columns, dealt, by_person)
         controls = {"shuffled": self._judged(scored, mixed, columns, learns)}
         controls |= {one: self._judged(way, member, columns, learns) for one, way in (others or {}).items()}
+        learnt = learnt_share(found.audit.scores, controls["shuffled"].audit.scores) if learns else 0.0
+        controls = {control: one.spread(learnt) for control, one in controls.items()}
         again = [self._judged(scored, member, columns, True, k).audit for k in range(1, 1 + REFITS * learns)]
-        return Trial(name, found, controls, again)
+        return Trial(name, found.spread(learnt), controls, again)
 
     def _dealt(self, member: np.ndarray, columns: np.ndarray, dealt: np.ndarray, by_person: bool) -> np.ndarray:
         """Membership int8 [N] where that of the audited columns is dealt anew; persons take all their rows along."""
@@ -95,9 +97,9 @@ class Alone:
             raise MiaError("gives scores that are not numbers")
         if learns:
             scores = ranks_within(scores, fold)
-        audit = Audit(scores, inside, self.clusters[columns], np.inf, columns, cross_fitted=learns)
+        audit = Audit(scores, inside, self.clusters[columns], np.inf, columns)
         called = decisions(scores, inside, fold).astype(float)
-        return Tried(audit, Audit(called, inside, self.clusters[columns], 0.5, columns, cross_fitted=True))
+        return Tried(audit, Audit(called, inside, self.clusters[columns], 0.5, columns))
 
     def _scored(self, attack: str, signals: Signals) -> Scored:
         def scored(member: np.ndarray, columns: np.ndarray, fold: np.ndarray) -> np.ndarray:

@@ -35,24 +35,28 @@ def check_copies(count: int) -> None:
         raise UsageError(f"--copies must be from 0 to {len(PERTURBATIONS)}, not {count}")
 
 
-def altered_answers(
-    model: Asked, heard: Material, given: np.ndarray, kind: str, count: int, seed: int
-) -> tuple[np.ndarray | None, dict[int, str]]:
-    """A model's answers to the first `count` perturbations of every row, float [count, N, C], and by row why it gave none.
-
-    given: its answers to the rows themselves, [N, C]. None for embeddings, of which no attack asks it, and where they would
-    not fit into memory.
-    """
+def affordable(count: int, kind: str | None, rows: int, width: int, name: str, models: int = 1) -> int:
+    """Of how many altered versions so many models are asked: `count`, or none for embeddings, of which no attack asks it, and
+    where answers of `width` to all rows would not fit into memory, which is told."""
     if not count or kind == "embeddings":
-        return None, {}
-    if given.size * (1 + count) > IN_MEMORY:
-        tell(f"{model.name} is not asked about altered versions: {count} of {len(given):,} rows do not fit into memory")
-        return None, {}
-    found, failed = [], dict[int, str]()
-    with progress(f"ask {model.name} about altered versions", count * len(given), "row") as bar:
-        for name, alter in list(PERTURBATIONS.items())[:count]:
+        return 0
+    if models * rows * width * (1 + count) > IN_MEMORY:
+        tell(f"{name} is not asked about altered versions: {count} of {rows:,} rows do not fit into memory")
+        return 0
+    return count
+
+
+def altered_answers(
+    model: Asked, heard: Material, width: int, count: int, seed: int
+) -> tuple[np.ndarray, dict[int, str]]:
+    """A model's answers to the first `count` perturbations of every row, float [count, N, width], and by row why it gave
+    none."""
+    found, failed = np.empty((count, len(heard.audio), width), np.float32), dict[int, str]()
+    with progress(f"ask {model.name} about altered versions", count * len(heard.audio), "row") as bar:
+        for q, (name, alter) in enumerate(list(PERTURBATIONS.items())[:count]):
             rows = Altered(heard.audio, alter, seed)
-            own, lost = answers(model, rows, given.shape[1], heard.column("name"), heard.spare, bar.update)
-            found.append(own)
+            own, lost = answers(model, rows, width, heard.column("name"), heard.spare, bar.update)
+            found = found.astype(np.result_type(found, own), copy=False)
+            found[q] = own
             failed |= {row: f"{model.name}, asked about it altered ({name}): {why}" for row, why in lost.items()}
-    return np.stack(found), failed
+    return found, failed

@@ -85,9 +85,9 @@ def audit(
     recordings whatever `evidence_of_recordings` takes. gives: `logits`, `posteriors` or `embeddings`; None guesses.
 
     The others are the options of the command, for recordings: train, models, outputs (of its cache) and executor as for
-    `evidence_of_recipe`, the rest as for `evidence_of_recordings`; None leaves what is usual. A function that is passed as
-    the model has no time limit, since it cannot be ended: give its name, `module:function`, to set seconds_per_call. Raises
-    UsageError or MiaError, one sentence each.
+    `evidence_of_recipe`, the rest as for `evidence_of_recordings`; None leaves what is usual. A function that takes longer
+    than seconds_per_call cannot be ended, and goes on beside: give its name, `module:function`, for it to be ended, and for
+    one that ends its process to be asked on. Raises UsageError or MiaError, one sentence each.
     """
     options: dict[str, Any] = dict(
         protocol=protocol, seed=seed, draws=draws, anonymous=anonymous, audio=audio, attacks=attacks

@@ -10,7 +10,7 @@ import numpy as np
 
 from mia_lib.attacks.logistic import logistic
 from mia_lib.auditing.evidence import Evidence
-from mia_lib.auditing.folds import deal_speakers, decisions, ranks_within
+from mia_lib.auditing.folds import deal_speakers, decisions, learnt_share, ranks_within
 from mia_lib.auditing.trial import Trial, Tried
 from mia_lib.evaluation.audit import Audit
 from mia_lib.support.errors import MiaError
@@ -40,8 +40,10 @@ def blind(evidence: Evidence, seed: int) -> Trial | None:
 
     try:
         found = tried(inside)
-        mixed = replace(found.audit, clusters=unit[first]).shuffled(seed * 1000).member
-        return Trial(BLIND, found, {"shuffled": tried(mixed)}, [tried(inside, k).audit for k in range(1, 1 + REFITS)])
+        mixed = tried(replace(found.audit, clusters=unit[first]).shuffled(seed * 1000).member)
+        learnt = learnt_share(found.audit.scores, mixed.audit.scores)
+        again = [tried(inside, k).audit for k in range(1, 1 + REFITS)]
+        return Trial(BLIND, found.spread(learnt), {"shuffled": mixed.spread(learnt)}, again)
     except MiaError:
         return None
 
@@ -54,5 +56,5 @@ def _tried(sound: np.ndarray, inside: np.ndarray, fold: np.ndarray, owner: np.nd
         scores[held] = logistic(C=0.1, max_iter=1000).fit(sound[~held], inside[~held]).decision_function(sound[held])
     scores = ranks_within(scores, fold)
     called = decisions(scores, inside, fold).astype(float)
-    of_scores = Audit(scores, inside, owner, np.inf, rows, cross_fitted=True)
+    of_scores = Audit(scores, inside, owner, np.inf, rows)
     return Tried(of_scores, replace(of_scores, scores=called, threshold=0.5))

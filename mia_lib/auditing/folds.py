@@ -54,6 +54,14 @@ def ranks_within(scores: np.ndarray, fold: np.ndarray) -> np.ndarray:
     return ranks
 
 
+def learnt_share(scores: np.ndarray, shuffled: np.ndarray) -> float:
+    """Which share of the order of scores [n] was learnt from who is a member, 0 to 1: what they have not in common with those
+    that were learnt from shuffled membership [n], by rank correlation."""
+    one, other = rankdata(scores), rankdata(shuffled)
+    varied = one.std() * other.std()
+    return 1 - float(np.clip(np.cov(one, other, ddof=0)[0, 1] / varied, 0, 1)) if varied else 1.0
+
+
 def decisions(scores: np.ndarray, member: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Whether each example is called a member, bool [n], by the threshold that is best on the other folds."""
     called = np.empty(len(scores), dtype=bool)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from mia_lib.auditing.asking import answers, try_out
+from mia_lib.auditing.altered import COPIES, affordable, altered_answers, check_copies
+from mia_lib.auditing.asking import Asked, answers, try_out
 from mia_lib.auditing.classes import Classes, check_width, read_classes
 from mia_lib.auditing.coins import check_coins
 from mia_lib.auditing.evidence import Evidence
@@ -59,13 +60,16 @@ class Recordings(Sequence):
 
 @dataclass(frozen=True)
 class Training:
-    """What all models of one audit are trained on and asked about. recipe: a name or a function. root: of the cache."""
+    """What all models of one audit are trained on and asked about. recipe: a name or a function. copies: altered versions of
+    each row that they are asked about too. seconds_per_call: time limit of one answer. root: of the cache."""
 
     recipe: Any
     called: str
     heard: Material
     classes: Classes
     embeddings: bool
+    copies: int
+    seconds_per_call: float
     root: Path
     seed: int
 
@@ -79,10 +83,12 @@ class Training:
         )
 
     def answered(self, k: int, carry_out: CarryOut) -> tuple[np.ndarray, dict[int, str]]:
-        """What model k answers to all rows, float [N, C], and by row why it did not; trained and asked once, then kept."""
+        """What model k answers to all rows and their copies, float [1 + Q, N, C], and by row why not; it is trained and
+        asked once, and its answers are kept."""
         function = named(self.recipe) if isinstance(self.recipe, str) else self.recipe
         params = {"recordings": self.heard.key, "rows": [self.heard.audio.wanted, len(self.heard.audio)], "model": k}
         params |= {"seed": self.seed, "recipe": self.called, "classes": self.classes.index}
+        params |= {"copies": self.copies, "seconds per call": self.seconds_per_call}
 
         def build(folder: Path, _scratch: Path) -> None:
             given, failed = carry_out(train_and_ask, (self, k))
@@ -97,11 +103,16 @@ class Training:
         """The same, trained and asked here and now."""
         recipe = named(self.recipe) if isinstance(self.recipe, str) else self.recipe
         heard, name = self.heard, f"{self.called}, model {k}"
-        model = Here(of_function(self._trained(recipe, k), name))
+        model = Here(of_function(self._trained(recipe, k), name), self.seconds_per_call)
         width = try_out(model, heard.audio, some_rows(heard, self.seed))
         if not self.embeddings:
             check_width(self.classes, width, name)
-        return answers(model, heard.audio, width, heard.column("name"), heard.spare)
+        return self.with_copies(model, *answers(model, heard.audio, width, heard.column("name"), heard.spare))
+
+    def with_copies(self, model: Asked, given: np.ndarray, failed: dict[int, str]) -> tuple[np.ndarray, dict[int, str]]:
+        """A model's answers to all rows [N, C], with those to their copies, [1 + Q, N, C]; and by row why there are none."""
+        altered, missing = altered_answers(model, self.heard, given.shape[1], self.copies, self.seed)
+        return np.concatenate([given[None], altered]), missing | failed
 
     def _trained(self, recipe: Recipe, k: int) -> Any:
         which = np.flatnonzero(self.heads(k))
@@ -132,6 +143,7 @@ def evidence_of_recipe(
     max_bad: float = 0.05,
     seconds_per_call: float = 60.0,
     device: str = "cpu",
+    copies: int = COPIES,
     outputs: str | os.PathLike = "outputs",
     seed: int = 0,
     executor: str = "",
@@ -145,33 +157,36 @@ def evidence_of_recipe(
     Raises UsageError or MiaError, one sentence.
     """
     check_options(gives, protocol, seconds_per_call)
+    check_copies(copies)
     called = _check_recipe(train, models, model is None and non_members is not None)
     beside = nullcontext() if model is None else opened(model, device, seconds_per_call)
     with beside as audited:
         sided = audited is not None
         heard = material(members, non_members, sided=sided, seconds=seconds, max_bad=max_bad)
         known = _classes(classes, heard)
-        training = Training(train, called, heard, known, gives == "embeddings", Path(outputs) / "cache", seed)
+        copies = affordable(copies, gives, len(heard.audio), len(known.index), called, models + 1)
+        root = Path(outputs) / "cache"
+        training = Training(train, called, heard, known, gives == "embeddings", copies, seconds_per_call, root, seed)
         if audited is not None:
             protocol = choose_protocol(protocol, heard.table)
             if coins:
                 check_coins(heard.table["member"].to_numpy())
-            target = asked_about(audited, heard, known, seed)
+            target = training.with_copies(audited, *asked_about(audited, heard, known, seed))
     answered = _all_answered(training, range(1 if sided else 0, models + 1), _executor(train, executor, models))
     name, (given, failed) = (audited.name, target) if audited is not None else (called, answered.pop(0))
     for _, missing in answered:
         failed = missing | failed
-    kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
+    kind = guessed_kind(gives, np.delete(given[0], list(failed), axis=0), known)
     heads = np.array([training.heads(k)[heard.of] for k in range(models + 1)], np.int8)
-    more: dict[str, Any] = {
-        "reference_answers": _stacked([one for one, _ in answered], given, name),
-        "reference_member": heads[1:],
-    }
+    references = _stacked([one for one, _ in answered], given, name)
+    more: dict[str, Any] = {"reference_answers": references[0], "reference_member": heads[1:]}
+    if copies:
+        more |= {"copies": given[1:], "reference_copies": references[1:]}
     if sided:
         more |= {"coins": coins, "protocol": protocol}
     else:
         more |= {"coins": True, "protocol": "utterance", "member": heads[0]}
-    return assembled(heard, name, kind, given, known, failed, **more)
+    return assembled(heard, name, kind, given[0], known, failed, **more)
 
 
 def _check_recipe(train: Any, models: int, one_side_said: bool) -> str:
@@ -186,12 +201,12 @@ def _check_recipe(train: Any, models: int, one_side_said: bool) -> str:
 
 
 def _stacked(references: list[np.ndarray], given: np.ndarray, name: str) -> np.ndarray:
-    """Answers of reference models, float [K, N, C]; raises MiaError where the audited model's have another width."""
-    if (width := references[0].shape[1]) != given.shape[1]:
+    """Answers of reference models, float [1 + Q, K, N, C]; raises MiaError where the audited model's have another width."""
+    if (width := references[0].shape[-1]) != given.shape[-1]:
         raise MiaError(
-            f"the model {name} gives {given.shape[1]} numbers for a recording, and the recipe's models {width}"
+            f"the model {name} gives {given.shape[-1]} numbers for a recording, and the recipe's models {width}"
         )
-    return np.stack(references)
+    return np.stack(references, axis=1)
 
 
 def _classes(given: Any, heard: Material) -> Classes:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mia_lib.auditing.altered import COPIES, altered_answers, check_copies
+from mia_lib.auditing.altered import COPIES, affordable, altered_answers, check_copies
 from mia_lib.auditing.asking import TRIED, Asked, answers, try_out
 from mia_lib.auditing.blind import sound_statistics
 from mia_lib.auditing.classes import Classes, check_gives, check_width, kind_of, labels, read_classes
@@ -48,8 +48,8 @@ def evidence_of_recordings(
     [B, C]; the control model trained on none of these recordings. members, non_members: as for `listed`. classes: as for
     `read_classes`. gives: one of KINDS (None: guessed). protocol: `utterance` or `speaker` (None: by whether the two sides
     share speakers). coins: the sides were drawn by independent fair coins. seconds: length of a row (0: whole recordings).
-    max_bad: tolerated share of recordings that cannot be read or answered. seconds_per_call: time limit of one answer of a
-    model that is called by name; a function has none, since it cannot be ended. copies: altered versions of each row that a
+    max_bad: tolerated share of recordings that cannot be read or answered. seconds_per_call: time limit of one answer;
+    a model that is called by name is ended then, a function is left to itself. copies: altered versions of each row that a
     model with classes is asked about too, for attacks that see the answered speaker alone. population: a folder of recordings
     that nobody trained on and an attacker knows. Raises UsageError or MiaError, one sentence.
     """
@@ -70,8 +70,10 @@ def evidence_of_recordings(
             control, missing = asked_about(unexposed, heard, known, seed)
             failed = missing | failed
         kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
-        altered, missing = altered_answers(one, heard, given, kind, copies, seed)
-    more = dict(control=control, copies=altered, protocol=protocol, coins=coins)
+        rows, width = given.shape
+        copies = affordable(copies, kind, rows, width, one.name)
+        altered, missing = altered_answers(one, heard, width, copies, seed)
+    more = dict(control=control, copies=altered if copies else None, protocol=protocol, coins=coins)
     if population is not None:
         more["population"] = heard.column("member") == UNKNOWN
     return assembled(heard, one.name, kind, given, known, missing | failed, **more)

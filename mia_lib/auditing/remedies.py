@@ -33,7 +33,8 @@ def advice(evidence: Evidence, results: pd.DataFrame, others: int) -> list[str]:
     """Sentences on what to do next, each because of what this audit found or could not see; others: non-members judged."""
     blind, best = number(results, "blind"), number(results, STRONGEST)
     few, said = FPR_LEVELS["tpr_at_fpr_1e-3"], []
-    if blind is not None and blind.low > CHANCE:
+    confounded = blind is not None and blind.low > CHANCE
+    if confounded:
         said.append(
             "First compare like with like: choose non-members that were recorded as the members were, or let coins "
             "(mia-lib audit coins) draw who is trained on next time."
@@ -47,12 +48,13 @@ def advice(evidence: Evidence, results: pd.DataFrame, others: int) -> list[str]:
         )
     if not measurable(few, others):
         said.append(f"To see one false alarm in a thousand takes {round(1 / few):,} non-members; here are {others:,}.")
-    if best is not None:
-        leaks = best.low > CHANCE
+    if best is not None and best.low <= CHANCE:
+        said.append("No attack that was tried tells members here, which does not prove that none does.")
+    elif best is not None and confounded:
+        said.append("Until then nobody knows whether what attacks find here is a leak that a defense could stop.")
+    elif best is not None:
         said.append(
             "Members can be told: give out less, or train otherwise. What each way stops and costs is another measurement."
-            if leaks
-            else "No attack that was tried tells members here, which does not prove that none does."
         )
     return said
 

@@ -1,6 +1,7 @@
-"""A model that is asked within a time limit, in a process of its own where it has a name, and here where it is a function."""
+"""A model that is asked within a time limit: in a process of its own where it has a name, else in a thread of this one."""
 
 import os
+import queue
 import subprocess
 import sys
 import tempfile
@@ -107,26 +108,40 @@ class Served:
 
 
 class Here:
-    """A function that is asked in this process: it cannot be ended, so there is no time limit."""
+    """A function that is asked in this process. seconds: time that one answer may take: a thread cannot be ended, so one that
+    takes longer is waited for no more, and left to itself."""
 
-    def __init__(self, model: Model):
-        self.name, self.batch, self.samples, self.model = model.name, model.batch, model.samples, model
+    def __init__(self, model: Model, seconds: float):
+        self.name, self.batch, self.samples = model.name, model.batch, model.samples
+        self.model, self.seconds = model, seconds
 
     def __call__(self, waves: np.ndarray) -> np.ndarray:
         """Its answers to waveforms [B, T]; raises NoAnswer where there are none, MiaError where they are of no use."""
+        answered: queue.SimpleQueue = queue.SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answered.put((self.model(waves), None))
+            except BaseException as error:
+                answered.put((None, error))
+
+        threading.Thread(target=ask, daemon=True).start()
         try:
-            return self.model(waves)
-        except MiaError:
-            raise
-        except Exception as error:
+            answers, error = answered.get(timeout=self.seconds)
+        except queue.Empty:
+            raise NoAnswer(f"no answer within {self.seconds:g} s") from None
+        if isinstance(error, MiaError):
+            raise error
+        if error is not None:
             raise NoAnswer(one_line(error)) from error
+        return answers
 
 
 @contextmanager
 def opened(model: Any, device: str = "cpu", seconds: float = 60.0) -> Iterator[Served | Here]:
     """A model to be asked, by a name that `load_model` knows or as a function; closed after the block."""
     if not isinstance(model, str):
-        yield Here(model if isinstance(model, Model) else of_function(model, device=device))
+        yield Here(model if isinstance(model, Model) else of_function(model, device=device), seconds)
         return
     served = Served(model, device, seconds)
     try:

@@ -5,7 +5,7 @@ from typing import Any
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.support.errors import UsageError
 
-OF_A_MODEL = ("control_model", "copies", "population")
+OF_A_MODEL = ("control_model", "population")
 OF_A_RECIPE = {
     "models": "are the reference models of --train: say that too",
     "executor": "says who trains: it goes with --train",
@@ -26,10 +26,6 @@ def evidence_of_sound(
         given.pop("outputs", None)  # where the command keeps audits, too
         for name, why in OF_A_RECIPE.items():
             _refuse(given, name, why)
-        if "seconds_per_call" in given and not isinstance(model, str):
-            raise UsageError(
-                "--seconds-per-call is for models by name: a function cannot be ended, and has no time limit"
-            )
         from mia_lib.auditing.recordings import evidence_of_recordings
 
         return evidence_of_recordings(model, members, non_members, **given)

@@ -1,13 +1,13 @@
 """One attack that was tried: its scores under the true membership and under the controls, and all rates of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.evaluate import evaluate, thinnest
-from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.intervals import Measure, spread_of_weights
 from mia_lib.evaluation.records import Result
 
 DECIDED = ("balanced_accuracy", "precision", "recall")
@@ -27,6 +27,12 @@ class Tried:
             decided = evaluate([self.decided], draws, seed, control)
             found |= {name: decided[name] for name in DECIDED if name in found}
         return found
+
+    def spread(self, learnt: float) -> "Tried":
+        """The same with intervals for scores of which so much was learnt (`intervals.spread_of_weights`): thresholds always
+        are."""
+        decided = None if self.decided is None else _spread(self.decided, 1.0)
+        return Tried(_spread(self.audit, learnt), decided)
 
     def for_measure(self, measure: str) -> Audit:
         """The audit on which a measure is counted."""
@@ -54,6 +60,10 @@ class Trial:
             rates = tried.rates(draws, seed, control=True)
             results += [Result(name, rate, control=control) for name, rate in rates.items()]
         return [*results, Result("audit_units", thinnest([self.found.audit]))]
+
+
+def _spread(audit: Audit, learnt: float) -> Audit:
+    return replace(audit, spread=spread_of_weights(audit.smaller_side(), learnt))
 
 
 def scores_by_row(audit: Audit, rows: int) -> np.ndarray:

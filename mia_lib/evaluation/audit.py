@@ -24,9 +24,7 @@ def check_scores(scores: np.ndarray, member: np.ndarray) -> None:
 class Audit:
     """Scores of one target on its audit set. `threshold` was learnt elsewhere; intervals draw `clusters` as a whole.
 
-    cross_fitted: what is scored in one part was learnt on the others. A part's luck then moves their scores as well, and
-    rates have twice the variance that clusters alone say: for a linear direction learnt on K - 1 of K parts of noise, each
-    pair of parts adds a K - 1th of a part's own (Nadeau and Bengio 2003 correct for the same).
+    spread: the variance of the weights of clusters from which intervals are drawn (see `intervals.spread_of_weights`).
     """
 
     scores: np.ndarray  # float [n]
@@ -34,7 +32,7 @@ class Audit:
     clusters: np.ndarray  # str [n]
     threshold: float
     rows: np.ndarray  # int [n], which fragments
-    cross_fitted: bool = False
+    spread: float = 1.0
 
     def __post_init__(self):
         check_scores(self.scores, self.member)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtri
 
 from mia_lib.evaluation.audit import Audit
+from mia_lib.evaluation.intervals import of_variance
 
 CHUNK = 100  # draws at once
 
@@ -131,12 +131,6 @@ def found_at(audits: Sequence[DrawnAudit], level: float) -> np.ndarray:
     return lower + share * (found[1] - lower)
 
 
-def twice_as_varied(weights: np.ndarray) -> np.ndarray:
-    """Weights of mean 1 and variance 2 in the place of exponential ones, in the same order: squares of normal deviates with
-    the same tail probabilities."""
-    return ndtri(np.exp(-weights) / 2) ** 2
-
-
 def draw(
     audits: Sequence[Audit], draws: int, rng: np.random.Generator, chunk: int = CHUNK
 ) -> Iterator[list[DrawnAudit]]:
@@ -148,8 +142,8 @@ def draw(
     ordered = [Ordered.of(audit, names) for audit in audits]
     for start in range(0, draws, chunk):
         once = rng.standard_exponential((min(chunk, draws - start), len(names)))
-        twice = twice_as_varied(once) if any(audit.cross_fitted for audit in audits) else once
+        weights = {spread: of_variance(once, spread) for spread in {audit.spread for audit in audits}}
         yield [
-            DrawnAudit(audit, own, twice if audit.cross_fitted else once, rng, share)
+            DrawnAudit(audit, own, weights[audit.spread], rng, share)
             for audit, own in zip(audits, ordered, strict=True)
         ]

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammainccinv
 from scipy.stats import beta
 from scipy.stats import t as student
 
@@ -18,6 +19,8 @@ from mia_lib.support.draws import generator
 
 NORMAL = 1.959964  # half the width of a 95 % interval in standard deviations
 GUARD = 0.925  # of the interval by clusters alone below which none is narrower: 85 %
+EXPONENTIAL = np.linspace(0, 6.5, 2000) ** 2
+"""Exponential deviates for which others are looked up."""
 FEW_CLUSTERS = 10
 """Below so many clusters on one side, a bootstrap over clusters gives intervals that are too narrow."""
 
@@ -59,6 +62,27 @@ def bootstrap_weights(clusters: list[np.ndarray], draws: int, rng: np.random.Gen
     names = np.unique(np.concatenate(clusters))
     weights = rng.standard_exponential((draws, len(names)))
     return [weights[:, np.searchsorted(names, cluster)] for cluster in clusters]
+
+
+def of_variance(weights: np.ndarray, variance: float) -> np.ndarray:
+    """Weights of mean 1 and another variance in the place of exponential ones, in the same order: gamma deviates with the
+    same tail probabilities, read off a table, to about 1e-5."""
+    if variance == 1:
+        return weights
+    return np.interp(weights, EXPONENTIAL, variance * gammainccinv(1 / variance, np.exp(-EXPONENTIAL)))
+
+
+def spread_of_weights(clusters: int, learnt: float = 0.0) -> float:
+    """The variance of the weights of so many clusters with which a mean varies in the draws as it does over data sets.
+
+    Of n clusters with gamma weights of variance v a mean varies (n - 1) / (n / v + 1) times as much as it should (Dirichlet):
+    with exponential ones a tenth too little for n = 20. learnt: which share of the order of the scores was learnt from other
+    parts of the same data, 0 to 1. A part's luck then moves their scores as well: for a direction learnt on K - 1 of K parts
+    of noise, each pair of parts adds a K - 1th of a part's own variance, and a mean varies twice as much (Nadeau and Bengio
+    2003 correct for the same); for scores of which a share is learnt, 1 + learnt times.
+    """
+    factor = 1 + learnt
+    return clusters * factor / max(clusters - 1 - factor, 1.0)
 
 
 def spread_of_mean(targets: np.ndarray, drawn: np.ndarray, clusters: int) -> float:

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
+from faulty import marked
 from sklearn.ensemble import RandomForestClassifier
 from voices import bands
 
@@ -57,3 +59,14 @@ def forest_that_dies_once(recordings, labels, seed):
         path.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return forest(recordings, labels, seed)
+
+
+def forest_that_hangs(recordings, labels, seed):
+    """Its models take seconds over the marked recording."""
+    answer = forest(recordings, labels, seed)
+
+    def hangs(waves):
+        time.sleep(3 * marked(waves))
+        return answer(waves)
+
+    return hangs

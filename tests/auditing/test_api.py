@@ -112,9 +112,7 @@ def test_options_for_recordings_are_refused_beside_arrays(classifier, options, s
         audit(model, x, other_x, labels=(y, other_y), **options)
 
 
-def test_a_function_has_no_time_limit_and_says_so(tmp_path):
-    with pytest.raises(UsageError, match="a function cannot be ended, and has no time limit"):
-        audit(bands, tmp_path, tmp_path, seconds_per_call=3)
+def test_what_does_not_go_together_is_refused(tmp_path):
     with pytest.raises(UsageError, match="say which recordings"):
         audit(bands)
     with pytest.raises(UsageError, match="--control-model goes with --model alone"):

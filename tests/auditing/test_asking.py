@@ -1,5 +1,6 @@
 """What somebody's model can do wrong, one clear sentence each; a recording that it fails on is named, skipped and counted."""
 
+import threading
 import warnings
 
 import numpy as np
@@ -44,6 +45,23 @@ def test_a_recording_that_a_model_fails_on_is_named_and_skipped(sides, model, wh
     assert len(set(evidence.recording)) == 17 and evidence.found == 18 and np.isfinite(evidence.answers).all()
     [(path, reason)] = evidence.lost.itertuples(index=False)
     assert path.endswith("out/s1/4.wav") and why in reason and "\n" not in reason
+
+
+def test_a_recording_on_which_a_function_hangs_is_named_and_skipped(sides):
+    released = threading.Event()
+
+    def hangs(waves):
+        if marked(waves):
+            released.wait()
+        return bands(waves)
+
+    try:
+        evidence = asked(hangs, sides, seconds_per_call=0.3, copies=0)
+    finally:
+        released.set()
+    assert len(set(evidence.recording)) == 17
+    [(path, reason)] = evidence.lost.itertuples(index=False)
+    assert path.endswith("out/s1/4.wav") and reason == "hangs: no answer within 0.3 s"
 
 
 def test_more_failures_than_allowed_stop_the_audit_at_the_first(sides):

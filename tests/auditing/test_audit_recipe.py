@@ -4,8 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
-from recipes import DIES, LOG, fails_once, forest, narrow
-from voices import folder
+from faulty import MARKED
+from recipes import DIES, LOG, fails_once, forest, forest_that_hangs, narrow
+from voices import folder, voice, write
 
 from mia_lib.auditing.recipe import evidence_of_recipe
 from mia_lib.auditing.report import judge
@@ -29,7 +30,7 @@ def trained(train, members, others=None, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return evidence_of_recipe(
-            train, members, others, **({"seconds": 0.5, "models": 4, "executor": "here"} | options)
+            train, members, others, **({"seconds": 0.5, "models": 4, "executor": "here", "copies": 0} | options)
         )
 
 
@@ -51,6 +52,25 @@ def test_a_forest_that_learns_by_heart_is_found_out_end_to_end(tmp_path, data):
     results = judge(evidence, draws=20).results
     auc = results[(results["metric"] == "auc") & (results["control"] == "")].set_index("attack")["value"]
     assert auc["lira_online"] > 0.9 and auc["rmia_offline"] > 0.9 and abs(auc["blind"] - 0.5) < 0.25
+
+
+def test_all_models_are_asked_about_altered_versions_for_attacks_that_see_the_answered_speaker(tmp_path, data):
+    evidence = trained(forest, data, outputs=tmp_path, models=4, copies=2)
+    assert evidence.copies.shape == (2, 48, 4) and evidence.reference_copies.shape == (2, 4, 48, 4)
+    plain = trained(forest, data, outputs=tmp_path, models=4)
+    np.testing.assert_array_equal(evidence.reference_answers, plain.reference_answers)
+    assert plain.copies is None and plain.reference_copies is None
+    assert len(judge(evidence, draws=20, attacks=["label_only_calibrated"]).trials) == 1
+
+
+def test_a_recording_on_which_models_hang_is_named_and_skipped(tmp_path):
+    data, loud = folder(tmp_path / "data", range(4), range(6), 0.6), voice(1, 4, 0.6)
+    loud[100] = MARKED
+    write(data / "s1" / "4.wav", loud)
+    evidence = trained(forest_that_hangs, data, outputs=tmp_path, models=2, seconds_per_call=0.3)
+    assert len(evidence.answers) == 23 and evidence.reference_answers.shape == (2, 23, 4)
+    [(path, reason)] = evidence.lost.itertuples(index=False)
+    assert path.endswith("s1/4.wav") and reason == "no answer within 0.3 s"
 
 
 def test_what_was_trained_is_not_trained_again(tmp_path, data, log):

@@ -5,7 +5,7 @@ import pytest
 from made_up import signals
 
 from mia_lib.auditing.columns import evidence_of
-from mia_lib.auditing.folds import deal, ranks_within
+from mia_lib.auditing.folds import deal, learnt_share, ranks_within
 from mia_lib.auditing.report import judge
 from mia_lib.support.errors import MiaError
 
@@ -29,6 +29,22 @@ def test_answers_that_depend_on_voices_alone_are_rarely_told_from_chance():
     assert held >= 24 and above <= 4  # of 30: 28.5 are 95 %
     error = np.std(values, axis=0) / np.sqrt(15)
     assert (np.abs(np.mean(values, axis=0) - 0.5) < 3 * error).all()
+
+
+def test_what_learns_nothing_from_who_is_a_member_has_no_wider_intervals_than_clusters_ask_for():
+    """Modified entropy learns a threshold for each class, and is judged on classes of which it saw none."""
+    found = {one.attack: one for one in judged(signals(), attacks=["loss", "modified_entropy", "shokri"]).trials}
+    audit = {name: one.found.audit for name, one in found.items()}
+    assert audit["modified_entropy"].spread == pytest.approx(audit["loss"].spread, rel=0.01)
+    assert audit["shokri"].spread > 1.5 * audit["loss"].spread > 1.5
+    assert found["shokri"].controls["shuffled"].audit.spread == audit["shokri"].spread
+
+
+def test_scores_that_share_their_order_with_those_of_shuffled_membership_are_not_learnt():
+    scores = np.arange(20.0)
+    assert learnt_share(scores, scores**3) == pytest.approx(0, abs=1e-9)
+    assert learnt_share(scores, -scores) == 1 == learnt_share(scores, 0 * scores)
+    assert 0.1 < learnt_share(scores, np.roll(scores, 1)) < 0.5
 
 
 def test_what_is_remembered_is_found_and_shuffled_membership_is_not():

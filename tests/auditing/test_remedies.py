@@ -75,10 +75,12 @@ def test_the_newest_run_that_can_be_read_and_judged_defenses_counts(tmp_path, ju
 def test_advice_follows_from_what_was_found(tmp_path):
     arrays = signals(leak=8.0)
     clean = arrays | dict(blind=np.random.default_rng(0).standard_normal((120, 3)))
+    apart = arrays | dict(blind=arrays["member"][:, None] + 0.1 * clean["blind"])
     told = {}
-    for name, given in {"silent": arrays, "clean": clean, "none": signals()}.items():
+    for name, given in {"silent": arrays, "clean": clean, "none": signals(), "apart": apart}.items():
         report = judge(evidence_of(given, "mine"), draws=20, attacks=["loss"])
         told[name] = " ".join(advice(report.evidence, report.results, 60))
     assert "Give statistics of the sound" in told["silent"] and "statistics of the sound" not in told["clean"]
     assert "Members can be told" in told["clean"] and "does not prove that none does" in told["none"]
+    assert "First compare like with like" in told["apart"] and "Members can be told" not in told["apart"]
     assert all("1,000 non-members; here are 60" in text and "reference models" in text for text in told.values())

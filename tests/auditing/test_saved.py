@@ -1,11 +1,15 @@
 """Saved signals: what they may look like, and one clear sentence for each way in which they may be wrong."""
 
+import gc
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
 from made_up import save, signals
 
 from mia_lib.auditing import saved, tables
+from mia_lib.auditing.answers import fresh
 from mia_lib.auditing.columns import evidence_of
 from mia_lib.auditing.report import judge
 from mia_lib.auditing.saved import read_signals
@@ -244,8 +248,46 @@ def test_other_files_are_refused(name, tmp_path):
         read_signals(tmp_path / name)
 
 
-def test_large_compressed_answers_are_refused(tmp_path, monkeypatch):
+def test_large_compressed_answers_are_written_out_and_go_with_the_evidence(tmp_path, monkeypatch):
     monkeypatch.setattr(saved, "LARGE", 1)
+    monkeypatch.setattr(saved.tempfile, "tempdir", str(tmp_path))
+    arrays = signals(references=3)
+    np.savez_compressed(tmp_path / "a.npz", **arrays)
+    evidence = read_signals(tmp_path / "a.npz")
+    assert isinstance(evidence.answers, np.memmap)
+    np.testing.assert_array_equal(evidence.answers, arrays["logits"])
+    np.testing.assert_array_equal(fresh(evidence.reference_answers[2], 7, 30), arrays["reference_logits"][2, 7:30])
+    written = list(tmp_path.glob("mia-*/*.npy"))
+    assert len(written) == 3
+    del evidence
+    gc.collect()
+    assert [*tmp_path.iterdir()] == [tmp_path / "a.npz"]
+
+
+def test_where_large_compressed_answers_find_no_room_it_is_said(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(saved, "LARGE", 1)
+    monkeypatch.setattr(zipfile.ZipFile, "extract", full)
     np.savez_compressed(tmp_path / "a.npz", **signals())
-    with pytest.raises(MiaError, match=r"logits is compressed .* write it by np.savez"):
+    with pytest.raises(MiaError, match=r"a.npz: logits is compressed, .* \(No space left on device\): set TMPDIR"):
         read_signals(tmp_path / "a.npz")
+
+
+def test_large_answers_that_are_ordered_by_columns_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved, "LARGE", 1)
+    arrays = signals()
+    np.savez(tmp_path / "a.npz", **arrays | dict(logits=np.asfortranarray(arrays["logits"])))
+    with pytest.raises(MiaError, match=r"logits is ordered by columns, .*: save np.ascontiguousarray\(logits\)"):
+        read_signals(tmp_path / "a.npz")
+
+
+def test_a_damaged_compressed_array_is_one_sentence(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, **signals())
+    content = bytearray(path.read_bytes())
+    content[200:2000] = b"\xff" * 1800
+    path.write_bytes(content)
+    with pytest.raises(MiaError, match=r"a.npz: cannot be read as an .npz file"):
+        read_signals(path)

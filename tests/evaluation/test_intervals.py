@@ -4,12 +4,12 @@ import inspect
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, norm
 from scipy.stats import t as student
 
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.evaluate import evaluate
-from mia_lib.evaluation.intervals import mean_change, mean_measure
+from mia_lib.evaluation.intervals import mean_change, mean_measure, of_variance, spread_of_weights
 from mia_lib.evaluation.strongest import change_of_strongest, strongest_of
 
 MEMBER = np.arange(400) < 200
@@ -36,6 +36,22 @@ def test_targets_that_lie_far_apart_widen_the_interval_as_students_t_does():
     half = student.ppf(0.975, 2) * np.std(aucs, ddof=1) / np.sqrt(3)
     assert measure.low == pytest.approx(measure.value - half, abs=0.08)
     assert measure.high == pytest.approx(min(1, measure.value + half), abs=0.08)
+
+
+def test_weights_of_twice_the_variance_are_squares_of_normal_deviates():
+    weights = np.random.default_rng(0).standard_exponential(10_000)
+    np.testing.assert_allclose(of_variance(weights, 2.0), norm.isf(np.exp(-weights) / 2) ** 2, rtol=0, atol=1e-4)
+    assert of_variance(weights, 1.0) is weights
+
+
+@pytest.mark.parametrize(("clusters", "learnt"), [(6, 0.0), (20, 0.0), (20, 1.0), (20, 0.4)])
+def test_a_mean_varies_in_the_draws_as_it_does_over_data_sets(clusters, learnt):
+    """By s^2 / n, of s^2 with n - 1 in its denominator; and by 1 + learnt times as much."""
+    values = np.random.default_rng(1).standard_normal(clusters)
+    spread = spread_of_weights(clusters, learnt)
+    weights = of_variance(np.random.default_rng(2).standard_exponential((40_000, clusters)), spread)
+    drawn = weights @ values / weights.sum(1)
+    assert drawn.var() == pytest.approx((1 + learnt) * values.var(ddof=1) / clusters, rel=0.03)
 
 
 @pytest.mark.parametrize("found", ["all", "none"])
