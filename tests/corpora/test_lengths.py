@@ -82,6 +82,20 @@ def test_a_file_cut_in_half_is_named_as_cut(tmp_path, form):
             read_audio(path)
 
 
+@pytest.mark.parametrize("coding", ["VORBIS", "OPUS"])
+def test_an_ogg_file_that_ends_within_a_page_is_named_as_cut_and_one_with_a_tag_behind_it_is_whole(tmp_path, coding):
+    path = write(tmp_path / "x.ogg", NOISE, format="OGG", subtype=coding)
+    whole = path.read_bytes()
+    last = whole.rfind(b"OggS")
+    assert whole[last + 5] == 4  # the page that says it is the last, which libsndfile believes though half of it is gone
+    for size in (last + 10, last + 27, last + 60, (last + len(whole)) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(MiaError, match="truncated"):
+            read_audio(path)
+    path.write_bytes(whole + b"TAG" + bytes(125))
+    assert len(read_audio(path)[0]) == 160_000
+
+
 @pytest.mark.parametrize(
     ("form", "less"), [("WAV", 1), ("WAV", 1_500), ("AIFF", 1_000), ("AU", 900), ("NIST", 1_000), ("MP3", 40)]
 )
