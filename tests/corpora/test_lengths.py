@@ -87,7 +87,9 @@ def test_an_ogg_file_that_ends_within_a_page_is_named_as_cut_and_one_with_a_tag_
     path = write(tmp_path / "x.ogg", NOISE, format="OGG", subtype=coding)
     whole = path.read_bytes()
     last = whole.rfind(b"OggS")
-    assert whole[last + 5] == 4  # the page that says it is the last, which libsndfile believes though half of it is gone
+    assert (
+        whole[last + 5] == 4
+    )  # the page that says it is the last, which libsndfile believes though half of it is gone
     for size in (last + 10, last + 27, last + 60, (last + len(whole)) // 2, len(whole) - 1):
         path.write_bytes(whole[:size])
         with pytest.raises(MiaError, match="truncated"):

@@ -89,6 +89,32 @@ def test_names_that_are_not_utf_8_are_read_and_shown(tmp_path):
     assert fragments.report["bad"] == 1 and "Jos\\xe9/\\xfe.wav" in fragments.report["bad_examples"][0]
 
 
+def test_recordings_whose_names_read_the_same_stay_apart(tmp_path):
+    tree = folder_tree(tmp_path / "speech", each=6)
+    here = os.fsencode(tree / "speaker 0")
+    for old, form in zip((0, 1), ("NFC", "NFD"), strict=True):
+        (tree / "speaker 0" / f"{old}.wav").rename(tree / "speaker 0" / unicodedata.normalize(form, "é.wav"))
+    os.rename(here + b"/2.wav", here + b"/\xe9.wav")
+    os.rename(here + b"/3.wav", here + rb"/\xe9.wav")
+    table = survey_of(tree).table
+    for name in ("utterance", "source", "path"):
+        assert table[name].nunique() == 48
+    report = make_fragments(
+        open_corpus(f"folder:{tree}"), Cache(tmp_path / "cache"), Settings(max_utterances=5), 0
+    ).report
+    assert (report["found"], report["files_used"], report["files_not_drawn"]) == (48, 40, 8)
+
+
+def test_files_of_one_name_in_several_folders_of_voices_stay_apart(tmp_path):
+    root = voices_tree(tmp_path)
+    index = root / "VOiCES_devkit" / "references" / "train_index.csv"
+    rows = [voices_row(i, 30 + i // 2, i, "rm1", 1, "none", 0) for i in range(4)]
+    rows[1]["filename"] = rows[0]["filename"].replace("/rm1/", "/rm2/")
+    write_index(index, rows)
+    found = open_corpus("voices:devkit", root).survey()
+    assert found.table["utterance"].is_unique and found.table["path"].nunique() == len(found.table)
+
+
 def test_hidden_names_are_no_recordings_in_any_corpus(tmp_path):
     root = librispeech_tree(tmp_path)
     before = open_corpus("librispeech:dev-clean", root).table()
