@@ -55,6 +55,11 @@ def test_a_streamed_file_is_read_whole(tmp_path, form, value):
     np.testing.assert_allclose(samples, NOISE, atol=1e-4)
 
 
+@pytest.mark.parametrize("value", [0x7FFFF000, 0x7FFFFFFF, 0x80000000])
+def test_a_size_that_stands_for_none_is_no_promise(tmp_path, value):
+    assert len(read_audio(without_length(tmp_path / "x.wav", "WAV", value))[0]) == 160_000
+
+
 def test_an_mp3_that_does_not_say_its_length_is_read_to_its_end(tmp_path):
     path = write(tmp_path / "x.mp3", NOISE)
     data = path.read_bytes()
