@@ -170,6 +170,8 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, name, coding, form
     [
         (b"speaker,gender\nspeaker 0,F\nspeaker 0,M\n", "contradict each other on 'speaker 0'"),
         ("speaker,gender\nZoë,F\n".encode("latin-1"), "save the table as UTF-8"),
+        ("speaker,gender\nspeaker 0,F\n".encode("utf-16-le"), "save the table as UTF-8"),
+        ("speaker,gender\nspeaker 0,F\n".encode("utf-32"), "save the table as UTF-8"),
         (b"name;gender\nx;F\n", r"column 'speaker'.*split at ';'.*'name', 'gender'"),
         (b"", "column 'speaker'.*nothing"),
     ],
