@@ -105,6 +105,39 @@ def test_recordings_whose_names_read_the_same_stay_apart(tmp_path):
     assert (report["found"], report["files_used"], report["files_not_drawn"]) == (48, 40, 8)
 
 
+NAMES = [
+    "NA",
+    "nan",
+    "None",
+    "null",
+    "True",
+    "007",
+    "7",
+    "1e5",
+    "=1+1",
+    "-rf",
+    "<b>&amp;",
+    "a\nb",
+    "😀",
+    "$x$",
+    "Zoe",
+    "zoe",
+    "x" * 250,
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows takes fewer names")
+def test_speakers_are_who_their_folders_say_whatever_else_it_could_mean(tmp_path):
+    for number, name in enumerate(NAMES):
+        for i in range(4):
+            write(tmp_path / "speech" / name / f"{i}.wav", tone(hertz=150 + 20 * number + i))
+    (tmp_path / "speech" / "speakers.csv").write_text("speaker,gender\nNA,F\n007,M\n1e5,F\n", encoding="utf-8")
+    fragments = make_fragments(open_corpus(f"folder:{tmp_path / 'speech'}"), Cache(tmp_path / "cache"), Settings(), 0)
+    assert set(fragments.manifest["speaker"]) == set(NAMES) and fragments.report["found"] == 4 * len(NAMES) + 1
+    known = fragments.manifest.dropna(subset="gender").groupby("speaker", observed=True)["gender"].first()
+    assert dict(known) == {"NA": "F", "007": "M", "1e5": "F"}
+
+
 def test_files_of_one_name_in_several_folders_of_voices_stay_apart(tmp_path):
     root = voices_tree(tmp_path)
     index = root / "VOiCES_devkit" / "references" / "train_index.csv"
@@ -146,6 +179,7 @@ TABLES = {
     "capitals": "Speaker,GENDER\nspeaker 0,F\nZoë,M\n",
     "spaces": "speaker, gender\nspeaker 0, F\nZoë , M\n",
     "trailing commas": "speaker,gender,\nspeaker 0,F,\nZoë,M,\n",
+    "fields without a name": "speaker,gender\nspeaker 0,F,x,\nZoë,M,y,z\n",
     "quotes": '"speaker","age","gender"\n"speaker 0","3, or 4","F"\n"Zoë","5","M"\n',
     "said twice": "speaker,gender\nspeaker 0,F\nZoë,M\nspeaker 0,F\n",
 }
