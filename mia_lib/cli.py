@@ -15,6 +15,7 @@ from mia_lib.support.console import Console, plain, write
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.options import add_executor_options, executor_of
 from mia_lib.support.settings import PROFILES
+from mia_lib.support.surroundings import check_here, in_the_way
 
 ABOUT = """\
 Can someone who only queries a speaker-identification model tell whose voice it was trained on?
@@ -151,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         _interrupt_when_asked_to_end()
+        check_here()
         arguments = build_parser().parse_args(argv)
         if not arguments.command:
             raise UsageError(
@@ -167,6 +169,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             error = MiaError(f"{error.strerror}: {os.fsdecode(error.filename)}")
         if isinstance(error, MiaError):
             return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+        if path := in_the_way():
+            return _fail(
+                f"{path} is taken for the package of its name, which it is not: call it otherwise ({error})", 1
+            )
         return _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
     finally:
         write("", sys.stdout)  # help may still wait to be printed

@@ -18,18 +18,21 @@ FINEST = 20_000
 """The largest factor by which is resampled: filters grow with it. Usual rates need less and are met exactly, others to
 within a ten-millionth."""
 BLOCK = 1 << 18  # samples decoded at a time, of all channels together
+MOST_BYTES = 1 << 30  # of a file, that can matter to its first MAX_SECONDS
 
 
 class Decoded(tuple):
-    """Samples and rate, as a pair; `shorter`: a little less sound than the header says."""
+    """Samples and rate, as a pair; `shorter`: a little less sound than the header says; `mixed`: of several channels."""
 
     shorter: bool = False
+    mixed: bool = False
 
 
 def read_audio(path: Path) -> Decoded:
-    """Decode a file of any format libsndfile knows: float32 samples [n] or [n, channels], and their rate in Hz.
+    """Decode a file of any format libsndfile knows: float32 samples [n], the mean of its channels, and their rate in Hz.
 
-    It is read to its end, whatever length its header gives, but no more than the first MAX_SECONDS.
+    It is read to its end, whatever length its header gives, but no more than the first MAX_SECONDS. Channels are mixed as
+    they come: eight of them can be two hundred times as large as the file.
     Raises MiaError with one sentence naming a file that is missing, cannot be read to its end, is empty, not audio, truncated
     or not finite.
     """
@@ -48,14 +51,17 @@ def read_audio(path: Path) -> Decoded:
         raise MiaError(f"{name}: the file is missing") from None
     except OSError as error:
         raise MiaError(f"{name}: cannot be read ({error.strerror})") from None
-    check(heard[0], name)
+    check(heard[0], name, ", with its channels mixed" if heard.mixed else "")
     return heard
 
 
 def _read_through(path: Path) -> None:
-    """Read a file to its end; raises OSError where the system cannot. To libsndfile such a place is where the sound ends."""
+    """Read a file to its end; raises OSError where the system cannot. To libsndfile such a place is where the sound ends.
+
+    What lies beyond MOST_BYTES is left: a file that claims to be without end would never be done with.
+    """
     with open(path, "rb") as file:
-        while file.read(1 << 20):
+        while file.tell() < MOST_BYTES and file.read(1 << 20):
             pass
 
 
@@ -72,9 +78,9 @@ def _decoded(path: Path, name: str) -> tuple[Decoded, bool]:
                 raise MiaError(f"{name}: its header says {rate} Hz, which is no sampling rate of sound")
             most, decoded, at_once = MAX_SECONDS * rate, 0, max(1, BLOCK // file.channels)
             while decoded < most and len(block := file.read(min(at_once, most - decoded), dtype="float32")):
-                blocks.append(block)
+                blocks.append(to_mono(block))
                 decoded += len(block)
-            log = file.extra_info
+            log, mixed = file.extra_info, file.channels > 1
     except (soundfile.LibsndfileError, RuntimeError) as error:
         reason = getattr(error, "error_string", str(error)).removeprefix("Error : ").strip().rstrip(".")
         if "lost sync" in reason:
@@ -87,21 +93,21 @@ def _decoded(path: Path, name: str) -> tuple[Decoded, bool]:
     if lacks > rate * (TOLERATED_MP3 if form == "MP3" else TOLERATED):
         raise MiaError(f"{name}: truncated, the recording is shorter than its header says")
     heard = Decoded((samples, rate))
-    heard.shorter = lacks > 0
+    heard.shorter, heard.mixed = lacks > 0, mixed
     return heard, decoded < most
 
 
-def check(samples: np.ndarray, name: object) -> None:
-    """Raise MiaError naming the recording if its samples are none, not finite or all silent."""
+def check(samples: np.ndarray, name: object, how: str = "") -> None:
+    """Raise MiaError naming the recording, and `how` it was heard, if its samples are none, not finite or all silent."""
     if len(samples) == 0:
-        raise MiaError(f"{name}: the recording holds no samples")
+        raise MiaError(f"{name}: the recording holds no samples{how}")
     if not np.isfinite(samples).all():
-        raise MiaError(f"{name}: the recording holds samples that are not finite numbers")
-    loudest = np.abs(samples).max()
+        raise MiaError(f"{name}: the recording holds samples that are not finite numbers{how}")
+    loudest = max(samples.max(), -samples.min())
     if loudest > LOUDEST:
-        raise MiaError(f"{name}: the recording holds samples far beyond full scale")
+        raise MiaError(f"{name}: the recording holds samples far beyond full scale{how}")
     if loudest < 1 / 32768:
-        raise MiaError(f"{name}: the recording is digital silence")
+        raise MiaError(f"{name}: the recording is digital silence{how}")
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:

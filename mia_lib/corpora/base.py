@@ -130,11 +130,27 @@ def _file_state(path: str) -> str:
 
 
 def make_table(rows: Iterable[Utterance]) -> "pd.DataFrame":
-    """A corpus table from its rows, in the order of their speakers and utterances."""
+    """A corpus table from its rows, in the order of their speakers and utterances; each recording has a name of its own."""
     import pandas as pd
 
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(distinct(rows), columns=list(COLUMNS))
     return tidy(table.sort_values(["speaker", "utterance"], ignore_index=True))
+
+
+def distinct(rows: Iterable[Utterance]) -> Iterator[Utterance]:
+    """The rows; where two names read the same (accents in two forms, one ending in small and in capital letters), those after
+    the first are numbered, since they are different recordings."""
+    seen: set[str] = set()
+    for row in rows:
+        name, number = row.utterance, 1
+        while name in seen:
+            name, number = f"{row.utterance} ({number + 1})", number + 1
+        seen.add(name)
+        yield (
+            row
+            if name == row.utterance
+            else row._replace(utterance=name, source=name if row.source == row.utterance else row.source)
+        )
 
 
 def tidy(table: "pd.DataFrame") -> "pd.DataFrame":

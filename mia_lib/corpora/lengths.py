@@ -16,6 +16,8 @@ SHOULD = re.compile(r"(data|SSND|BODY|Data Size|Data length|riff|Riff size)\s*:?
 SHORT = re.compile(r"Seems to be a truncated file|File seems to be truncated")
 HALF_BLOCK = re.compile(r"short read \((\d+) != (\d+)\)")
 """A block of a speech codec that ended early, in bytes; after the last one there are none, or one to make them even."""
+NO_END = "Last page lacks an end-of-stream bit"
+PAGE = 65_307  # bytes of the largest page of Ogg
 FRAMES = {
     "AVR": r"Frames\s*: (\d+)",
     "MPC2K": r"Frames\s*: (\d+)",
@@ -168,6 +170,16 @@ def missing(path: Path, form: str, frames: int, decoded: int, log: str, promised
     if frames < 1 << 62:  # not unknown
         wanted = max(wanted, frames)
     half = any(int(got) > 1 for got, _ in HALF_BLOCK.findall(log))
-    if half or SHORT.search(log) or (form == "OGG" and "Last page lacks an end-of-stream bit" in log):
+    if half or SHORT.search(log) or (form == "OGG" and (NO_END in log or _half_page(path))):
         return float("inf")
     return wanted - decoded
+
+
+def _half_page(path: Path) -> bool:
+    """Whether an Ogg file ends within a page. To libsndfile it was whole if that page's head says that it is the last."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - PAGE))
+        tail = file.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    head = 27 + (page[26] if len(page) > 26 else 0)  # and a byte for the size of each of its segments
+    return len(page) < head or len(page) < head + sum(page[27:head])

@@ -61,6 +61,8 @@ def table_text(path: Path) -> tuple[str, str]:
         raise MiaError(NOT_UTF_8.format(path)) from None
     except OSError as error:
         raise MiaError(f"{path}: cannot be read ({error.strerror})") from None
+    if "\0" in text:  # UTF-16 or UTF-32 without a mark
+        raise MiaError(NOT_UTF_8.format(path))
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep="):
         return rest, first.strip()[4:5] or "\t"

@@ -57,6 +57,8 @@ class Voices(FileCorpus):
             )
         table = pd.concat([_read_index(path, subset) for subset, path in indexes.items()], ignore_index=True)
         again = table["path"].duplicated()
+        alike = table["utterance"].duplicated(keep=False)  # one name in several folders
+        table["utterance"] = table["utterance"].mask(alike, table["path"])
         twice = table.loc[again, ["path", "speaker"]].astype("str").itertuples(index=False, name=None)
         passed = [PassedOver(path, LISTED_TWICE, speaker) for path, speaker in twice]
         passed += self._not_listed(table["path"])

@@ -164,7 +164,9 @@ def cut_chunk(corpus: Corpus, length: int, hop: int, short: str, rows: list[Utte
             cuts.append(Cut(np.empty((0, length), np.int16), bad=str(error)))
         else:
             cut = _cut(*heard, length, hop, short, row.path)
-            cuts.append(cut._replace(notes=(*cut.notes, "shorter")) if getattr(heard, "shorter", False) else cut)
+            told = {"shorter": "shorter", "mixed": "mixed_down"}
+            notes = [note for name, note in told.items() if getattr(heard, name, False)]
+            cuts.append(cut if cut.bad else cut._replace(notes=(*cut.notes, *notes)))
     return cuts
 
 
@@ -183,9 +185,9 @@ def _cut(samples: np.ndarray, rate: int, length: int, hop: int, short: str, name
     notes = [name for name, true in happened.items() if true]
     signal = to_int16(mono)
     try:
-        check(signal / np.float32(32768), shown(real(name)))
+        check(signal / np.float32(32768), shown(real(name)), ", at 16 kHz with its channels mixed")
     except MiaError as error:
-        return Cut(np.empty((0, length), np.int16), bad=f"{error}, at 16 kHz with its channels mixed")
+        return Cut(np.empty((0, length), np.int16), bad=str(error))
     if len(signal) >= length:
         pieces = np.lib.stride_tricks.sliding_window_view(signal, length)[::hop]
     elif 2 * len(signal) >= length and short == "pad":

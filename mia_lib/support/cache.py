@@ -81,11 +81,12 @@ class Cache:
         self._remove_left_overs()
 
     def _remove_left_overs(self) -> None:
-        """What nobody has written to for a day and nobody works on: a stage that somebody makes is locked."""
+        """What nobody has written to for a day, or whose stage is there, and nobody works on: who makes a stage locks it."""
         for folder in self.root.glob("*.partial"):
             try:
                 touched = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-                if time.time() - touched > LEFT_OVER and own(folder):
+                over = time.time() - touched > LEFT_OVER or folder.with_suffix("").exists()
+                if over and own(folder):
                     with self._locked(folder.name.removesuffix(".partial"), timeout=0):
                         shutil.rmtree(folder, ignore_errors=True)
             except (Timeout, OSError):

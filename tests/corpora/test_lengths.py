@@ -55,6 +55,11 @@ def test_a_streamed_file_is_read_whole(tmp_path, form, value):
     np.testing.assert_allclose(samples, NOISE, atol=1e-4)
 
 
+@pytest.mark.parametrize("value", [0x7FFFF000, 0x7FFFFFFF, 0x80000000])
+def test_a_size_that_stands_for_none_is_no_promise(tmp_path, value):
+    assert len(read_audio(without_length(tmp_path / "x.wav", "WAV", value))[0]) == 160_000
+
+
 def test_an_mp3_that_does_not_say_its_length_is_read_to_its_end(tmp_path):
     path = write(tmp_path / "x.mp3", NOISE)
     data = path.read_bytes()
@@ -80,6 +85,22 @@ def test_a_file_cut_in_half_is_named_as_cut(tmp_path, form):
     else:
         with pytest.raises(MiaError, match="truncated"):
             read_audio(path)
+
+
+@pytest.mark.parametrize("coding", ["VORBIS", "OPUS"])
+def test_an_ogg_file_that_ends_within_a_page_is_named_as_cut_and_one_with_a_tag_behind_it_is_whole(tmp_path, coding):
+    path = write(tmp_path / "x.ogg", NOISE, format="OGG", subtype=coding)
+    whole = path.read_bytes()
+    last = whole.rfind(b"OggS")
+    assert (
+        whole[last + 5] == 4
+    )  # the page that says it is the last, which libsndfile believes though half of it is gone
+    for size in (last + 10, last + 27, last + 60, (last + len(whole)) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(MiaError, match="truncated"):
+            read_audio(path)
+    path.write_bytes(whole + b"TAG" + bytes(125))
+    assert len(read_audio(path)[0]) == 160_000
 
 
 @pytest.mark.parametrize(

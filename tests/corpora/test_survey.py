@@ -89,6 +89,65 @@ def test_names_that_are_not_utf_8_are_read_and_shown(tmp_path):
     assert fragments.report["bad"] == 1 and "Jos\\xe9/\\xfe.wav" in fragments.report["bad_examples"][0]
 
 
+def test_recordings_whose_names_read_the_same_stay_apart(tmp_path):
+    tree = folder_tree(tmp_path / "speech", each=6)
+    here = os.fsencode(tree / "speaker 0")
+    for old, form in zip((0, 1), ("NFC", "NFD"), strict=True):
+        (tree / "speaker 0" / f"{old}.wav").rename(tree / "speaker 0" / unicodedata.normalize(form, "é.wav"))
+    os.rename(here + b"/2.wav", here + b"/\xe9.wav")
+    os.rename(here + b"/3.wav", here + rb"/\xe9.wav")
+    table = survey_of(tree).table
+    for name in ("utterance", "source", "path"):
+        assert table[name].nunique() == 48
+    report = make_fragments(
+        open_corpus(f"folder:{tree}"), Cache(tmp_path / "cache"), Settings(max_utterances=5), 0
+    ).report
+    assert (report["found"], report["files_used"], report["files_not_drawn"]) == (48, 40, 8)
+
+
+NAMES = [
+    "NA",
+    "nan",
+    "None",
+    "null",
+    "True",
+    "007",
+    "7",
+    "1e5",
+    "=1+1",
+    "-rf",
+    "<b>&amp;",
+    "a\nb",
+    "😀",
+    "$x$",
+    "Zoe",
+    "zoe",
+    "x" * 250,
+]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows takes fewer names")
+def test_speakers_are_who_their_folders_say_whatever_else_it_could_mean(tmp_path):
+    for number, name in enumerate(NAMES):
+        for i in range(4):
+            write(tmp_path / "speech" / name / f"{i}.wav", tone(hertz=150 + 20 * number + i))
+    (tmp_path / "speech" / "speakers.csv").write_text("speaker,gender\nNA,F\n007,M\n1e5,F\n", encoding="utf-8")
+    fragments = make_fragments(open_corpus(f"folder:{tmp_path / 'speech'}"), Cache(tmp_path / "cache"), Settings(), 0)
+    assert set(fragments.manifest["speaker"]) == set(NAMES) and fragments.report["found"] == 4 * len(NAMES) + 1
+    known = fragments.manifest.dropna(subset="gender").groupby("speaker", observed=True)["gender"].first()
+    assert dict(known) == {"NA": "F", "007": "M", "1e5": "F"}
+
+
+def test_files_of_one_name_in_several_folders_of_voices_stay_apart(tmp_path):
+    root = voices_tree(tmp_path)
+    index = root / "VOiCES_devkit" / "references" / "train_index.csv"
+    rows = [voices_row(i, 30 + i // 2, i, "rm1", 1, "none", 0) for i in range(4)]
+    rows[1]["filename"] = rows[0]["filename"].replace("/rm1/", "/rm2/")
+    write_index(index, rows)
+    found = open_corpus("voices:devkit", root).survey()
+    assert found.table["utterance"].is_unique and found.table["path"].nunique() == len(found.table)
+
+
 def test_hidden_names_are_no_recordings_in_any_corpus(tmp_path):
     root = librispeech_tree(tmp_path)
     before = open_corpus("librispeech:dev-clean", root).table()
@@ -120,6 +179,7 @@ TABLES = {
     "capitals": "Speaker,GENDER\nspeaker 0,F\nZoë,M\n",
     "spaces": "speaker, gender\nspeaker 0, F\nZoë , M\n",
     "trailing commas": "speaker,gender,\nspeaker 0,F,\nZoë,M,\n",
+    "fields without a name": "speaker,gender\nspeaker 0,F,x,\nZoë,M,y,z\n",
     "quotes": '"speaker","age","gender"\n"speaker 0","3, or 4","F"\n"Zoë","5","M"\n',
     "said twice": "speaker,gender\nspeaker 0,F\nZoë,M\nspeaker 0,F\n",
 }
@@ -144,6 +204,8 @@ def test_tables_are_read_as_spreadsheets_write_them(tmp_path, name, coding, form
     [
         (b"speaker,gender\nspeaker 0,F\nspeaker 0,M\n", "contradict each other on 'speaker 0'"),
         ("speaker,gender\nZoë,F\n".encode("latin-1"), "save the table as UTF-8"),
+        ("speaker,gender\nspeaker 0,F\n".encode("utf-16-le"), "save the table as UTF-8"),
+        ("speaker,gender\nspeaker 0,F\n".encode("utf-32"), "save the table as UTF-8"),
         (b"name;gender\nx;F\n", r"column 'speaker'.*split at ';'.*'name', 'gender'"),
         (b"", "column 'speaker'.*nothing"),
     ],

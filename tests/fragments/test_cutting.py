@@ -6,17 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from corpora.trees import folder_tree, librispeech_tree, tone, voices_tree, write
 
-from mia_lib.corpora import open_corpus
-from mia_lib.corpora.audio import read_audio, resample, to_int16, to_mono
+from mia_lib.corpora import Utterance, open_corpus
+from mia_lib.corpora.audio import MAX_SECONDS, read_audio, resample, to_int16, to_mono
 from mia_lib.fragments.choosing import choose
-from mia_lib.fragments.cutting import make_fragments
+from mia_lib.fragments.cutting import cut_chunk, make_fragments
 from mia_lib.support.cache import Cache
 from mia_lib.support.errors import MiaError
 from mia_lib.support.settings import Settings
@@ -125,6 +127,12 @@ BROKEN = {
     "cut.flac": (truncated, "not audio|truncated"),
     "cut.ogg": (truncated, "truncated"),
     "cut.mp3": (truncated, "truncated"),
+    "pipe.wav": (os.mkfifo, "is empty"),
+    "device.wav": (lambda path: path.symlink_to("/dev/zero"), "is empty"),
+    "dangling.wav": (lambda path: path.symlink_to("nowhere"), "missing"),
+    "circle.wav": (lambda path: path.symlink_to("circle.wav"), "cannot be read"),
+    "endless.wav": (lambda path: os.truncate(write(path, np.zeros(0)), 1 << 40), "silence"),
+    "endless.mp3": (lambda path: path.touch() or os.truncate(path, 1 << 40), "not audio"),
 }
 
 
@@ -135,6 +143,23 @@ def test_a_broken_recording_is_named_in_one_sentence(tmp_path, name):
     with pytest.raises(MiaError, match=says) as caught:
         read_audio(tmp_path / name)
     assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_long_recording_of_many_channels_takes_no_more_memory_than_one_channel(tmp_path):
+    with soundfile.SoundFile(tmp_path / "wide.flac", "w", 48_000, 8) as file:
+        for second in range(MAX_SECONDS + 1):
+            file.write(np.outer(np.full(48_000, 0.1 + second / 1000, np.float32), np.arange(8) / 3.5))
+    tracemalloc.start()
+    try:
+        (cut,) = cut_chunk(
+            open_corpus(f"folder:{tmp_path}"), RATE, RATE, "pad", [Utterance("u", "s", "u", "wide.flac")]
+        )
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert {"mixed_down", "capped"} <= set(cut.notes) and len(cut.pieces) == MAX_SECONDS
+    assert np.abs(cut.pieces[60] / 32_768 - 0.16).max() < 0.01
+    assert most < 5 * 4 * 48_000 * MAX_SECONDS  # all channels would be eight times a copy
 
 
 def test_broken_recordings_are_listed_and_skipped_while_they_are_few(tree):

@@ -12,6 +12,7 @@ from mia_lib.corpora.found import ALIASES
 
 RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000)
 HEADER = 96  # bytes at the front that mutations of header fields aim at
+PAGES = 5  # times as long as others: so that an Ogg file has several pages, which hold a second or so each
 SPECIAL = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
 
@@ -30,9 +31,9 @@ class Seed(NamedTuple):
         return f".{self.form.lower()}" if self.form != "MAT5" else ALIASES["MAT5"]
 
 
-def _sound(rng: np.random.Generator) -> tuple[np.ndarray, int]:
+def _sound(rng: np.random.Generator, times: int) -> tuple[np.ndarray, int]:
     rate, channels = int(rng.choice(RATES)), int(rng.integers(1, 3))
-    seconds = rng.uniform(0.3, 1.0)
+    seconds = times * rng.uniform(0.3, 1.0)
     time = np.arange(round(seconds * rate)) / rate
     tone = 0.3 * np.sin(2 * np.pi * rng.uniform(100, 900) * time)[:, None]
     return (tone + 0.05 * rng.standard_normal((len(time), channels))).astype(np.float32), rate
@@ -40,7 +41,7 @@ def _sound(rng: np.random.Generator) -> tuple[np.ndarray, int]:
 
 def _written(form: str, coding: str, rng: np.random.Generator) -> Seed | None:
     """A small file of one coding; None where libsndfile does not write it, whatever it says, at any rate or in mono."""
-    samples, rate = _sound(rng)
+    samples, rate = _sound(rng, PAGES if form == "OGG" else 1)
     for wide, speed in ((samples, rate), (samples[:, :1], rate), (samples[:, :1], 48_000), (samples[:, :1], 8_000)):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "seed"

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -44,7 +45,7 @@ class Place:
     def __init__(self, folder: Path, only: str):
         self.folder, self.only = folder, only
         self.outputs, self.temporary = folder / "outputs", folder / "temporary"
-        self.fresh()
+        self.temporary.mkdir(parents=True, exist_ok=True)
 
     def fresh(self, like: "Place | None" = None) -> None:
         """Start anew, from nothing or from what another place holds."""
@@ -123,25 +124,25 @@ class Work:
         out, err = self.process.communicate(timeout=LONGEST)
         return End(self.process.returncode, out, err)
 
-    def part(self, who: str) -> psutil.Process | None:
-        """The runner itself, its kernel, or one of its workers, which decode, or of the kernel's trainers; None if there is
-        none at the moment."""
+    def parts(self, who: str) -> list[psutil.Process]:
+        """The runner itself, its kernels, its workers, which decode, or those of kernels, which train: who is there now."""
         with contextlib.suppress(psutil.Error):
             runner = psutil.Process(self.process.pid)
             if who == "runner":
-                return runner
-            above = self.part("kernel") if who == "trainer" else runner
+                return [runner]
             sign = "ipykernel" if who == "kernel" else "spawn_main"
-            below = above.children(recursive=True) if above else []
-            return next((p for p in below if sign in " ".join(p.cmdline())), None)
-        return None
+            above = self.parts("kernel") if who == "trainer" else [runner]
+            below = [process for parent in above for process in parent.children(recursive=True)]
+            return [process for process in below if sign in " ".join(process.cmdline())]
+        return []
 
-    def kill(self, who: str) -> str:
-        """Kill a part with SIGKILL, the runner where there is no such part; returns who was killed, "" if nobody was."""
-        victim = self.part(who) or self.part(who := "runner")
+    def kill(self, who: str, draw: random.Random) -> str:
+        """Kill one such part with SIGKILL, the runner where there is none; returns who was killed, "" if nobody was."""
+        if self.process.poll() is not None:
+            return ""
+        victims = self.parts(who) or self.parts(who := "runner")
         try:
-            assert victim is not None
-            victim.kill()
-        except (AssertionError, psutil.Error):
+            draw.choice(victims).kill()
+        except (IndexError, psutil.Error):
             return ""
         return who

@@ -62,6 +62,29 @@ def test_start_up_files_of_a_person_do_not_reach_the_notebooks(series, monkeypat
     assert series.executed() == ["01_first"]
 
 
+ODD = {
+    "HOME": "/nowhere/at all",
+    "XDG_CACHE_HOME": "/nowhere/cache",
+    "MPLBACKEND": "qtagg",
+    "MPLCONFIGDIR": "/nowhere/mpl",
+    "PYTHONWARNINGS": "error",
+    "PYTHONOPTIMIZE": "2",
+    "PYTHONHASHSEED": "1",
+    "LC_ALL": "C",
+    "TZ": "Pacific/Chatham",
+    "http_proxy": "http://nowhere:1",
+}
+
+
+def test_an_odd_environment_stops_no_notebook(series, monkeypatch):
+    for name, value in ODD.items():
+        monkeypatch.setenv(name, value)
+    series.add("01_first", "import mia_lib.series.lab, matplotlib.pyplot as plt\nplt.figure()\nprint('é')")
+    (series.notebooks / "profile.py").write_text("raise SystemExit('of the same name as a part of Python')")
+    series.run()
+    assert series.executed() == ["01_first"]
+
+
 def test_another_copy_on_the_path_is_not_what_notebooks_use(series, monkeypatch, tmp_path):
     (tmp_path / "other/mia_lib").mkdir(parents=True)
     (tmp_path / "other/mia_lib/__init__.py").write_text("raise ImportError('another copy')", encoding="utf-8")

@@ -154,6 +154,15 @@ def test_what_was_left_behind_is_removed_after_a_day(tmp_path):
     assert not folder.exists()
 
 
+def test_what_is_left_beside_a_stage_that_is_there_is_removed_at_once(tmp_path):
+    stage = Cache(tmp_path).stage("s", {}, lambda folder, scratch: None)
+    begun = tmp_path / f"{stage.name}.partial"  # its maker was killed before it had cleared up
+    (begun / "scratch").mkdir(parents=True)
+    (begun / "scratch/checkpoint").write_text("progress")
+    Cache(tmp_path)
+    assert not begun.exists() and stage.exists()
+
+
 def test_what_others_left_behind_is_theirs(tmp_path, monkeypatch):
     folder = left_over(tmp_path)
     monkeypatch.setattr("mia_lib.support.leftovers.os.getuid", lambda: folder.stat().st_uid + 1)
