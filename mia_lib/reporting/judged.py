@@ -13,10 +13,10 @@ from mia_lib.evaluation.resolution import measurable
 from mia_lib.reporting.defense_figures import plane
 from mia_lib.reporting.executed import drawing
 from mia_lib.reporting.looks import as_svg, plt, style
+from mia_lib.reporting.measures import CORNER
 from mia_lib.reporting.words import between, unmeasurable, written
 from mia_lib.support.errors import MiaError
 
-CORNER = "strongest TPR at 0.1 % FPR"
 COLUMNS = {
     "test accuracy": "rate",
     "paper's attack": "rate",
