@@ -15,7 +15,9 @@ def summary(nonmembers):
 
 def test_a_summary_of_defenses_leaves_out_what_sentences_say_and_names_attacks_for_people():
     shown = judged(summary(3069)).loc["dmp:2"]
-    assert shown["test accuracy"] == "95.7 %" and shown["which is"] == "LiRA, online"
+    assert (
+        shown["test accuracy"] == "95.7 %" and judged(summary(3069), ["by"]).loc["dmp:2", "which is"] == "LiRA, online"
+    )
     assert shown["found at 0.1 % false positives"] == "1.2 %" and shown["verdict"] == "leaks less"
     assert not any("at length" in str(value) for value in shown)
 

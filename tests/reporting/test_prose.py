@@ -15,5 +15,6 @@ def test_a_named_function_stands_apart_from_what_it_is_of():
 
 
 def test_whole_sentences_in_a_table_are_words_and_numbers_are_not():
-    row = "<tr><td>How sure is the model of the right speaker, in nats?</td><td>0.912 [0.894, 0.930]</td></tr>"
+    sentence = "How sure is a model of the right speaker, in nats, or in how much doubt?"
+    row = f"<tr><td>{sentence}</td><td>0.912 [0.894, 0.930]</td></tr>"
     assert _unbroken(row).count('class="words"') == 1
