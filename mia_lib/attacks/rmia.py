@@ -1,4 +1,4 @@
-"""RMIA, the relative membership inference attack (Zarifzadeh et al., ICML 2024): is x more likely, relative to its
+"""RMIA, the robust membership inference attack (Zarifzadeh et al., ICML 2024): is x more likely, relative to its
 average likelihood, than most other fragments z?
 
 The likelihood is the posterior of the true class. Where models are sure of everything, it is 1 for nearly all fragments and

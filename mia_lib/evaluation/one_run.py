@@ -101,7 +101,7 @@ def tight_p_value(errors: int, guesses: int, coins: int, error_rate: ErrorRate) 
     """The chance of at most so many errors in the `guesses` most confident answers about independent `coins`.
 
     P[T <= u] = E_W BinomialCDF(u; guesses, error_rate(W)), W ~ Beta(coins - guesses, guesses + 1) the quantile of the most
-    confident answer that is not used (0 if all are). Source: Xiang, Chen and Kerkouche 2025 (arXiv 2509.08704).
+    confident answer that is not used (0 if all are). Source: Xiang, Wang, Xiao, Tian and Wang 2025 (arXiv 2509.08704).
     """
     if guesses == coins:
         return float(binom.cdf(errors, guesses, error_rate(np.zeros(1)))[0])

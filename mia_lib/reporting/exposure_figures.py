@@ -20,7 +20,9 @@ def persons(table: pd.DataFrame, judge: str) -> Figure:
     axis.set(xlabel="persons, least to most exposed", ylabel="found of a person's recordings (%)")
     axis.legend(loc="upper left")
     first, last = mean[judge].iloc[[0, -1]]
-    figure.set_label(f"{first:.0%} of the least and {last:.0%} of the most exposed person's recordings are found")
+    figure.set_label(
+        f"{100 * first:.0f} % of the least and {100 * last:.0f} % of the most exposed person's recordings are found"
+    )
     return figure
 
 
@@ -57,5 +59,5 @@ def recordings(records: pd.DataFrame, level: float = 0.01) -> Figure:
     axis.set_yticks(y, [f"{value:.3f}" for value in y])
     axis.minorticks_off()
     axis.grid(color=LINE)
-    figure.set_label(f"a slope of {slope:.2f}: twice the recordings, {2**slope:.2f} times as much to find")
+    figure.set_label(f"A slope of {slope:.2f}: twice the recordings, {2**slope:.2f} times as much to find")
     return figure

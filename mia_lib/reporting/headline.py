@@ -10,6 +10,7 @@ from mia_lib.evaluation.differences import turned
 from mia_lib.evaluation.intervals import FEW_CLUSTERS
 from mia_lib.evaluation.reading import measure_of
 from mia_lib.fragments.splits import PROTOCOLS
+from mia_lib.reporting import figures
 from mia_lib.reporting.measures import cell, circumstances
 
 SURPRISING = 0.05
@@ -25,10 +26,11 @@ def position(protocol: str) -> int:
 
 
 def attack_name(row) -> str:
-    """An attack, and what it attacks if that is defended."""
+    """An attack by its name for people, on what it was fitted, and what it attacks if that is defended."""
+    fitted = ", on reference models" if row["attack"].endswith("_references") else ""
     defended = "" if row["defense"] in ("none", "") else f" against {row['defense']}"
     adaptive = " (adaptive)" if row["adaptive"] else ""
-    return f"{row['attack']}{defended}{adaptive}"
+    return f"{figures.name(row['attack'])}{fitted}{defended}{adaptive}"
 
 
 def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
@@ -149,9 +151,9 @@ def exposed(attacks: pd.DataFrame) -> list[str]:
         cell(rates[name].loc[[best]].reset_index().iloc[0].to_dict() | {"too_coarse": 0}) for name in PERSONS
     )
     return [
-        f"Where {best} calls one non-member in a hundred a member by mistake, the recordings of half of the persons are "
-        f"mistaken at most {_told(usual)} of the time, and those of the worst placed person {_told(worst)}: a false "
-        "accusation does not strike everybody alike."
+        f"Where {figures.name(best)} calls one non-member in a hundred a member by mistake, the recordings of half of the "
+        f"persons are mistaken at most {_told(usual)} of the time, and those of the worst placed person {_told(worst)}: a "
+        "false accusation does not strike everybody alike."
     ]
 
 

@@ -10,13 +10,14 @@ from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
 from mia_lib.evaluation.reading import pick
 from mia_lib.evaluation.resolution import measurable
+from mia_lib.reporting import figures
 from mia_lib.reporting.defense_figures import plane
 from mia_lib.reporting.executed import drawing
 from mia_lib.reporting.looks import as_svg, plt, style
+from mia_lib.reporting.measures import CORNER, spoken
 from mia_lib.reporting.words import between, unmeasurable, written
 from mia_lib.support.errors import MiaError
 
-CORNER = "strongest TPR at 0.1 % FPR"
 COLUMNS = {
     "test accuracy": "rate",
     "paper's attack": "rate",
@@ -70,12 +71,12 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
     them: its change in a word, its cost, its verdict."""
     table, judged, lines = judged_defenses(records), _judged(records), []
     for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none"):
-        about = {"defense": name, "claim": row["the paper says"], "by": row["by"].replace("_", " ")}
+        about = {"defense": name, "claim": row["the paper says"], "by": figures.name(row["by"])}
         about |= {"change": row["change"], "cost": row["cost in points"], "family": family_of(str(name))}
         about |= _numbers(judged[judged["defense"] == name])
         if not measurable(POOLED_LEVEL, row["non-members"]):
             about[CORNER] = {"value": unmeasurable(row["non-members"]), "interval": "", "coarse": True}
-        lines.append(about | {key: row[key] for key in ("verdict", "evidence")})
+        lines.append(about | {key: spoken(row[key]) for key in ("verdict", "evidence")})
     return lines
 
 

@@ -1,7 +1,11 @@
 """What the report calls a measure and the circumstances of a number, how it writes them, and in which order."""
 
+import re
+
 import pandas as pd
 
+from mia_lib.evaluation.rates import POOLED_LEVEL
+from mia_lib.evaluation.resolution import measurable
 from mia_lib.reporting import figures
 from mia_lib.reporting.words import between, unmeasurable, written
 
@@ -89,6 +93,54 @@ def screened(table: pd.DataFrame) -> pd.DataFrame:
             kind = "score" if column == "auc_adaptive" else "rate"
             shown[column] = [written(value, kind) for value in table[column]]
     return shown.rename(columns=SCREENED)
+
+
+CORNER = "strongest TPR at 0.1 % FPR"
+JUDGED = {
+    "the paper says": ("the paper says", ""),
+    "test accuracy": ("test accuracy", "rate"),
+    "paper's attack": ("paper's attack, protocol paper", "rate"),
+    "the same, adaptive": ("the same, knowing the defense", "rate"),
+    "strongest AUC, utterance": ("strongest AUC, utterance", "score"),
+    "by": ("which is", ""),
+    CORNER: ("found at 0.1 % false positives", "rate"),
+    "strongest AUC, speaker": ("strongest AUC, speaker", "score"),
+    "change": ("verdict", ""),
+    "cost in points": ("points of accuracy lost", ""),
+    "claim": ("the paper's claim", ""),
+}
+"""Columns of `verdicts.summary` that fit into a page -> what people call them, and the kind of their numbers."""
+BESIDE = ("the paper says", "by", "strongest AUC, speaker", "cost in points")
+"""Those of them that `judged` leaves out unless they are asked for."""
+
+
+def judged(summary: pd.DataFrame, columns: list[str] | None = None) -> pd.DataFrame:
+    """A table of `verdicts.summary` for people, no wider than a page: what is said at length in sentences stays out of it.
+
+    columns: which, of those in JUDGED. A rate that too few non-members can carry is not shown as if it could.
+    """
+    columns = columns or [column for column in JUDGED if column not in BESIDE]
+    shown = summary[columns].astype(object)
+    for column in columns:
+        kind = JUDGED[column][1]
+        if kind:
+            shown[column] = [written(value, kind) for value in summary[column]]
+        if column == "by":
+            shown[column] = [figures.name(attack) for attack in summary[column]]
+        if column == CORNER:
+            coarse = [unmeasurable(n) if not measurable(POOLED_LEVEL, n) else "" for n in summary["non-members"]]
+            shown[column] = [text or rate for text, rate in zip(coarse, shown[column], strict=True)]
+    return shown.rename(columns={column: JUDGED[column][0] for column in columns})
+
+
+def spoken(sentence: str) -> str:
+    """A sentence in which attacks have their names for people: `LiRA, online` in place of `lira_online`.
+
+    Names in backticks are those of defenses, and stay.
+    """
+    return re.sub(
+        r"`[^`]*`|\b[a-z0-9]+(?:_[a-z0-9]+)+\b", lambda m: m[0] if m[0][0] == "`" else figures.name(m[0]), sentence
+    )
 
 
 def _counted(count: int, one: str, many: str) -> str:

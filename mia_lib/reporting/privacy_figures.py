@@ -20,11 +20,12 @@ def heaps(distances: dict[float, float], draws: int = 4000, seed: int = 0) -> Fi
             axis.hist(rng.standard_normal(draws) + shift, edges, color=colour, alpha=0.55, label=label, density=True)
         axis.axvline(distance / 2, color=SOFT, linestyle=":")
         axis.set(title=f"ε = {epsilon:g}", xlabel="", yticks=[])
-    axes[0, 0].legend(loc="upper left", fontsize="small")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2)
     figure.supxlabel("what the noisy sums say of one fragment (standard deviations of the noise)", fontsize="medium")
     figure.tight_layout()
     right = {epsilon: norm.cdf(distance / 2) for epsilon, distance in distances.items()}
-    figure.set_label("the best attacker is right " + ", ".join(f"{p:.0%} at ε = {e:g}" for e, p in right.items()))
+    often = ", ".join(f"{100 * share:.0f} % of the time at ε = {epsilon:g}" for epsilon, share in right.items())
+    figure.set_label(f"The best attacker is right {often}")
     return figure
 
 

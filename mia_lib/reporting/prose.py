@@ -14,14 +14,17 @@ def formula(latex: str, display: str = "inline") -> str:
     display: `inline` or `block`.
     """
     try:
-        return latex2mathml.converter.convert(latex.strip(), display=display)
+        drawn = latex2mathml.converter.convert(latex.strip(), display=display)
     except Exception:  # of whatever kind: a library's own errors and IndexError among them
         return f"<code>{html.escape(latex)}</code>"
+    named = r"(<mi>(?:log|ln|exp|sin|cos)</mi>)(?!<(?:mo|msub|msup)[^>]*>&#x0002[89];)"
+    return re.sub(named, r'\1<mspace width="0.167em" />', drawn)
 
 
 def plain(markup: str) -> str:
     """The words of some HTML, in one line; what is only seen, such as formulas and styles, is left out."""
-    words = re.sub(r"<(style|math|svg|script)\b.*?</\1>|<[^>]+>", " ", markup, flags=re.DOTALL)
+    words = re.sub(r"</?(?:a|b|code|em|i|span|strong)\b[^>]*>", "", markup)  # they part no words
+    words = re.sub(r"<(style|math|svg|script)\b.*?</\1>|<[^>]+>", " ", words, flags=re.DOTALL)
     return " ".join(html.unescape(words).split())
 
 

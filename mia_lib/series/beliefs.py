@@ -38,8 +38,9 @@ def scored(
     author. Raises UsageError for what is no number from 0 to 1.
     """
     shown, named = (percent if kind == "rate" else number)(measured), f"{about}: " if about else ""
+    about_interval = "" if math.isnan(measured.low) else " (95 % interval)"
     if said is None:
-        return f"{named}You wrote no forecast, so nothing is scored. Measured: **{shown}** (95 % interval)."
+        return f"{named}You wrote no forecast, so nothing is scored. Measured: **{shown}**{about_interval}."
     if isinstance(said, bool) or not isinstance(said, int | float) or not 0 <= said <= 1:
         raise UsageError(f"a forecast is a number from 0 to 1, such as 0.7, or None, not {said!r}")
     distance = said - measured.value
@@ -49,4 +50,4 @@ def scored(
         judgement = "Within the interval: your forecast cannot be told from what was measured."
     else:
         judgement = f"{off} too {'high' if distance > 0 else 'low'}. {over if distance > 0 else under}".rstrip()
-    return f"{named}You said {written(said, kind)}. Measured: **{shown}** (95 % interval). {judgement}"
+    return f"{named}You said {written(said, kind)}. Measured: **{shown}**{about_interval}. {judgement}"

@@ -35,10 +35,10 @@ def test_persons_by_several_recordings_count_as_attacks_on_them():
         row("auc", 0.999, 0.99, 1.0, "top3_network", "speaker", condition="room_rm1"),  # on some recordings only
     )
     best = found["strongest"][0]
-    assert (best["attack"], best["auc"]["value"]) == ("speaker_level, 10 recordings of each person", "0.986")
+    assert (best["attack"], best["auc"]["value"]) == ("speaker level, 10 recordings of each person", "0.986")
     assert best["found"] is None and best["out_of"] == 3
     assert (
-        "AUC 0.986 under protocol speaker (speaker_level, 10 recordings of each person, the largest of 3)."
+        "AUC 0.986 under protocol speaker (speaker level, 10 recordings of each person, the largest of 3)."
         in found["summary"][0]
     )
 
@@ -70,7 +70,7 @@ def test_controls_behind_defenses_are_counted_apart():
     found = section(control, defended)
     assert found["summary"][0].startswith("0 of 1 negative controls lie outside their chance")
     assert found["controls_behind"][0].startswith("1 of 1 negative controls of attacks behind defenses")
-    assert [one["attack"] for one in found["controls_of_defenses"]] == ["lira_online against dmp:2 (adaptive)"]
+    assert [one["attack"] for one in found["controls_of_defenses"]] == ["LiRA, online against dmp:2 (adaptive)"]
 
 
 @pytest.mark.parametrize(
