@@ -61,6 +61,13 @@ def read_frame(read: Callable[[int], bytes]) -> Any:
     return unpacked(_exactly(read, length))
 
 
+def answered(function: Callable, arguments: tuple) -> dict:
+    """What a function gives, as `value`, and whether it `changed` an argument."""
+    before = pack(arguments)
+    value = function(*arguments)
+    return {"value": value, "changed": pack(arguments) != before}
+
+
 def _exactly(read: Callable[[int], bytes], count: int) -> bytes:
     found = read(count)
     if len(found) < count:

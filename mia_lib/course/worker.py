@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from mia_lib.course.confinement import confine
-from mia_lib.course.frames import BadFrame, pack, read_frame
+from mia_lib.course.frames import BadFrame, answered, pack, read_frame
 
 
 class TooLong(BaseException):
@@ -119,9 +119,9 @@ def main() -> None:
             call = read_frame(source.read)
         except EOFError:
             return
-        found = _caught(order["seconds"], lambda call=call: namespace[call["function"]](*call["arguments"]))
+        found = _caught(order["seconds"], lambda call=call: answered(namespace[call["function"]], call["arguments"]))
         try:
-            _send(sink, found)
+            _send(sink, found.get("value", found))
         except (BadFrame, TypeError, ValueError, MemoryError, RecursionError) as error:
             _send(sink, {"error": "answer", "message": str(error)[:300], "line": 0})
 
