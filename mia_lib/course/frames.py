@@ -106,7 +106,7 @@ def _grown(tree: Any, arrays: list[np.ndarray]) -> Any:
     if not isinstance(tree, dict):
         if isinstance(tree, list):
             raise BadFrame("a list that is not marked as one")
-        return tree
+        return tree.encode(errors="replace").decode() if isinstance(tree, str) else tree
     if "array" in tree:
         return arrays[tree["array"]]
     if "list" in tree:

@@ -140,7 +140,7 @@ def _relation(values: list, truths: list) -> tuple[str, str] | None:
     try:
         found = np.concatenate([np.ravel(np.asarray(v, float)) for v in values])
         true = np.concatenate([np.ravel(np.asarray(t, float)) for t in truths])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if np.isnan(found).any() and not np.isnan(true).any():
         return "not a number", "Some results are not a number (nan): is something divided by zero, or is log(0) taken?"

@@ -28,6 +28,7 @@ outside after PATIENCE s + GRACE seconds of the clock."""
 WALLS = {
     "namespaces": "no network and no sight of other processes (namespaces)",
     "landlock": "no file but Python's to read and none to write (Landlock)",
+    "seccomp": "no further process (seccomp)",
     "limits": "memory and processor time limited by the system",
     "hook": "sockets, processes and signals refused by Python",
 }
@@ -131,17 +132,24 @@ class Submission:
         self.walls = [*["namespaces"] * bool(namespaces()), *map(str, first["walls"])]
         while True:
             told = self._hear(PATIENCE * limits.seconds + GRACE)
-            if "names" in told:
+            if isinstance(told.get("names"), list):
                 self.names = set(map(str, told["names"]))
                 return
-            self.at = told["cell"] if isinstance(told.get("cell"), int) else self.at
+            if told.get("cell") not in range(len(self.cells)):  # no worker says this: a cell forged it
+                raise Died("end")
+            self.at = int(told["cell"])
             if "error" in told:
-                self.faults[self.at] = told
+                self.faults[self.at] = _fault(told)
 
     def call(self, function: str, arguments: tuple) -> dict:
         """What a function gives, `{"value": …}`, or what went wrong in it; raises Died where no answer comes."""
         self._say({"function": function, "arguments": arguments})
-        return self._hear(PATIENCE * self.limits.seconds + GRACE)
+        told = self._hear(PATIENCE * self.limits.seconds + GRACE)
+        if "value" in told:
+            return {"value": told["value"], "changed": told.get("changed") is True}
+        if "error" not in told:
+            raise Died("end")
+        return _fault(told)
 
     def _listen(self) -> None:
         stream = self._process.stdout
@@ -173,6 +181,16 @@ class Submission:
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
         return MiaError(f"no process for a submission could be started: {said[-1]}")
+
+
+def _fault(told: dict) -> dict:
+    """A fault with text where text belongs, whoever wrote it."""
+    line = told.get("line")
+    return {
+        "error": str(told["error"])[:80],
+        "message": str(told.get("message", ""))[:300],
+        "line": line if isinstance(line, int) else 0,
+    }
 
 
 def _paths() -> list[str]:
