@@ -36,7 +36,8 @@ def pack(message: Any) -> bytes:
             return {"list": [plain(v) for v in value]}
         array = np.ascontiguousarray(value).reshape(np.shape(value))
         if array.dtype.kind not in KINDS:
-            raise BadFrame(f"an answer of type {type(value).__name__} is no array of numbers")
+            kind = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else f"of type {type(value).__name__}"
+            raise BadFrame(f"an answer that is {kind} holds no plain numbers")
         arrays.append(array.astype(array.dtype.newbyteorder("<")))
         return {"array": len(arrays) - 1}
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mia_lib.course.chapters import Chapter, Exercise
 from mia_lib.course.gradebook import Graded, write_gradebook
-from mia_lib.course.judge import Verdict, cases, judge
+from mia_lib.course.judge import Verdict, cases, in_words, judge
 from mia_lib.course.sandbox import Died, Limits, Submission
 from mia_lib.course.submissions import Handed, handed_in, students
 from mia_lib.support.errors import UsageError
@@ -43,7 +43,7 @@ def grade_file(handed: Handed, chapter: Chapter, limits: Limits, seed: int = 0) 
     walls: tuple[str, ...] = ()
     for _ in range(STARTS):
         waiting = [e for e in chapter.exercises if e.name not in answers and e.name not in ended]
-        with Submission(cells, limits) as process:
+        with Submission(cells, [e.name for e in waiting], limits) as process:
             asked = None
             try:
                 process.run()
@@ -90,9 +90,7 @@ def _absent(exercise: Exercise, handed: Handed, faults: dict[int, dict], ran: bo
     if (reason := BOUNDS.get(kind, kind)) in ENDS:
         return Verdict(exercise, "stopped", f"The cell of {exercise.name} was stopped: {ENDS[reason]}")
     line = f" in line {fault['line']}" if fault.get("line") else ""
-    return Verdict(
-        exercise, "wrong", f"The cell of {exercise.name} fails{line}: {kind}: {fault.get('message', '')}.", kind
-    )
+    return Verdict(exercise, "wrong", f"The cell of {exercise.name} fails{line}: {in_words(fault)}.", kind)
 
 
 def grade(

@@ -174,4 +174,9 @@ def _error(exercise: Exercise, fault: dict) -> tuple[str, str]:
         return "not finished", f"A part still raises NotImplementedError{at}."
     if kind == "NameError":
         return kind, f"`{message}`{at}: a cell must define everything that it uses."
-    return kind, f"{exercise.name} fails{at}: {kind}: {message}."
+    return kind, f"{exercise.name} fails{at}: {in_words(fault)}."
+
+
+def in_words(fault: dict) -> str:
+    """The kind of an error, and its message if it has one."""
+    return ": ".join(str(fault[name]) for name in ("error", "message") if fault.get(name))

@@ -68,12 +68,12 @@ def namespaces() -> tuple[str, ...]:
 class Submission:
     """One notebook's cells, run in a process of their own; a context, whose end is the end of the process.
 
-    cells: source of each code cell. After `run`, `names` are the functions there are, `faults` what went wrong in which
-    cell, and `walls` what stands around it.
+    cells: source of each code cell; functions: those to be called. After `run`, `names` are the ones that there are, `faults`
+    what went wrong in which cell, and `walls` what stands around it.
     """
 
-    def __init__(self, cells: list[str], limits: Limits):
-        self.cells, self.limits = cells, limits
+    def __init__(self, cells: list[str], functions: list[str], limits: Limits):
+        self.cells, self.functions, self.limits = cells, functions, limits
         self.names: set[str] = set()
         self.faults: dict[int, dict] = {}
         self.walls: list[str] = []
@@ -122,7 +122,8 @@ class Submission:
         """Run the cells; raises Died where the process did not come to their end, with the cell that it was at in `at`."""
         limits = self.limits
         order = {
-            "cells": self.cells, "hidden": list(limits.hidden), "memory": limits.memory, "cpu": int(limits.total) + 1,
+            "cells": self.cells, "functions": self.functions, "hidden": list(limits.hidden), "memory": limits.memory,
+            "cpu": int(limits.total) + 1,
             "seconds": limits.seconds, "set_up": SET_UP,
         }  # fmt: skip
         self._say(order)

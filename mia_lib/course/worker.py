@@ -88,18 +88,18 @@ def _compiled(source: str, name: str) -> CodeType:
         return compile(other, name, "exec")
 
 
-def _run(cells: list[str], seconds: float, namespace: dict, sink: int) -> None:
+def _run(order: dict, namespace: dict, sink: int) -> None:
     """Run all cells; one that fails does not stop those after it. The judge hears which cell is next."""
-    for number, source in enumerate(cells):
+    for number, source in enumerate(order["cells"]):
         _send(sink, {"cell": number})
 
         def action(source=source, number=number):
             exec(_compiled(source, f"<cell {number}>"), namespace)
 
-        found = _caught(seconds, action)
+        found = _caught(order["seconds"], action)
         if "error" in found:
             _send(sink, {"cell": number, **found})
-    _send(sink, {"names": [name for name in namespace if callable(namespace[name])][:2000]})
+    _send(sink, {"names": [name for name in order["functions"] if callable(namespace.get(name))]})
 
 
 def main() -> None:
@@ -113,7 +113,7 @@ def main() -> None:
     namespace: dict[str, Any] = {"__name__": "__main__", "display": print}
     exec(order["set_up"], namespace)
     _send(sink, {"walls": walls})
-    _run(order["cells"], order["seconds"], namespace, sink)
+    _run(order, namespace, sink)
     while True:
         try:
             call = read_frame(source.read)
