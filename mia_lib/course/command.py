@@ -10,7 +10,7 @@ COURSE = "Exercises beside the notebooks: write them for a class, grade what it 
 CHALLENGE = (
     "A competition: who tells best which recordings a model was trained on? Make one, and score what is sent in."
 )
-SCENARIOS = "none, top_k:1, dp_sgd:8"
+SCENARIOS = "none, top_k:1, dp_finetune:8"
 
 
 def add_course(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
@@ -51,7 +51,9 @@ def add_course(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]
     quiz.add_argument(
         "--part", default=None, help="1 data and model, 2 attacks, 3 defenses, 4 choosing and auditing (all)"
     )
-    quiz.add_argument("--answers", metavar="FILE", help="a table with the columns question and answer (.csv)")
+    quiz.add_argument(
+        "--answers", metavar="FILE", help="a table with the columns question and answer (.csv), or a folder of them"
+    )
     return [release, grade, quiz]
 
 
@@ -141,8 +143,8 @@ def _grade(arguments: argparse.Namespace, console: Console) -> None:
 def _quiz(arguments: argparse.Namespace, console: Console) -> None:
     from mia_lib.course.quiz import asked, checked
 
-    lines = checked(arguments.run, arguments.answers, arguments.part) if arguments.answers else asked(arguments.part)
-    for line in lines:
+    run, part = arguments.run, arguments.part
+    for line in checked(run, arguments.answers, part) if arguments.answers else asked(run, part):
         console.say(line)
 
 

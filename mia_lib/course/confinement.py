@@ -1,14 +1,17 @@
 """Walls around the process of a submission, put up from within before any of its code runs; none can be taken down again.
 
 Landlock (Linux 5.13 or later, ctypes) lets the process read Python and its packages and nothing else, and write nowhere; with
-newer kernels it also keeps it from TCP and from sending signals. Limits of the system cap memory, files and processor time.
-A hook of Python refuses sockets, other processes and signals everywhere, and files where Landlock is missing. The hook alone
-stops accidents and simple tries, not somebody who knows Python's inside: the grader says which walls stand.
+newer kernels it also keeps it from TCP and from sending signals. Seccomp lets it start threads and no process. Limits of the
+system cap memory, files and processor time. A hook of Python refuses sockets, other processes and signals everywhere, and
+files where Landlock is missing. The hook alone stops accidents and simple tries, not somebody who knows Python's inside: the
+grader says which walls stand.
 """
 
 import contextlib
 import ctypes
 import os
+import platform
+import struct
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -104,6 +107,37 @@ def landlock(paths: Iterable[str]) -> bool:
     return done
 
 
+CALLS = {"x86_64": (0xC000003E, 56, (57, 58)), "aarch64": (0xC00000B7, 220, ())}
+"""For a machine: its name among kernels, the number of `clone`, and those of calls that always make a process."""
+CLONE3, THREAD, FOREIGN = 435, 0x10000, 0x40000000
+
+
+def seccomp() -> bool:
+    """Let this process start threads, and no further process (a filter of system calls); whether the kernel can do it."""
+    if platform.machine() not in CALLS or sys.platform != "linux":
+        return False
+    kernel, clone, forks = CALLS[platform.machine()]
+    load, equal, above, flag, end = 0x20, 0x15, 0x35, 0x45, 0x06
+    refuse, unknown, allow = 0x50001, 0x50026, 0x7FFF0000  # EPERM; ENOSYS, after which `clone3` becomes `clone`; fine
+    steps: list[tuple[int, int, int | None, int | None]] = [  # operation, operand, answer if so, answer if not
+        (load, 4, None, None), (equal, kernel, None, refuse), (load, 0, None, None), (above, FOREIGN, refuse, None),
+        (equal, CLONE3, unknown, None), *((equal, fork, refuse, None) for fork in forks), (equal, clone, None, allow),
+        (load, 16, None, None), (flag, THREAD, allow, refuse),
+    ]  # fmt: skip
+    ends = (refuse, unknown, allow)
+    code = b"".join(
+        struct.pack(
+            "HBBI", operation, *(0 if at is None else len(steps) + ends.index(at) - place - 1 for at in (so, no)), k
+        )
+        for place, (operation, k, so, no) in enumerate(steps)
+    ) + b"".join(struct.pack("HBBI", end, 0, 0, answer) for answer in ends)
+    held = ctypes.create_string_buffer(code, len(code))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(held)))
+    libc, none = ctypes.CDLL(None), ctypes.c_ulong(0)
+    libc.prctl(38, ctypes.c_ulong(1), none, none, none)  # no new privileges
+    return libc.prctl(22, ctypes.c_ulong(2), ctypes.c_ulong(ctypes.addressof(program)), none, none) == 0
+
+
 def limit(memory: int, seconds: int) -> bool:
     """Cap the memory (bytes) and processor time of this process, and let it write no file; whether the system can do it."""
     try:
@@ -142,6 +176,6 @@ def confine(hidden: list[str], memory: int, seconds: int) -> list[str]:
     """Put all walls up; returns the names of those that stand."""
     files = readable(hidden)
     limited = limit(memory, seconds)
-    kernel = landlock(files)
+    kernel, alone = landlock(files), seccomp()
     hook(None if kernel else files)
-    return [*["limits"] * limited, *["landlock"] * kernel, "hook"]
+    return [*["limits"] * limited, *["landlock"] * kernel, *["seccomp"] * alone, "hook"]

@@ -36,7 +36,8 @@ def pack(message: Any) -> bytes:
             return {"list": [plain(v) for v in value]}
         array = np.ascontiguousarray(value).reshape(np.shape(value))
         if array.dtype.kind not in KINDS:
-            raise BadFrame(f"an answer of type {type(value).__name__} is no array of numbers")
+            kind = f"an array of {array.dtype}" if isinstance(value, np.ndarray) else f"of type {type(value).__name__}"
+            raise BadFrame(f"an answer that is {kind} holds no plain numbers")
         arrays.append(array.astype(array.dtype.newbyteorder("<")))
         return {"array": len(arrays) - 1}
 
@@ -59,6 +60,13 @@ def read_frame(read: Callable[[int], bytes]) -> Any:
     if not 4 <= length <= LARGEST:
         raise BadFrame(f"a frame of {length} bytes")
     return unpacked(_exactly(read, length))
+
+
+def answered(function: Callable, arguments: tuple) -> dict:
+    """What a function gives, as `value`, and whether it `changed` an argument."""
+    before = pack(arguments)
+    value = function(*arguments)
+    return {"value": value, "changed": pack(arguments) != before}
 
 
 def _exactly(read: Callable[[int], bytes], count: int) -> bytes:
@@ -99,7 +107,7 @@ def _grown(tree: Any, arrays: list[np.ndarray]) -> Any:
     if not isinstance(tree, dict):
         if isinstance(tree, list):
             raise BadFrame("a list that is not marked as one")
-        return tree
+        return tree.encode(errors="replace").decode() if isinstance(tree, str) else tree
     if "array" in tree:
         return arrays[tree["array"]]
     if "list" in tree:

@@ -1,24 +1,21 @@
-"""`course grade`: submissions run in processes of their own, answers are judged here, and pages say what was found."""
+"""`course grade`: submissions run in processes of their own, and answers are judged here."""
 
-import html
 import re
-from collections import Counter
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from mia_lib.course.chapters import Chapter, Exercise
-from mia_lib.course.judge import Verdict, cases, judge
-from mia_lib.course.sandbox import WALLS, Died, Limits, Submission
-from mia_lib.course.submissions import Handed, handed_in
-from mia_lib.reporting.templates import rendered
+from mia_lib.course.gradebook import Graded, write_gradebook
+from mia_lib.course.judge import Verdict, cases, in_words, judge
+from mia_lib.course.sandbox import Died, Limits, Submission
+from mia_lib.course.submissions import Handed, handed_in, students
 from mia_lib.support.errors import UsageError
-from mia_lib.support.files import write_atomically
 from mia_lib.support.limits import cores
-from mia_lib.support.spreadsheets import to_csv
 
 STARTS = 3
 """How often a submission is started at most: anew without the cell, or the exercise, that brought it to an end."""
@@ -31,20 +28,13 @@ BOUNDS = {"timeout": "time", "MemoryError": "memory"}
 """Faults of a call that end it, and how."""
 
 
-@dataclass(frozen=True)
-class Graded:
-    """One file with its verdicts, one an exercise of its chapter, and the walls that stood around it."""
-
-    handed: Handed
-    chapter: Chapter
-    verdicts: tuple[Verdict, ...]
-    walls: tuple[str, ...] = ()
-
-
 def grade_file(handed: Handed, chapter: Chapter, limits: Limits, seed: int = 0) -> Graded:
     """Run one file and judge it. Whatever it does, there is a verdict on each exercise."""
+    if not handed.file:
+        told = f"Nothing was handed in for {chapter.name}."
+        return Graded(handed, chapter, tuple(Verdict(e, "missing", told) for e in chapter.exercises))
     if handed.unreadable:
-        told = f"The file {handed.path.name} is no notebook: {handed.unreadable}. Save it from Jupyter and hand it in again."
+        told = f"The file {handed.file} is no notebook: {handed.unreadable}. Save it from Jupyter and hand it in again."
         return Graded(handed, chapter, tuple(Verdict(e, "unreadable", told) for e in chapter.exercises))
     answers: dict[str, list[dict]] = {}
     ended: dict[str, Verdict] = {}
@@ -53,7 +43,7 @@ def grade_file(handed: Handed, chapter: Chapter, limits: Limits, seed: int = 0) 
     walls: tuple[str, ...] = ()
     for _ in range(STARTS):
         waiting = [e for e in chapter.exercises if e.name not in answers and e.name not in ended]
-        with Submission(cells, limits) as process:
+        with Submission(cells, [e.name for e in waiting], limits) as process:
             asked = None
             try:
                 process.run()
@@ -100,9 +90,7 @@ def _absent(exercise: Exercise, handed: Handed, faults: dict[int, dict], ran: bo
     if (reason := BOUNDS.get(kind, kind)) in ENDS:
         return Verdict(exercise, "stopped", f"The cell of {exercise.name} was stopped: {ENDS[reason]}")
     line = f" in line {fault['line']}" if fault.get("line") else ""
-    return Verdict(
-        exercise, "wrong", f"The cell of {exercise.name} fails{line}: {kind}: {fault.get('message', '')}.", kind
-    )
+    return Verdict(exercise, "wrong", f"The cell of {exercise.name} fails{line}: {in_words(fault)}.", kind)
 
 
 def grade(
@@ -113,10 +101,10 @@ def grade(
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
 ) -> pd.DataFrame:
-    """Grade a class: `grades.csv`, `verdicts.csv`, a page per student and one on all into `out`; returns the grades.
+    """Grade a class and write its gradebook into `out`; returns the grades, a row for each student and notebook.
 
-    Raises UsageError where nothing can be graded. seed: of the hidden cases; a teacher's own keeps them unknown to those who
-    read this code.
+    A notebook that somebody handed in is expected of everybody. Raises UsageError where nothing can be graded. seed: of the
+    hidden cases; a teacher's own keeps them unknown to those who read this code.
     """
     if out.resolve() == folder.resolve() or folder.resolve() in out.resolve().parents:
         raise UsageError(
@@ -124,90 +112,31 @@ def grade(
         )
     known = {chapter.name[:2]: chapter for chapter in chapters}
     files = handed_in(folder)
-    usable = list({(one.student, one.number): one for one in reversed(files) if one.number in known}.values())[::-1]
+    usable = {(one.student, one.number): one for one in reversed(files) if one.number in known}
     if not usable:
         raise UsageError(
             f"no notebook in {folder} belongs to the exercises {', '.join(known)}: names must begin as released"
         )
-    package = Path(__file__).resolve().parents[1]
-    hidden = (str(package), str(folder.resolve()), str(out.resolve()))
-    limits = replace(limits or Limits(), hidden=hidden)
+    limits = replace(limits or Limits(), hidden=(*_packages(), str(folder.resolve()), str(out.resolve())))
     out.mkdir(parents=True, exist_ok=True)
 
     def work(one: Handed) -> Graded:
         found = grade_file(one, known[one.number], limits, seed)
         right = sum(v.status == "right" for v in found.verdicts)
-        say(f"{one.student}, {one.path.name}: {right} of {len(found.verdicts)} right")
+        say(f"{one.student}, {one.file or known[one.number].name}: {right} of {len(found.verdicts)} right")
         return found
 
+    everybody = sorted({*students(folder), *(student for student, _ in usable)})
+    wanted = [(student, number) for student in everybody for number in known if any(n == number for _, n in usable)]
     with ThreadPoolExecutor(cores()) as pool:
-        graded = list(pool.map(work, usable))
+        graded = list(pool.map(work, [usable.get(key) or Handed(key[0], Path(), key[1]) for key in wanted]))
     for one in files:
-        if one not in usable:
-            say(
-                f"{one.student}, {one.path.name}: not graded: it belongs to none of these notebooks, or another file does"
-            )
-    return _written(out, graded)
+        if usable.get((one.student, one.number)) is not one:
+            say(f"{one.student}, {one.file}: not graded: it belongs to none of these notebooks, or another file does")
+    return write_gradebook(out, graded)
 
 
-def _written(out: Path, graded: list[Graded]) -> pd.DataFrame:
-    rows = [
-        {
-            "student": one.handed.student, "notebook": one.chapter.name, "file": one.handed.path.name,
-            "exercise": v.exercise.name, "status": v.status, "points": v.points, "possible": v.exercise.points,
-            "mistake": v.mistake, "message": v.message,
-        }
-        for one in graded for v in one.verdicts
-    ]  # fmt: skip
-    verdicts = pd.DataFrame(rows)
-    grouped = verdicts.groupby(["student", "notebook", "file"], sort=False)
-    grades = grouped.agg(
-        points=("points", "sum"), possible=("possible", "sum"), right=("status", lambda s: int((s == "right").sum())),
-        exercises=("status", "size"), status=("status", lambda s: ", ".join(sorted(set(s) - {"right"})) or "complete"),
-    ).reset_index()  # fmt: skip
-    write_atomically(out / "verdicts.csv", to_csv(verdicts))
-    write_atomically(out / "grades.csv", to_csv(grades))
-    (out / "feedback").mkdir(exist_ok=True)
-    pages: dict[str, str] = {}
-    for student in dict.fromkeys(one.handed.student for one in graded):
-        own = [one for one in graded if one.handed.student == student]
-        pages[student] = f"feedback/{_file_name(student, pages)}"
-        points = int(grades.loc[grades["student"] == student, "points"].sum())
-        possible = int(grades.loc[grades["student"] == student, "possible"].sum())
-        content = dict(title=f"Feedback for {student}", graded=own, points=points, possible=possible, code=_code)
-        write_atomically(out / pages[student], rendered("feedback.html", **content))
-    shares = [
-        (exercise, group, _usual(group)) for exercise, group in verdicts.groupby(["notebook", "exercise"], sort=False)
-    ]
-    content = dict(
-        title="What the class handed in",
-        grades=grades.to_dict("records"),
-        pages=pages,
-        shares=shares,
-        walls=_walls(graded),
-    )
-    write_atomically(out / "index.html", rendered("class.html", **content))
-    return grades
-
-
-def _usual(group: pd.DataFrame) -> list[tuple[str, int]]:
-    """The mistakes of one exercise and how many made them, most frequent first."""
-    return Counter(mistake for mistake in group["mistake"] if mistake).most_common(3)
-
-
-def _walls(graded: list[Graded]) -> list[str]:
-    """The walls that stood around every submission that ran."""
-    stood = [set(one.walls) for one in graded if one.walls]
-    return [text for name, text in WALLS.items() if stood and all(name in walls for walls in stood)]
-
-
-def _file_name(student: str, taken: dict[str, str]) -> str:
-    """A file name for a student's page that no other has."""
-    name = re.sub(r"[^\w.-]+", "-", student, flags=re.ASCII).strip(".-")[:60] or "student"
-    used = {Path(path).stem.lower() for path in taken.values()}
-    return next(f"{one}.html" for one in (name, *(f"{name}-{k}" for k in range(2, 10_000))) if one.lower() not in used)
-
-
-def _code(text: str) -> str:
-    """A sentence as HTML, with what stands in backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
+def _packages() -> set[str]:
+    """Every copy of this package that a submission could import: with it come the solutions."""
+    own = Path(__file__).resolve().parents[1]
+    return {str(path) for place in sys.path if (path := Path(place, own.name).resolve()).is_dir()} | {str(own)}

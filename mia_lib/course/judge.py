@@ -1,6 +1,7 @@
 """What an exercise's answers are worth: compared with the solution's on hidden cases, and with those of usual mistakes.
 
-Only this side knows the cases and the solution. An answer is `{"value": …}`, or `{"error": kind, "message": …, "line": …}`.
+Only this side knows the cases and the solution. An answer is
+`{"value": …, "changed": …}`, or `{"error": kind, "message": …, "line": …}`.
 """
 
 import copy
@@ -12,9 +13,14 @@ from typing import Any
 import numpy as np
 
 from mia_lib.course.chapters import Exercise
+from mia_lib.course.frames import answered
 from mia_lib.support.draws import generator
 
 UNSTARTED = "NotImplementedError"
+CHANGED = (
+    "The numbers are right, but the function changes one of its arguments: whoever calls it loses what they had. "
+    "Work on a copy, as `x = x - 1` makes one and `x -= 1` does not."
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ def answers_of(function: Callable, drawn: Sequence[tuple[str, tuple]]) -> list[d
     for _, arguments in drawn:
         try:
             with np.errstate(all="ignore"):
-                found.append({"value": function(*copy.deepcopy(arguments))})
+                found.append(answered(function, copy.deepcopy(arguments)))
         except Exception as error:
             found.append({"error": type(error).__name__, "message": str(error), "line": 0})
     return found
@@ -81,11 +87,14 @@ def agree(found: dict, right: dict) -> bool:
 def judge(exercise: Exercise, answers: Sequence[dict], seed: int = 0) -> Verdict:
     """The verdict on the answers to all hidden cases."""
     right = _course_answers(exercise, exercise.solution, seed)
-    hit = [agree(found, true) and "value" in found for found, true in zip(answers, right, strict=True)]
+    good = [agree(found, true) and "value" in found for found, true in zip(answers, right, strict=True)]
+    hit = [fine and not found.get("changed") for found, fine in zip(answers, good, strict=True)]
     if all(hit):
         return Verdict(exercise, "right", "")
     if all(found.get("error") == UNSTARTED for found in answers):
         return Verdict(exercise, "empty", "Not attempted yet: the function still raises NotImplementedError.")
+    if all(good):
+        return Verdict(exercise, "wrong", CHANGED, "an argument is changed")
     for mistake in exercise.mistakes:
         usual = _course_answers(exercise, mistake.code, seed)
         if all(map(agree, answers, usual)):
@@ -131,7 +140,7 @@ def _relation(values: list, truths: list) -> tuple[str, str] | None:
     try:
         found = np.concatenate([np.ravel(np.asarray(v, float)) for v in values])
         true = np.concatenate([np.ravel(np.asarray(t, float)) for t in truths])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if np.isnan(found).any() and not np.isnan(true).any():
         return "not a number", "Some results are not a number (nan): is something divided by zero, or is log(0) taken?"
@@ -165,4 +174,9 @@ def _error(exercise: Exercise, fault: dict) -> tuple[str, str]:
         return "not finished", f"A part still raises NotImplementedError{at}."
     if kind == "NameError":
         return kind, f"`{message}`{at}: a cell must define everything that it uses."
-    return kind, f"{exercise.name} fails{at}: {kind}: {message}."
+    return kind, f"{exercise.name} fails{at}: {in_words(fault)}."
+
+
+def in_words(fault: dict) -> str:
+    """The kind of an error, and its message if it has one."""
+    return ": ".join(str(fault[name]) for name in ("error", "message") if fault.get(name))

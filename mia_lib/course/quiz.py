@@ -12,14 +12,16 @@ from mia_lib.support.errors import MiaError, UsageError
 FILE = Path(__file__).with_name("quiz.yaml")
 NEAR = 0.0100001
 """How far a number may lie from the right one."""
-USUAL = {"protocol": "", "defense": "none", "attack": "none"}
+USUAL = {"protocol": "", "defense": "none", "attack": "none", "adaptive": False}
 
 
 @dataclass(frozen=True)
 class Question:
-    """One question. `kind` and what it needs (`row`, `other`, `level`, `over`, `among`) are as quiz.yaml explains."""
+    """One question. `kind` and what it needs (`row`, `other`, `level`, `over`, `among`) are as quiz.yaml explains, and so is
+    `notebooks`."""
 
     part: str
+    notebooks: str
     id: str
     ask: str
     kind: str
@@ -39,13 +41,32 @@ def questions(part: str | None = None) -> list[Question]:
         names = ", ".join(f"{number} {one['title']}" for number, one in known.items())
         raise UsageError(f"there is no part {part!r}; there are {names}")
     chosen = known.values() if part is None else [known[part]]
-    return [Question(part=str(one["part"]), **question) for one in chosen for question in one["questions"]]
+    return [Question(str(one["part"]), one["notebooks"], **question) for one in chosen for question in one["questions"]]
 
 
-def asked(part: str | None = None) -> list[str]:
-    """The questions as lines, and how they are answered."""
-    how = "Answer in a table with the columns question and answer: a number (within .01), a name, yes or no; --answers FILE."
-    return [*(f"{question.id}  {question.ask}" for question in questions(part)), how]
+def asked(run: str, part: str | None = None) -> list[str]:
+    """The questions as lines, how they are answered, and which of them a run cannot answer yet; UsageError as `records`."""
+    table, wanted = records(run), questions(part)
+    lines = [f"{question.id}  {question.ask}" for question in wanted]
+    lines.append(
+        "Answer in a table with the columns question and answer: a number (within .01), a name, yes or no; --answers FILE."
+    )
+    waiting = [question for question in wanted if truth(question, table) is None]
+    notebooks = sorted({number for question in waiting for number in question.notebooks.split(", ")})
+    if waiting:
+        lines.append(
+            f"{run} cannot tell {', '.join(q.id for q in waiting)}: they need notebooks {', '.join(notebooks)}."
+        )
+    return lines
+
+
+def records(run: str) -> pd.DataFrame:
+    """The records of a run on its own corpus: notebook 05 makes far-field ones besides. UsageError where there is no run."""
+    path = Path(run) / "results.csv"
+    if not path.is_file():
+        raise UsageError(f"{run} holds no results.csv: name the folder of a run, such as outputs/demo-standard-s0")
+    table = pd.read_csv(path, keep_default_na=False, na_values={"value": "", "low": "", "high": ""})
+    return table[table["corpus"] == table["corpus"].mode().iloc[0]] if len(table) else table
 
 
 def truth(question: Question, results: pd.DataFrame) -> float | str | None:
@@ -58,14 +79,14 @@ def truth(question: Question, results: pd.DataFrame) -> float | str | None:
             return None
         best = found["value"].idxmax() if question.kind == "largest" else found["value"].idxmin()
         return str(found.loc[best, question.over])
-    records = [_records(results, row) for row in (question.row, question.other) if row is not None]
-    if any(found.empty for found in records):
+    rows = [_records(results, row) for row in (question.row, question.other) if row is not None]
+    if any(found.empty for found in rows):
         return None
-    first = records[0].iloc[0]
+    first = rows[0].iloc[0]
     if question.kind == "above":
         return "yes" if first["low"] > question.level else "no"
     if question.kind == "difference":
-        return float(first["value"] - records[1].iloc[0]["value"])
+        return float(first["value"] - rows[1].iloc[0]["value"])
     return float(first["value"])
 
 
@@ -75,7 +96,7 @@ def _records(results: pd.DataFrame, row: dict) -> pd.DataFrame:
     for name, value in {**USUAL, **row}.items():
         column = results[name].astype(str)
         if value is not None:
-            kept &= (column == value) | ((name == "defense") & (column.str.split(":").str[0] == value))
+            kept &= (column == str(value)) | ((name == "defense") & (column.str.split(":").str[0] == value))
     return results[kept]
 
 
@@ -90,43 +111,45 @@ def right(given: str, answer: float | str) -> bool:
         return False
 
 
-def checked(run: str, file: str, part: str | None = None) -> list[str]:
-    """What to say of each answer, and the sum; raises UsageError or MiaError that names what cannot be read."""
-    results = Path(run) / "results.csv"
-    if not results.is_file():
-        raise UsageError(f"{run} holds no results.csv: name the folder of a run, such as outputs/demo-standard-s0")
-    table = pd.read_csv(results, keep_default_na=False, na_values={"value": "", "low": "", "high": ""})
-    given = _given(Path(file))
-    wanted = questions(part)
-    unknown = sorted(set(given) - {question.id for question in wanted})
-    if unknown:
-        raise MiaError(f"{file}: there is no question {unknown[0]!r}; there are {', '.join(q.id for q in wanted)}")
+def checked(run: str, answers: str, part: str | None = None) -> list[str]:
+    """What to say of each answer, and the sum; of a folder of tables a line each.
+
+    Raises UsageError or MiaError that names what cannot be read.
+    """
+    table, wanted, place = records(run), questions(part), Path(answers)
+    if not place.is_dir():
+        return _said(wanted, table, _given(place, wanted))
+    files = sorted(place.glob("*.csv"))
+    if not files:
+        raise UsageError(f"{answers} holds no table of answers: they are expected as NAME.csv")
+    return [f"{file.stem}: {_said(wanted, table, _given(file, wanted))[-1]}" for file in files]
+
+
+def _said(wanted: list[Question], table: pd.DataFrame, given: dict[str, str]) -> list[str]:
     lines, points, possible = [], 0, 0
     for question in wanted:
         answer = truth(question, table)
         if answer is None:
-            lines.append(f"{question.id}  this run cannot tell: run the notebooks of part {question.part}")
+            lines.append(f"{question.id}  this run cannot tell: run notebooks {question.notebooks}")
             continue
         possible += 1
         good = question.id in given and right(given[question.id], answer)
         points += good
-        said = (
-            "right"
-            if good
-            else "not answered"
-            if question.id not in given
-            else "look again at the record that is asked for"
-        )
-        lines.append(f"{question.id}  {said}" + (f". {question.why}" if good else ""))
+        said = "not answered" if question.id not in given else "look again at the record that is asked for"
+        lines.append(f"{question.id}  right. {question.why}" if good else f"{question.id}  {said}")
     return [*lines, f"{points} of {possible} right"]
 
 
-def _given(file: Path) -> dict[str, str]:
+def _given(file: Path, wanted: list[Question]) -> dict[str, str]:
     """Answers by the number of their question."""
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
-    except (ValueError, pd.errors.ParserError) as error:
+    except (OSError, ValueError, pd.errors.ParserError) as error:
         raise MiaError(f"{file.name} cannot be read as a table: {error}") from None
     if not {"question", "answer"} <= set(table.columns):
         raise MiaError(f"{file.name} needs the columns question and answer")
-    return {str(row.question).strip(): str(row.answer) for row in table.itertuples() if str(row.answer).strip()}
+    given = {str(row.question).strip(): str(row.answer) for row in table.itertuples() if str(row.answer).strip()}
+    unknown = sorted(set(given) - {question.id for question in wanted})
+    if unknown:
+        raise MiaError(f"{file}: there is no question {unknown[0]!r}; there are {', '.join(q.id for q in wanted)}")
+    return given

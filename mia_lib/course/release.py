@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import nbformat
 import numpy as np
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from mia_lib.course.chapters import SET_UP, Chapter, Exercise, defined, find_chapters
+from mia_lib.course.pages import PAGES, recounted
 from mia_lib.support.errors import UsageError
 from mia_lib.support.files import write_atomically
 
@@ -32,8 +32,8 @@ HOW = """\
 *{minutes} minutes, {exercises} exercises, {points} points. Each asks for one function of a few lines on arrays; NumPy as
 `np`, `scipy.special` as `special` and `scipy.stats` as `stats` are all you need. Write it where it says `YOUR CODE HERE`, run
 the cell, then run the check below it. Hints are folded: open the first, try again, then the next. When a class is graded,
-your functions are called with other arguments than those you see. Alone, use `python -m mia_lib course grade` with the
-folder of your notebooks does the same, and calls a usual mistake by its name.*
+your functions are called with other arguments than those you see. Alone, `python -m mia_lib course grade` with the folder of
+your notebooks does the same, and calls a usual mistake by its name.*
 """
 
 
@@ -43,11 +43,11 @@ def release(folder: Path, chapters: list[Chapter]) -> list[Path]:
     Raises UsageError where a file would be lost that somebody has worked on.
     """
     texts: dict[Path, str] = {}
-    for side, page in (("student", "take_away.md"), ("instructor", "teaching.md")):
+    for side, page in PAGES.items():
         for chapter in chapters:
             notebook = made(chapter, solved=side == "instructor")
             texts[folder / side / f"{chapter.name}.ipynb"] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-        texts[folder / side / page] = _page(Path(__file__).with_name(page))
+        texts[folder / side / page.name] = recounted(page.read_text(encoding="utf-8"), find_chapters())
     for path, text in texts.items():
         if path.exists() and path.read_bytes() != text.encode():
             raise UsageError(f"{path} is there already and has been worked on: move it away, or name another folder")
@@ -55,19 +55,6 @@ def release(folder: Path, chapters: list[Chapter]) -> list[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     return list(texts)
-
-
-def _page(path: Path) -> str:
-    """A page with what it says of the exercises counted."""
-    chapters = {chapter.name[:2]: chapter for chapter in find_chapters()}
-
-    def total(numbers: str, what: str) -> int:
-        return sum(getattr(e, what) for number in numbers.split(",") for e in chapters[number].exercises)
-
-    template = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined).from_string(
-        path.read_text(encoding="utf-8")
-    )
-    return template.render(chapters=chapters, total=total) + "\n"
 
 
 def made(chapter: Chapter, solved: bool) -> Any:
@@ -176,20 +163,60 @@ def literal(value: Any) -> str:
     return f"{number:.8g}" if np.isfinite(number) else {"nan": "np.nan", "inf": "np.inf"}.get(str(number), "-np.inf")
 
 
+HIDDEN = """\
+### BEGIN HIDDEN TESTS
+def _hidden(function):
+    # The kernel is the student's own: all answers come first, and neither `check` nor NumPy nor a solution judges them.
+    from builtins import abs, all, float, len, list, map, tuple, type, zip
+    from copy import deepcopy
+
+    nan, inf = float("nan"), float("inf")
+
+{cases}
+
+    def plain(value):
+        value = value.tolist() if type(value).__module__ == "numpy" else value
+        return [plain(one) for one in value] if type(value) in (list, tuple) else value
+
+    def alike(one, other):
+        if list in (type(one), type(other)):
+            return type(one) is type(other) and len(one) == len(other) and all(map(alike, one, other))
+        if type(one) not in (bool, int, float):
+            return type(one) is str and one == other
+        return one == other or (one != one and other != other) or abs(one - other) <= 1e-8 + 1e-5 * abs(other) < inf
+
+    drawn = [(case[0], case[1:], deepcopy(case[1:])) for case in cases(np.random.Generator(np.random.PCG64(1)))]
+    found = [plain(function(*mine)) for _, _, mine in drawn]
+    right = [
+{right}
+    ]
+    for (label, given, mine), answer, true in zip(drawn, found, right, strict=True):
+        assert alike(answer, true), f"wrong where: {{label}}"
+        assert alike(plain(mine), plain(given)), f"an argument is changed where: {{label}}"
+
+
+_hidden({name})
+### END HIDDEN TESTS
+"""
+
+
 def hidden_tests(exercise: Exercise) -> str:
-    """The hidden cases as nbgrader runs them, between its marks: the solution and the cases travel with them."""
-    solution, cases = (textwrap.indent(code.rstrip(), "    ") for code in (exercise.solution, exercise.cases))
-    return (
-        f"### BEGIN HIDDEN TESTS\ndef _solution():\n{solution}\n    return {exercise.name}\n\n\n"
-        f"def _cases():\n{cases}\n    return cases\n\n\n"
-        "for _label, *_arguments in _cases()(np.random.Generator(np.random.PCG64(1))):\n"
-        f"    check({exercise.name}(*_arguments), _solution()(*_arguments))\n### END HIDDEN TESTS\n"
-    )
+    """The hidden cases as nbgrader runs them, between its marks: with right answers, and no solution to be called."""
+    function = exercise.function(exercise.solution)
+    answers = [literal(function(*arguments)) for _, arguments in exercise.hidden(_released())]
+    lines = [textwrap.fill(f"{one},".replace("np.", ""), 110, break_on_hyphens=False) for one in answers]
+    right, cases = (textwrap.indent(text, " " * k) for text, k in (("\n".join(lines), 8), (exercise.cases.rstrip(), 4)))
+    return HIDDEN.format(cases=cases, right=right, name=exercise.name)
+
+
+def _released() -> np.random.Generator:
+    """What draws the hidden cases of the instructor's copy."""
+    return np.random.Generator(np.random.PCG64(1))
 
 
 def _notes(exercise: Exercise) -> str:
     """For the instructor: what is special in the hidden cases, and the usual mistakes."""
-    labels = [label for label, _ in exercise.hidden(np.random.Generator(np.random.PCG64(1)))]
+    labels = [label for label, _ in exercise.hidden(_released())]
     cases = "; ".join(dict.fromkeys(labels))
     lines = [f"- **{mistake.title}.** {mistake.lesson}" for mistake in exercise.mistakes]
     return "\n".join(

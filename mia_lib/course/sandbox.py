@@ -28,6 +28,7 @@ outside after PATIENCE s + GRACE seconds of the clock."""
 WALLS = {
     "namespaces": "no network and no sight of other processes (namespaces)",
     "landlock": "no file but Python's to read and none to write (Landlock)",
+    "seccomp": "no further process (seccomp)",
     "limits": "memory and processor time limited by the system",
     "hook": "sockets, processes and signals refused by Python",
 }
@@ -67,12 +68,12 @@ def namespaces() -> tuple[str, ...]:
 class Submission:
     """One notebook's cells, run in a process of their own; a context, whose end is the end of the process.
 
-    cells: source of each code cell. After `run`, `names` are the functions there are, `faults` what went wrong in which
-    cell, and `walls` what stands around it.
+    cells: source of each code cell; functions: those to be called. After `run`, `names` are the ones that there are, `faults`
+    what went wrong in which cell, and `walls` what stands around it.
     """
 
-    def __init__(self, cells: list[str], limits: Limits):
-        self.cells, self.limits = cells, limits
+    def __init__(self, cells: list[str], functions: list[str], limits: Limits):
+        self.cells, self.functions, self.limits = cells, functions, limits
         self.names: set[str] = set()
         self.faults: dict[int, dict] = {}
         self.walls: list[str] = []
@@ -121,7 +122,8 @@ class Submission:
         """Run the cells; raises Died where the process did not come to their end, with the cell that it was at in `at`."""
         limits = self.limits
         order = {
-            "cells": self.cells, "hidden": list(limits.hidden), "memory": limits.memory, "cpu": int(limits.total) + 1,
+            "cells": self.cells, "functions": self.functions, "hidden": list(limits.hidden), "memory": limits.memory,
+            "cpu": int(limits.total) + 1,
             "seconds": limits.seconds, "set_up": SET_UP,
         }  # fmt: skip
         self._say(order)
@@ -131,17 +133,24 @@ class Submission:
         self.walls = [*["namespaces"] * bool(namespaces()), *map(str, first["walls"])]
         while True:
             told = self._hear(PATIENCE * limits.seconds + GRACE)
-            if "names" in told:
+            if isinstance(told.get("names"), list):
                 self.names = set(map(str, told["names"]))
                 return
-            self.at = told["cell"] if isinstance(told.get("cell"), int) else self.at
+            if told.get("cell") not in range(len(self.cells)):  # no worker says this: a cell forged it
+                raise Died("end")
+            self.at = int(told["cell"])
             if "error" in told:
-                self.faults[self.at] = told
+                self.faults[self.at] = _fault(told)
 
     def call(self, function: str, arguments: tuple) -> dict:
         """What a function gives, `{"value": …}`, or what went wrong in it; raises Died where no answer comes."""
         self._say({"function": function, "arguments": arguments})
-        return self._hear(PATIENCE * self.limits.seconds + GRACE)
+        told = self._hear(PATIENCE * self.limits.seconds + GRACE)
+        if "value" in told:
+            return {"value": told["value"], "changed": told.get("changed") is True}
+        if "error" not in told:
+            raise Died("end")
+        return _fault(told)
 
     def _listen(self) -> None:
         stream = self._process.stdout
@@ -173,6 +182,16 @@ class Submission:
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines() or ["it says nothing"]
         return MiaError(f"no process for a submission could be started: {said[-1]}")
+
+
+def _fault(told: dict) -> dict:
+    """A fault with text where text belongs, whoever wrote it."""
+    line = told.get("line")
+    return {
+        "error": str(told["error"])[:80],
+        "message": str(told.get("message", ""))[:300],
+        "line": line if isinstance(line, int) else 0,
+    }
 
 
 def _paths() -> list[str]:

@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from mia_lib.course.confinement import confine
-from mia_lib.course.frames import BadFrame, pack, read_frame
+from mia_lib.course.frames import BadFrame, answered, pack, read_frame
 
 
 class TooLong(BaseException):
@@ -88,18 +88,18 @@ def _compiled(source: str, name: str) -> CodeType:
         return compile(other, name, "exec")
 
 
-def _run(cells: list[str], seconds: float, namespace: dict, sink: int) -> None:
+def _run(order: dict, namespace: dict, sink: int) -> None:
     """Run all cells; one that fails does not stop those after it. The judge hears which cell is next."""
-    for number, source in enumerate(cells):
+    for number, source in enumerate(order["cells"]):
         _send(sink, {"cell": number})
 
         def action(source=source, number=number):
             exec(_compiled(source, f"<cell {number}>"), namespace)
 
-        found = _caught(seconds, action)
+        found = _caught(order["seconds"], action)
         if "error" in found:
             _send(sink, {"cell": number, **found})
-    _send(sink, {"names": [name for name in namespace if callable(namespace[name])][:2000]})
+    _send(sink, {"names": [name for name in order["functions"] if callable(namespace.get(name))]})
 
 
 def main() -> None:
@@ -113,15 +113,15 @@ def main() -> None:
     namespace: dict[str, Any] = {"__name__": "__main__", "display": print}
     exec(order["set_up"], namespace)
     _send(sink, {"walls": walls})
-    _run(order["cells"], order["seconds"], namespace, sink)
+    _run(order, namespace, sink)
     while True:
         try:
             call = read_frame(source.read)
         except EOFError:
             return
-        found = _caught(order["seconds"], lambda call=call: namespace[call["function"]](*call["arguments"]))
+        found = _caught(order["seconds"], lambda call=call: answered(namespace[call["function"]], call["arguments"]))
         try:
-            _send(sink, found)
+            _send(sink, found.get("value", found))
         except (BadFrame, TypeError, ValueError, MemoryError, RecursionError) as error:
             _send(sink, {"error": "answer", "message": str(error)[:300], "line": 0})
 

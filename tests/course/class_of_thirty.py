@@ -54,6 +54,11 @@ def codes(outside: Path) -> dict[str, tuple[str, str]]:
         "kills whom it can": (f"{kills}{HEAD}return 1", "wrong"),
         "forges answers": (f"{forges}{HEAD}return 1", "stopped"),
         "an object": (f"{HEAD}return object()", "wrong"),
+        "a fork bomb in C": (f"import ctypes\nwhile ctypes.CDLL(None).fork() >= 0: pass\n{FIRST.solution}", "right"),
+        "a finaliser that sleeps": (f"import atexit, time\natexit.register(time.sleep, 999)\n{FIRST.solution}", "right"),
+        "changes its input": (f"{FIRST.solution}\n_own = {FIRST.name}\n{HEAD}found = _own(*a)\n    a[0][:] = 0\n"
+                              "    return found", "wrong"),
+        "ünï <b>&": (FIRST.solution, "right"),
     }  # fmt: skip
 
 
@@ -70,9 +75,15 @@ def write_class(folder: Path, outside: Path) -> dict[str, str]:
     gone = copy.deepcopy(student)
     gone.cells = [cell for cell in gone.cells if cell.id != FIRST.id]
     _put(folder, "cell deleted", json.dumps(gone))
+    (folder / "nothing handed in").mkdir()
     _put(folder, "no JSON", '{"cells": [')
     _put(folder, "no notebook", "[1, 2]")
-    return expected | {"cell deleted": "missing", "no JSON": "unreadable", "no notebook": "unreadable"}
+    return expected | {
+        "cell deleted": "missing",
+        "nothing handed in": "missing",
+        "no JSON": "unreadable",
+        "no notebook": "unreadable",
+    }
 
 
 def _put(folder: Path, student: str, text: str) -> None:

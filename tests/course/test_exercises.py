@@ -67,6 +67,62 @@ def test_the_notebooks_own_checks_tell_right_from_wrong(name):
         exec(SET_UP + CHECK + f"def {exercise.name}(*a):\n    return -7.5\n" + tests, dict(namespace))
 
 
+TRICKS = {
+    "the checker replaced": """
+check = lambda *a: None
+all = any = lambda *a: True
+def {name}(*a):
+    return -7.5
+""",
+    "NumPy replaced": """
+np.allclose, np.shape = (lambda *a, **k: True), (lambda a: ())
+def {name}(*a):
+    return -7.5
+""",
+    "the reference by name": """
+import sys
+def {name}(*a):
+    scope = sys._getframe(1)
+    return next(f for n, f in (scope.f_globals | scope.f_locals).items() if "solution" in n)(*a)
+""",
+    "equal to everything": """
+class Any(float):
+    __eq__ = __le__ = __ge__ = __lt__ = lambda *a: True
+    __sub__ = __rsub__ = __abs__ = lambda self, *a: self
+def {name}(*a):
+    return Any(0)
+""",
+    "arguments spoilt": """
+{solution}
+_own = {name}
+def {name}(*a):
+    found = _own(*a)
+    for one in a:
+        if isinstance(one, np.ndarray):
+            one[...] = np.zeros_like(one)
+    return found
+""",
+}
+
+
+@pytest.mark.parametrize("trick", TRICKS)
+def test_hidden_tests_are_not_fooled_in_the_students_own_kernel(trick, monkeypatch):
+    for name in ("allclose", "shape"):  # what is replaced is put back
+        monkeypatch.setattr(np, name, getattr(np, name))
+    for exercise in EXERCISES.values():
+        if trick == "arguments spoilt" and not any(isinstance(a, np.ndarray) for a in cases(exercise, 0)[0][1]):
+            continue
+        code = TRICKS[trick].format(name=exercise.name, solution=exercise.solution)
+        with pytest.raises((AssertionError, StopIteration)):
+            exec(SET_UP + code + hidden_tests(exercise), {})
+
+
+def test_who_changes_an_argument_is_told():
+    exercise = EXERCISES["04-auc"]
+    found = verdict(exercise, TRICKS["arguments spoilt"].format(name=exercise.name, solution=exercise.solution))
+    assert (found.status, found.mistake) == ("wrong", "an argument is changed")
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
 def test_a_chapter_is_of_a_notebook_and_has_enough_to_do(chapter):
     names = {notebook.name[:2]: notebook.name for notebook in find_notebooks()}

@@ -1,6 +1,7 @@
 """Thirty submissions get the grade they deserve, each with its page, and none of them harms the grader."""
 
 import html
+import queue
 import subprocess
 import sys
 
@@ -9,14 +10,19 @@ import pandas as pd
 import pytest
 from class_of_thirty import CHAPTER, FIRST, NAME, SECOND, write_class
 
+from mia_lib.course import grade as grading
 from mia_lib.course import sandbox
+from mia_lib.course.chapters import find_chapters
 from mia_lib.course.confinement import readable
 from mia_lib.course.frames import BadFrame, pack, read_frame, unpacked
 from mia_lib.course.grade import grade
-from mia_lib.course.sandbox import WALLS, Limits, missing_walls
+from mia_lib.course.gradebook import Graded
+from mia_lib.course.judge import Verdict, cases, judge
+from mia_lib.course.release import release
+from mia_lib.course.sandbox import WALLS, Died, Limits, Submission, missing_walls
 from mia_lib.support.errors import UsageError
 
-LIMITS = Limits(seconds=1.0, total=12.0, memory=2**30)
+LIMITS = Limits(seconds=0.5, total=12.0, memory=2**30)
 walled = pytest.mark.skipif(bool(missing_walls()), reason="; ".join(missing_walls()))
 
 
@@ -30,15 +36,20 @@ def test_a_class_of_thirty_is_graded_right(tmp_path):
     verdicts = pd.read_csv(tmp_path / "graded" / "verdicts.csv").set_index(["exercise", "student"])
     first, second = (verdicts.loc[exercise.name] for exercise in (FIRST, SECOND))
     assert first["status"].to_dict() == expected
-    spoilt = {"no JSON", "no notebook", "cell deleted"}
-    assert set(second.index[second["status"] != "right"]) == spoilt
+    assert set(second.index[second["status"] != "right"]) == {
+        "no JSON",
+        "no notebook",
+        "cell deleted",
+        "nothing handed in",
+    }
     assert not outside.exists()
     for k, mistake in enumerate(FIRST.mistakes):
         assert (
             first.loc[f"wrong {k}", "mistake"] == mistake.title and first.loc[f"wrong {k}", "message"] == mistake.lesson
         )
     points = grades.set_index("student")["points"]
-    assert points["right 0"] == 2 and points["wrong 0"] == 1 and points["no JSON"] == 0
+    assert points["right 0"] == 2 and points["wrong 0"] == 1 and points["no JSON"] == points["nothing handed in"] == 0
+    assert set(grades["possible"]) == {2}
     assert first.loc["reads the tests", "message"].count("PermissionError") == 1
     pages = {path.name for path in (tmp_path / "graded" / "feedback").iterdir()}
     assert len(pages) == len(expected)
@@ -49,10 +60,87 @@ def test_a_class_of_thirty_is_graded_right(tmp_path):
     assert "PermissionError (" in overview
 
 
+def heard(*messages):
+    """A submission without a process, which says what it is told to."""
+    submission = Submission(["pass"], [FIRST.name], LIMITS)
+    submission._say, submission._end = lambda message: None, float("inf")
+    submission._answers = queue.Queue()
+    for message in ({"walls": []}, *messages):
+        submission._answers.put(unpacked(pack(message)[4:]))
+    return submission
+
+
+@pytest.mark.parametrize(
+    "forged", [{"names": 5}, {"cell": 10**30}, {"cell": -1}, {"cell": [0]}, {"cell": None, "error": "x"}, {}, [1], 7]
+)
+def test_a_message_that_no_worker_says_ends_a_submission(forged):
+    with pytest.raises(Died):
+        heard(forged, {"names": [FIRST.name]}).run()
+    submission = heard({"names": [FIRST.name]}, forged)
+    submission.run()
+    if forged == {"cell": None, "error": "x"}:
+        assert submission.call(FIRST.name, ()) == {"error": "x", "message": "", "line": 0}
+    else:
+        with pytest.raises(Died):
+            submission.call(FIRST.name, ())
+
+
+def test_whatever_a_submission_answers_it_is_judged_and_can_be_written():
+    odd = [10**400, chr(0xD800), float("nan"), [[1], [1, 2]], None, {"a": 1}, "x" * 999]
+    for value in odd:
+        submission = heard({"names": [FIRST.name]}, *[{"value": value, "changed": "?"}] * len(cases(FIRST, 0)))
+        submission.run()
+        found = judge(FIRST, [submission.call(FIRST.name, ()) for _ in cases(FIRST, 0)])
+        assert found.status == "wrong" and found.message.encode()
+    told = heard({"names": []}, {"error": ["x"], "message": {"a": chr(0xD800)}, "line": "12"})
+    told.run()
+    fault = told.call(FIRST.name, ())
+    assert fault["error"].encode() and fault["message"].encode() and fault["line"] == 0
+
+
+@walled
+def test_the_solution_notebooks_run_end_to_end_and_are_graded_right(tmp_path):
+    release(tmp_path, find_chapters())
+    grades = grade(tmp_path / "instructor", tmp_path / "graded", find_chapters())
+    assert set(grades["student"]) == {"instructor"} and len(grades) == len(find_chapters())
+    assert (grades["points"] == grades["possible"]).all() and set(grades["status"]) == {"complete"}
+    totals = pd.read_csv(tmp_path / "graded" / "totals.csv")
+    assert totals["right"].tolist() == [sum(len(chapter.exercises) for chapter in find_chapters())]
+
+
+def test_a_notebook_that_nobody_handed_in_is_expected_of_nobody_and_copies_do_not_count(tmp_path, monkeypatch):
+    def judged(handed, chapter, limits, seed):
+        status = "right" if handed.file == f"{chapter.name}.ipynb" else "missing"
+        return Graded(handed, chapter, tuple(Verdict(e, status, "") for e in chapter.exercises))
+
+    monkeypatch.setattr(grading, "grade_file", judged)
+    chapters = find_chapters("00,04,06")
+    for student, names in {"Ada": (0, 1), "Zoe\u0308": (0,), "nobody": ()}.items():
+        (tmp_path / "class" / student).mkdir(parents=True)
+        for k in names:
+            for name in (f"{chapters[k].name} (1)", chapters[k].name):
+                (tmp_path / "class" / student / f"{name}.ipynb").write_text('{"cells": []}')
+    said: list[str] = []
+    grades = grade(tmp_path / "class", tmp_path / "graded", chapters, say=said.append)
+    found = {(row.student, row.notebook[:2]): row.points for row in grades.itertuples()}
+    assert found == {("Ada", "00"): 2, ("Ada", "04"): 5, ("Zoë", "00"): 2, ("Zoë", "04"): 0} | {
+        ("nobody", "00"): 0, ("nobody", "04"): 0}  # fmt: skip
+    assert sum("(1).ipynb: not graded" in line for line in said) == 3
+    assert (tmp_path / "graded" / "feedback" / "Zoë.html").is_file()
+    totals = pd.read_csv(tmp_path / "graded" / "totals.csv").set_index("student")
+    assert totals["possible"].to_dict() == {"Ada": 7, "Zoë": 7, "nobody": 7}
+
+
+def test_every_copy_of_the_package_is_hidden(tmp_path, monkeypatch):
+    (tmp_path / "site-packages" / "mia_lib").mkdir(parents=True)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "site-packages")])
+    assert str(tmp_path / "site-packages" / "mia_lib") in grading._packages()
+
+
 def test_without_the_kernels_walls_python_itself_refuses(tmp_path, monkeypatch):
     code = f"""
 from mia_lib.course import confinement
-confinement.landlock = lambda paths: False
+confinement.landlock, confinement.seccomp = lambda paths: False, lambda: False
 print(confinement.confine([{str(tmp_path)!r}], 4 * 2**30, 20))
 import scipy.stats
 for tried in ("open({str(tmp_path / "x")!r}, 'w')", "open({str(tmp_path / "secret")!r})", "__import__('os').fork()",

@@ -1,12 +1,16 @@
 """The quiz takes its answers from a run, and tells what a run cannot answer."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from mia_lib.cli import main
-from mia_lib.course.quiz import Question, asked, questions, right, truth
+from mia_lib.course.quiz import Question, _records, asked, questions, records, right, truth
 from mia_lib.evaluation.records import COLUMNS
+from mia_lib.support.errors import UsageError
 
+REFERENCE = Path(__file__).parents[2] / "outputs" / "reference" / "demo-standard-s0"
 ROWS = [
     ("", "none", "none", "train_accuracy", 1.0, 0.99, 1.0),
     ("", "none", "none", "test_accuracy", 0.9, 0.85, 0.95),
@@ -19,19 +23,41 @@ ROWS = [
 @pytest.fixture
 def run(tmp_path):
     keys = ("protocol", "defense", "attack", "metric", "value", "low", "high")
-    table = pd.DataFrame([dict.fromkeys(COLUMNS, "") | dict(zip(keys, row, strict=True)) for row in ROWS])
+    usual = dict.fromkeys(COLUMNS, "") | {"corpus": "demo", "adaptive": False}
+    table = pd.DataFrame([usual | dict(zip(keys, row, strict=True)) for row in ROWS])
     table.to_csv(tmp_path / "results.csv", index=False)
     return tmp_path
 
 
-def test_every_part_has_five_to_eight_questions_of_known_kinds():
+def test_every_part_has_five_to_eight_questions_of_known_kinds(run):
     known = {"number", "difference", "largest", "smallest", "above"}
     for part in "1234":
         found = questions(part)
         assert 5 <= len(found) <= 8 and {question.kind for question in found} <= known
         assert all(question.why and question.id.startswith(f"{part}.") for question in found)
     ids = [question.id for question in questions()]
-    assert len(set(ids)) == len(ids) and len(asked()) == len(ids) + 1
+    assert len(set(ids)) == len(ids) and [line.split()[0] for line in asked(run)[: len(ids)]] == ids
+
+
+def test_the_committed_run_answers_every_question_by_one_record():
+    table = records(REFERENCE)
+    for question in questions():
+        assert truth(question, table) is not None, question.id
+        if question.kind not in ("largest", "smallest"):
+            assert all(len(_records(table, row)) == 1 for row in (question.row, question.other) if row), question.id
+
+
+def test_records_of_another_corpus_are_no_answers(run):
+    table = pd.read_csv(run / "results.csv", keep_default_na=False)
+    far = table[table["metric"] == "train_accuracy"].assign(corpus="demo-farfield", value=0.3)
+    pd.concat([far, table]).to_csv(run / "results.csv", index=False)
+    assert truth(questions("1")[0], records(run)) == pytest.approx(0.1)
+
+
+def test_a_run_that_lacks_notebooks_is_said_to(run):
+    assert asked(run, "1")[-1] == f"{run} cannot tell 1.2, 1.3, 1.4, 1.5: they need notebooks 01, 02."
+    with pytest.raises(UsageError, match="holds no results"):
+        asked(run / "none")
 
 
 def test_answers_are_looked_up(run):
@@ -42,7 +68,7 @@ def test_answers_are_looked_up(run):
     assert truth(ask["2.1"], table) is None and truth(ask["4.1"], table) is None
     row = {"protocol": "utterance", "attack": "lira_online", "metric": "auc"}
     for level, answer in ((0.5, "yes"), (0.7, "no")):
-        assert truth(Question("1", "x", "", "above", row, "", level=level), table) == answer
+        assert truth(Question("1", "01", "x", "", "above", row, "", level=level), table) == answer
 
 
 def test_numbers_may_be_rounded_and_defenses_named_without_strength():
@@ -56,7 +82,12 @@ def test_a_table_of_answers_is_checked(run, tmp_path, capsys):
     assert main(["course", "quiz", str(run), "--answers", str(answers)]) == 0
     said = capsys.readouterr().out
     assert "1.1  right. This gap" in said and "3.4  look again" in said
-    assert "2.1  this run cannot tell: run the notebooks of part 2" in said and "1 of 2 right" in said
+    assert "2.1  this run cannot tell: run notebooks 04, 06" in said and "1 of 2 right" in said
+    (tmp_path / "class").mkdir()
+    for name, given in (("Ada", "1.1,0.1\n3.4,dp_sgd"), ("Zoë", "1.1,0.3")):
+        (tmp_path / "class" / f"{name}.csv").write_text(f"question,answer\n{given}\n", encoding="utf-8")
+    assert main(["course", "quiz", str(run), "--answers", str(tmp_path / "class")]) == 0
+    assert capsys.readouterr().out.splitlines() == ["Ada: 2 of 2 right", "Zoë: 0 of 2 right"]
     answers.write_text("question,answer\n9.9,1\n", encoding="utf-8")
     assert main(["course", "quiz", str(run), "--answers", str(answers)]) == 1
     assert "there is no question '9.9'" in capsys.readouterr().err

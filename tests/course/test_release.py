@@ -7,7 +7,9 @@ import pytest
 
 from mia_lib.cli import main
 from mia_lib.course.chapters import find_chapters
+from mia_lib.course.pages import PAGES, pointed, recounted
 from mia_lib.course.release import literal
+from mia_lib.series.notebooks import find_notebooks
 
 ALLOWED = {"schema_version", "grade_id", "grade", "solution", "locked", "task", "cell_type", "points"}
 """Of nbgrader's schema, version 3 (nbgrader/nbgraderformat/v3.py); a cell with a grade has points, no other."""
@@ -88,17 +90,31 @@ def test_unknown_exercises_are_refused(tmp_path, capsys):
     assert main(["course"]) == 2
 
 
-def test_pages_for_students_and_teachers_count_what_there_is(released):
-    chapters = find_chapters()
-    teaching = (released / "instructor" / "teaching.md").read_text(encoding="utf-8")
-    take_away = (released / "student" / "take_away.md").read_text(encoding="utf-8")
-    for chapter in chapters:
-        minutes, points = (sum(getattr(e, what) for e in chapter.exercises) for what in ("minutes", "points"))
-        assert (
-            f"| {len(chapter.exercises)} | {minutes} | {points} |" in teaching and f"- {chapter.title}: `" in take_away
-        )
-    every = sum(e.minutes for chapter in chapters for e in chapter.exercises)
-    assert f"exercises of {every} minutes" in teaching
-    assert not {"{{", "{%"} & set(teaching.split()) and "teaching" not in "".join(
-        p.name for p in (released / "student").iterdir()
-    )
+def test_pages_count_what_there_is_and_are_released(released):
+    for side, page in PAGES.items():
+        text = page.read_text(encoding="utf-8")
+        assert recounted(text, find_chapters()) == text, "python -m mia_lib.course.pages counts again"
+        assert (released / side / page.name).read_text(encoding="utf-8") == text
+        assert all(chapter.name in text or chapter.title in text for chapter in find_chapters())
+    assert not (released / "student" / "teaching.md").exists()
+
+
+def test_counts_follow_the_chapters():
+    chapters = find_chapters("04,06")
+    page = "| 04_x | goal | 9 | 9 | 9 |\n(notebooks 04, 06; exercises of 1 minutes, 2 points)\n- 04 · old: `gone`\n"
+    minutes, points = (sum(getattr(e, what) for c in chapters for e in c.exercises) for what in ("minutes", "points"))
+    first = chapters[0].exercises
+    assert recounted(page, chapters).splitlines() == [
+        f"| 04_x | goal | {len(first)} | {sum(e.minutes for e in first)} | {sum(e.points for e in first)} |",
+        f"(notebooks 04, 06; exercises of {minutes} minutes, {points} points)",
+        f"- {chapters[0].title}: {', '.join(f'`{e.name}`' for e in first)}",
+    ]
+
+
+def test_every_notebook_ends_with_the_names_of_its_exercises():
+    chapters = {chapter.name: chapter for chapter in find_chapters()}
+    for notebook in find_notebooks():
+        chapter = chapters[notebook.name]
+        ends = ["".join(cell["source"]) for cell in notebook.content["cells"][-3:]]
+        assert any(f"`{chapter.exercises[0].name}` (" in text for text in ends), notebook.name
+        assert pointed(notebook.content, chapter) == notebook.content, "python -m mia_lib.course.pages names them"
