@@ -30,10 +30,14 @@ Choice = tuple[str, str, bool]
 
 
 class DefenseEvaluation:
-    """One defense on one study, beside the undefended models (`none` evaluates those themselves)."""
+    """One defense on one study, beside the undefended models (`none` evaluates those themselves).
 
-    def __init__(self, undefended: ShadowStudy, defense: str):
-        self.undefended, self.defense = undefended, defense
+    plain: the evaluation of those, where it is there already.
+    """
+
+    def __init__(self, undefended: ShadowStudy, defense: str, plain: "DefenseEvaluation | None" = None):
+        self.undefended, self.defense, self._plain = undefended, defense, plain
+        self._audits: dict[str, dict[str, list[Audit]]] = {}
         self.study = undefended if defense == "none" else undefended.defended(defense)
 
     @cached_property
@@ -49,7 +53,7 @@ class DefenseEvaluation:
     @cached_property
     def plain(self) -> "DefenseEvaluation":
         """The undefended models, evaluated as these are."""
-        return self if self.defense == "none" else DefenseEvaluation(self.undefended, "none")
+        return self if self.defense == "none" else self._plain or DefenseEvaluation(self.undefended, "none")
 
     @cached_property
     def few(self) -> ReferenceStudy:
@@ -119,10 +123,12 @@ class DefenseEvaluation:
 
     def _knowing(self, protocol: str) -> dict[str, list[Audit]]:
         """Audits of all attacks that know the defense, under a protocol."""
-        audits = {attack: self.study.audits(attack, protocol) for attack in (*PAPER_ATTACKS, "label_only")}
-        if protocol == "utterance":
-            audits |= {attack: self.references.audits(attack) for attack in CALIBRATED}
-        return audits
+        if protocol not in self._audits:
+            audits = {attack: self.study.audits(attack, protocol) for attack in (*PAPER_ATTACKS, "label_only")}
+            if protocol == "utterance":
+                audits |= {attack: self.references.audits(attack) for attack in CALIBRATED}
+            self._audits[protocol] = audits
+        return self._audits[protocol]
 
     def screening(self) -> pd.DataFrame:
         """What a choice of strength needs, without intervals: utility; the paper's attack, knowing the defense or not; and

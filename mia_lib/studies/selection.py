@@ -152,7 +152,8 @@ def evaluated(study: ShadowStudy, family: str) -> pd.DataFrame:
     names = dict.fromkeys(["none", *selected(study, family).values()])
     if any(make_defense(name).needs_reference for name in names):
         names[BASELINE] = None
-    return pd.concat([DefenseEvaluation(study, name).records() for name in names])
+    plain = DefenseEvaluation(study, "none")
+    return pd.concat([(plain if name == "none" else DefenseEvaluation(study, name, plain)).records() for name in names])
 
 
 def selected(study: ShadowStudy, family: str) -> dict[str, str]:
