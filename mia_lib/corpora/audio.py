@@ -111,8 +111,9 @@ def check(samples: np.ndarray, name: object, how: str = "") -> None:
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:
-    """The mean of the channels: [n] or [n, channels] to [n]."""
-    return samples if samples.ndim == 1 else samples.mean(axis=1)
+    """The mean of the channels: [n] or [n, channels] to [n]; of what is not finite it is not either."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return samples if samples.ndim == 1 else samples.mean(axis=1)
 
 
 def resample(samples: np.ndarray, rate: int, target: int = SAMPLE_RATE) -> np.ndarray:

@@ -53,7 +53,7 @@ def account(survey: Survey, chosen: "pd.DataFrame", fates: list[str], few: list[
         **totals,
         "duplicates": totals.get(f"files_{DUPLICATE}", 0),
         "accounts": [row | {"files": int(row["files"])} for row in by.to_dict("records")],
-        "passed_over_examples": [f"{p.path}: {p.why}" for p in survey.passed if p.why in LOSSES][:KEPT],
+        "passed_over_examples": [f"{p.path}: {WHY[p.why]}" for p in survey.passed if p.why in LOSSES][:KEPT],
         "notes": list(survey.notes),
     }
 

@@ -4,7 +4,8 @@ import shlex
 from pathlib import Path
 
 from mia_lib.corpora.base import short_name
-from mia_lib.fragments.accounts import fates_by_ending
+from mia_lib.corpora.found import LOSSES
+from mia_lib.fragments.accounts import DUPLICATE, fates_by_ending
 from mia_lib.support.progress import duration
 
 OF_THE_MACHINE = ("outputs", "data_root", "run_id")
@@ -40,6 +41,18 @@ def times(run_folder: Path, name: str, entry: dict) -> dict:
     return about | {"page": (run_folder / "pages" / f"{name}.html").is_file()}
 
 
+def left_out(data: dict) -> dict[str, str]:
+    """Which recordings are not used, and why: name -> reason, those that a run lists. Of a whole path the end is shown."""
+    told = [line for what in ("bad", "passed_over") for line in data.get(f"{what}_examples", [])]
+    reasons = dict(line.partition(": ")[::2] for line in told) | dict.fromkeys(
+        data.get("duplicate_examples", []), "kept once"
+    )
+    names = {name: Path(*Path(name).parts[-3:]) if Path(name).is_absolute() else name for name in reasons}
+    there = data.get("bad", 0) + sum(data.get(f"files_{why}", 0) for why in (DUPLICATE, *LOSSES))
+    more = {f"and {there - len(reasons):,} more": "counted above"} if there > len(reasons) else {}
+    return {str(names[name]): why for name, why in reasons.items()} | more
+
+
 def facts(run: dict) -> dict[str, dict]:
     """The request, the data, the settings and the versions: title -> name -> value."""
     data = {name: value for name, value in run.get("data", {}).items() if not isinstance(value, list)}
@@ -53,10 +66,11 @@ def facts(run: dict) -> dict[str, dict]:
             ending: ", ".join(f"{files:,} {fate}" for fate, files in fates.items())
             for ending, fates in fates_by_ending(run.get("data", {})).items()
         },
+        "Recordings that are not used": left_out(run.get("data", {})),
         "Versions": code,
     }
     return {
         title: {name: value for name, value in part.items() if value not in (None, "")}
         for title, part in found.items()
-        if part or title != "Files found, by ending"
+        if part or title not in ("Files found, by ending", "Recordings that are not used")
     }

@@ -51,7 +51,7 @@ def _without_guard() -> bool:
     """Whether the script that runs here lets every process that imports it start anew."""
     file = main_file()
     try:
-        return file is not None and "__name__" not in file.read_text(encoding="utf-8", errors="replace")
+        return file is not None and "__main__" not in file.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
 

@@ -120,6 +120,7 @@ BROKEN = {
         "not finite",
     ),
     "infinite.wav": (lambda path: write(path, np.full(40_000, np.inf), subtype="FLOAT"), "not finite"),
+    "opposite.wav": (lambda path: write(path, np.full((40_000, 2), [np.inf, -np.inf]), subtype="FLOAT"), "not finite"),
     "header.wav": (lambda path: write(path, np.zeros(0)), "no samples"),
     "silence.flac": (lambda path: write(path, np.zeros(40_000)), "silence"),
     "cut.wav": (truncated, "truncated"),
@@ -136,6 +137,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_recording_is_named_in_one_sentence(tmp_path, name):
     spoil, says = BROKEN[name]

@@ -57,7 +57,7 @@ def python(tmp_path, code, stdin=None, **options):
 
 
 def test_a_script_without_a_main_guard_is_told_so(tmp_path):
-    done = python(tmp_path, SCRIPT.format(guard="", workers=2))
+    done = python(tmp_path, SCRIPT.format(guard="", workers=2) + "print(str.__name__)\n")
     last = done.stderr.splitlines()[-1]
     assert 'script.py starts anew in it: put what it does under `if __name__ == "__main__":`' in last
     assert "memory" not in last
