@@ -101,7 +101,12 @@ def answers(
 def losses(groups: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """For each model (name -> losses of members and of non-members, nats) both histograms, over the logarithm of the loss."""
     figure, axes = plt.subplots(
-        1, len(groups), figsize=(min(4.6, 9.6 / len(groups)) * len(groups), 3.4), sharex=True, sharey=True, squeeze=False
+        1,
+        len(groups),
+        figsize=(min(4.6, 9.6 / len(groups)) * len(groups), 3.4),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     every = np.log10(np.clip(np.concatenate([np.concatenate(pair) for pair in groups.values()]), 1e-7, None))
     edges = np.linspace(every.min(), every.max(), 31)
