@@ -21,5 +21,5 @@ def test_whole_sentences_in_a_table_are_words_and_numbers_are_not():
 
 
 def test_a_long_name_in_a_table_breaks_where_it_is_joined_and_is_found_as_one_word():
-    row = _unbroken("<tr><th>pgd:0.05+hamp_output</th><td>0.727</td></tr>")
+    row = _unbroken("<tr><th rowspan='3'>pgd:0.05+hamp_output</th><td>0.727</td></tr>")
     assert row.count("<wbr>") == 2 and "pgd:0.05+hamp_output" in plain(row)
