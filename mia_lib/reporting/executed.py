@@ -97,8 +97,10 @@ def _output(output: dict, figures: Path, renderer: Renderer) -> str:
 
 
 def _unbroken(markup: str) -> str:
-    """Intervals and percentages of a table are not broken into lines; cells of whole sentences are marked as words."""
+    """Intervals and percentages of a table are not broken into lines, names only where they are joined; cells of whole
+    sentences are marked as words."""
     markup = re.sub(r"\[([-+−\d.,]+), ([-+−\d.,]+)\]", "[\\1,\u00a0\\2]", markup)
+    markup = re.sub(r">[^<>]*_[^<>]*(?=</th>)", lambda name: re.sub(r"(?<=[_+])", "<wbr>", name[0]), markup)
     markup = re.sub(r"<td>(?=[^<]{60,}<)", '<td class="words">', markup)
     return re.sub(r"(?<=\d) %", "\u00a0%", markup)
 

@@ -14,10 +14,10 @@ def losses(of: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     every = np.concatenate([values for sides in of.values() for values in sides])
     low, high = np.clip([np.quantile(every, 0.005), every.max()], SMALLEST, LARGEST)
     edges = np.geomspace(0.9 * low, 1.1 * high, BINS + 1)
-    columns = min(len(of), 5)
+    columns = min(len(of), 4)
     rows = -(-len(of) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(2.5 * columns, 2.1 * rows), sharex=True, sharey=True, squeeze=False
+        rows, columns, figsize=(2.3 * columns, 2.1 * rows), sharex=True, sharey=True, squeeze=False
     )
     for axis, (name, sides) in zip(axes.flat, of.items(), strict=False):
         for values, colour in zip(sides, (MEMBER, NON_MEMBER), strict=True):

@@ -23,7 +23,7 @@ def formula(latex: str, display: str = "inline") -> str:
 
 def plain(markup: str) -> str:
     """The words of some HTML, in one line; what is only seen, such as formulas and styles, is left out."""
-    words = re.sub(r"</?(?:a|b|code|em|i|span|strong)\b[^>]*>", "", markup)  # they part no words
+    words = re.sub(r"</?(?:a|b|code|em|i|span|strong|wbr)\b[^>]*>", "", markup)  # they part no words
     words = re.sub(r"<(style|math|svg|script)\b.*?</\1>|<[^>]+>", " ", words, flags=re.DOTALL)
     return " ".join(html.unescape(words).split())
 

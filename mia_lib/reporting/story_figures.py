@@ -101,7 +101,12 @@ def answers(
 def losses(groups: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
     """For each model (name -> losses of members and of non-members, nats) both histograms, over the logarithm of the loss."""
     figure, axes = plt.subplots(
-        1, len(groups), figsize=(4.6 * len(groups), 3.4), sharex=True, sharey=True, squeeze=False
+        1,
+        len(groups),
+        figsize=(min(4.6, 9.6 / len(groups)) * len(groups), 3.4),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
     )
     every = np.log10(np.clip(np.concatenate([np.concatenate(pair) for pair in groups.values()]), 1e-7, None))
     edges = np.linspace(every.min(), every.max(), 31)
@@ -113,10 +118,10 @@ def losses(groups: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
             axis.axvline(np.median(clipped), color=colour, linestyle="--")
         axis.set_title(name, parse_math=False)
         axis.set_xlabel("loss (nats; dashed: median)")
-        marks = np.linspace(every.min(), every.max(), 5)
+        marks = np.linspace(every.min(), every.max(), 5 if len(groups) < 3 else 3)
         axis.set_xticks(marks, [f"{10**mark:.1g}" for mark in marks])
     axes[0, 0].set_ylabel("share of fragments")
-    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2)
     return figure
 
 

@@ -47,7 +47,7 @@ def without_file(records: pd.DataFrame, rate: str, chance: float) -> Figure:
     """A rate with each version in hand (rows), a panel for each attack, with 95 % intervals; the line is the file's."""
     part = records[(records["measure"] == rate) & (records["control"] == "")]
     attacks, conditions = part["attack"].unique(), part["condition"].unique()
-    size = 2.2 * len(attacks) + 2, 0.32 * len(conditions) + 1
+    size = 1.5 * len(attacks) + 2.4, 0.32 * len(conditions) + 1
     figure, axes = plt.subplots(1, len(attacks), figsize=size, sharex=True, sharey=True, squeeze=False)
     for axis, attack, colour in zip(axes.flat, attacks, OTHERS, strict=False):
         own = part[part["attack"] == attack].set_index("condition").reindex(conditions)

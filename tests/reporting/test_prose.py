@@ -18,3 +18,8 @@ def test_whole_sentences_in_a_table_are_words_and_numbers_are_not():
     sentence = "How sure is a model of the right speaker, in nats, or in how much doubt?"
     row = f"<tr><td>{sentence}</td><td>0.912 [0.894, 0.930]</td></tr>"
     assert _unbroken(row).count('class="words"') == 1
+
+
+def test_a_long_name_in_a_table_breaks_where_it_is_joined_and_is_found_as_one_word():
+    row = _unbroken("<tr><th rowspan='3'>pgd:0.05+hamp_output</th><td>0.727</td></tr>")
+    assert row.count("<wbr>") == 2 and "pgd:0.05+hamp_output" in plain(row)
