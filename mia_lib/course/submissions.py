@@ -44,8 +44,9 @@ def handed_in(folder: Path) -> list[Handed]:
 
 
 def students(folder: Path) -> list[str]:
-    """Whoever has a folder, with or without notebooks in it."""
-    return sorted(named(e.name) for e in folder.iterdir() if e.is_dir() and not e.is_symlink() and e.name[0] != ".")
+    """Whoever has a folder, with or without notebooks in it; `__MACOSX` and what is hidden is nobody."""
+    own = (e for e in folder.iterdir() if e.is_dir() and not e.is_symlink() and not e.name.startswith((".", "__")))
+    return sorted(named(entry.name) for entry in own)
 
 
 def named(name: str) -> str:

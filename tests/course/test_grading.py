@@ -120,6 +120,7 @@ def test_a_notebook_that_nobody_handed_in_is_expected_of_nobody_and_copies_do_no
         for k in names:
             for name in (f"{chapters[k].name} (1)", chapters[k].name):
                 (tmp_path / "class" / student / f"{name}.ipynb").write_text('{"cells": []}')
+    (tmp_path / "class" / "__MACOSX").mkdir()
     said: list[str] = []
     grades = grade(tmp_path / "class", tmp_path / "graded", chapters, say=said.append)
     found = {(row.student, row.notebook[:2]): row.points for row in grades.itertuples()}
