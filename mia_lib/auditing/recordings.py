@@ -70,7 +70,7 @@ def evidence_of_recordings(
             control, missing = asked_about(unexposed, heard, known, seed)
             failed = missing | failed
         kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
-        copies = affordable(copies, kind, *given.shape, one.name)
+        copies = affordable(copies, kind, len(given), given.shape[1], one.name)
         altered, missing = altered_answers(one, heard, given.shape[1], copies, seed)
     more = dict(control=control, copies=altered if copies else None, protocol=protocol, coins=coins)
     if population is not None:
