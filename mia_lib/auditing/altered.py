@@ -51,12 +51,11 @@ def altered_answers(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """A model's answers to the first `count` perturbations of every row, float [count, N, width], and by row why it gave
     none."""
-    found, failed = np.empty((count, len(heard.audio), width), np.float32), dict[int, str]()
+    found, failed = [np.empty((0, len(heard.audio), width), np.float32)], dict[int, str]()
     with progress(f"ask {model.name} about altered versions", count * len(heard.audio), "row") as bar:
-        for q, (name, alter) in enumerate(list(PERTURBATIONS.items())[:count]):
+        for name, alter in list(PERTURBATIONS.items())[:count]:
             rows = Altered(heard.audio, alter, seed)
             own, lost = answers(model, rows, width, heard.column("name"), heard.spare, bar.update)
-            found = found.astype(np.result_type(found, own), copy=False)
-            found[q] = own
+            found.append(own[None])
             failed |= {row: f"{model.name}, asked about it altered ({name}): {why}" for row, why in lost.items()}
-    return found, failed
+    return np.concatenate(found), failed

@@ -70,9 +70,8 @@ def evidence_of_recordings(
             control, missing = asked_about(unexposed, heard, known, seed)
             failed = missing | failed
         kind = guessed_kind(gives, np.delete(given, list(failed), axis=0), known)
-        rows, width = given.shape
-        copies = affordable(copies, kind, rows, width, one.name)
-        altered, missing = altered_answers(one, heard, width, copies, seed)
+        copies = affordable(copies, kind, len(given), given.shape[1], one.name)
+        altered, missing = altered_answers(one, heard, given.shape[1], copies, seed)
     more = dict(control=control, copies=altered if copies else None, protocol=protocol, coins=coins)
     if population is not None:
         more["population"] = heard.column("member") == UNKNOWN
