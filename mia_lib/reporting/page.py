@@ -124,14 +124,19 @@ def corpus_section(name: str, rows: pd.DataFrame, limits: Sequence[str] = ()) ->
 
 
 def claim_table(claims: pd.DataFrame) -> list[dict]:
-    """One row per claim: its sentence, its outcome, the numbers compared and their difference, as text."""
+    """One row per claim: its sentence, its outcome, the numbers compared and their difference, as text; and whether it is one
+    of those that are made of every defense or method by its name, which the report folds away."""
     rows = []
     for row in claims.to_dict("records"):
         one, other = (Measure(row[side], row[f"{side}_low"], row[f"{side}_high"], 0) for side in ("one", "other"))
         gap = Measure(row["difference"], row["low"], row["high"], 0)
         measured, fixed = row["one"] == row["one"], row["other_low"] == row["other_high"]  # NaN differs from itself
         about = {"question": row["question"], "outcome": row["outcome"], "origin": str(row["claim"]).partition(".")[0]}
-        about |= {"one": number(one) if measured else "–", "difference": gap.signed() if measured else "–"}
+        about |= {
+            "of_one": "`" in row["question"],
+            "one": number(one) if measured else "–",
+            "difference": gap.signed() if measured else "–",
+        }
         rows.append(about | {"other": "–" if not measured else f"{other.value:g}" if fixed else number(other)})
     return rows
 
