@@ -123,12 +123,17 @@ def corpus_section(name: str, rows: pd.DataFrame, limits: Sequence[str] = ()) ->
 
 
 def claim_table(claims: pd.DataFrame) -> list[dict]:
-    """One row per claim: its sentence, its outcome, the numbers compared and their difference, as text."""
+    """One row per claim: its sentence, its outcome, the numbers compared and their difference, as text; and whether it is one
+    of those that are made of every defense or method by its name, which the report folds away."""
     rows = []
     for row in claims.to_dict("records"):
         one, other, gap = measures_of(row)
         about = {"question": row["question"], "outcome": row["outcome"], "origin": str(row["claim"]).partition(".")[0]}
-        about |= {"one": number(one) if one else "–", "difference": gap.signed() if gap else "–"}
+        about |= {
+            "of_one": "`" in row["question"],
+            "one": number(one) if one else "–",
+            "difference": gap.signed() if gap else "–",
+        }
         rows.append(about | {"other": "–" if not other else f"{other.value:g}" if is_fixed(other) else number(other)})
     return rows
 

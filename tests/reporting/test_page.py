@@ -222,3 +222,14 @@ def test_audit_sets_with_few_speakers_are_called_thin():
         "Too few to trust the intervals of protocol paper (4): they are drawn from fewer than 10 speakers on one side."
     ]
     assert few_clusters(rows[rows["value"] > 4]) == []
+
+
+def test_claims_of_single_defenses_are_folded_away_below_the_others(tmp_path):
+    decided = dict(outcome="holds", one=0.6, other=0.5, difference=0.1, low=0.05, high=0.15)
+    sides = {f"{side}_{end}": decided[side] for side in ("one", "other") for end in ("low", "high")}
+    about = [("00.paper", "The attack is right."), ("07.costs", "`top_k:3` costs nothing.")]
+    (tmp_path / "run.json").write_text("{}")
+    table = typed(pd.DataFrame(ROWS, columns=[*COLUMNS, *CIRCUMSTANCES]))
+    write_report(tmp_path, table, pd.DataFrame([decided | sides | dict(claim=c, question=q) for c, q in about]))
+    shown, folded = (tmp_path / "index.html").read_text(encoding="utf-8").split("Claims of single defenses", 1)
+    assert "The attack is right." in shown and "top_k:3 costs" not in shown and "top_k:3 costs" in folded
