@@ -57,9 +57,9 @@ def choose_device(name: str = "auto") -> torch.device:
 
 CHUNK_VALUES = {"cpu": 1_000_000, "cuda": 8_000_000}
 """Feature values in one query, over all models. What a processor computes on the way is then about as large as its cache;
-on a graphics card a few hundred MB."""
+on a graphics card, of whatever make, a few hundred MB."""
 
 
 def at_once(values: int, device: str | torch.device) -> int:
     """How many fragments are asked about in one query, of so many feature values each over all models."""
-    return max(1, CHUNK_VALUES[torch.device(device).type] // values)
+    return max(1, CHUNK_VALUES["cpu" if torch.device(device).type == "cpu" else "cuda"] // values)
