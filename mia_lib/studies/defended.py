@@ -1,6 +1,6 @@
 """A defense evaluated: what it costs, what it stops, and what it only hides from an attacker who does not know it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 import numpy as np
@@ -202,6 +202,13 @@ class DefenseEvaluation:
 
         attacks = sorted({*CONSUMING, *(attack for attack, _, _ in choices)})
         return self.study.kept(of, tables, attacks, [self.undefended])
+
+
+def judged_beside(undefended: ShadowStudy, names: Iterable[str]) -> pd.DataFrame:
+    """`DefenseEvaluation.records` of several defenses; the undefended models, which all stand beside, are attacked once."""
+    plain = DefenseEvaluation(undefended, "none")
+    every = [plain if name == "none" else DefenseEvaluation(undefended, name, plain) for name in names]
+    return pd.concat([one.records() for one in every])
 
 
 def keeps_every_answer(undefended: ShadowStudy, defense: str) -> bool:

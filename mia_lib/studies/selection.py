@@ -11,7 +11,7 @@ from mia_lib.evaluation.baseline import BASELINE
 from mia_lib.evaluation.correlation import rank_correlation
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.verdicts import BROKEN, CLAIMED, TOLERANCE
-from mia_lib.studies.defended import DefenseEvaluation
+from mia_lib.studies.defended import DefenseEvaluation, judged_beside
 from mia_lib.studies.pool import train_together
 from mia_lib.studies.shadow import ShadowStudy
 from mia_lib.support.errors import UsageError
@@ -152,8 +152,7 @@ def evaluated(study: ShadowStudy, family: str) -> pd.DataFrame:
     names = dict.fromkeys(["none", *selected(study, family).values()])
     if any(make_defense(name).needs_reference for name in names):
         names[BASELINE] = None
-    plain = DefenseEvaluation(study, "none")
-    return pd.concat([(plain if name == "none" else DefenseEvaluation(study, name, plain)).records() for name in names])
+    return judged_beside(study, names)
 
 
 def selected(study: ShadowStudy, family: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ answers of other models, never from the target's audit.
 """
 
 from collections.abc import Sequence
+from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -116,8 +117,8 @@ def shares_left(references: ReferenceStudy, records: pd.DataFrame) -> pd.DataFra
             found = own[own["measure"] == rate].set_index("condition")
             above = {str(name): _above(measure_of(row), chance) for name, row in found.iterrows()}
             usual = above.pop(HOLDING + EXACT)
-            if usual.low > 0:
-                results += [Result(LEFT + rate, ratio(one, usual), name) for name, one in above.items()]
+            shares = {name: ratio(one, usual) for name, one in above.items()}
+            results += [Result(LEFT + rate, share, name) for name, share in shares.items() if not isnan(share.value)]
         tables.append(references.table(PROTOCOL, str(attack), results))
     return pd.concat(tables)
 
