@@ -10,15 +10,8 @@ import signal
 import pytest
 from support.two_nodes import nodes  # noqa: F401, a fixture
 
-from mia_lib.support.limits import cores
-
 LONGEST = "test_end_to_end.py"
 """What takes longest starts first, so that the others go on beside it."""
-
-
-def pytest_xdist_auto_num_workers():
-    """One more than there are cores: many tests wait for what they started."""
-    return cores() + 1
 
 
 def pytest_collection_modifyitems(items):
