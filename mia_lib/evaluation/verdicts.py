@@ -95,7 +95,8 @@ def _price(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
 
 
 def _points(lost: Measure) -> str:
-    return f"{100 * lost.value:.1f} [{100 * lost.low:.1f}, {100 * lost.high:.1f}]"
+    value, low, high = (round(100 * one, 1) + 0.0 for one in (lost.value, lost.low, lost.high))  # 0.0, never -0.0
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def _told(told: Change) -> str:

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mia_lib.evaluation import reproduction, verdicts
+from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import COLUMNS
 
 
@@ -240,3 +241,7 @@ def test_the_change_at_the_learnt_threshold_may_be_another_than_that_of_the_auc(
     row = verdicts.summary(pd.concat([NONE, table])).loc["weight_decay:0.1"]
     assert (row["change"], row["change, thresholded"]) == ("leaks as much", "at chance")
     assert "balanced accuracy at the learnt threshold: at chance (0.976 [0.960, 0.996]" in row["evidence"]
+
+
+def test_nothing_lost_is_nought_without_a_sign():
+    assert verdicts._points(Measure(-0.0, -0.0004, 0.0, 9)) == "0.0 [0.0, 0.0]"
