@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mia_lib.support import device
+
 EPSILON = 1e-5  # added to every variance before a division
 
 
@@ -30,8 +32,31 @@ def uniform(weight: Tensor, generators: list[torch.Generator], bound: float, siz
             part.copy_((2 * drawn - 1) * bound)
 
 
-class _Windows(torch.autograd.Function):
-    """[models, batch, length, channels] -> [models, batch, outputs, kernel * channels]: what each output position sees."""
+class CompiledWindows(torch.autograd.Function):
+    """[models, batch, length, channels] -> [models, batch, outputs, kernel * channels]: what each output position sees; on a
+    CPU."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, kernel: int, padding: int, dilation: int) -> Tensor:
+        from mia_lib.models import kernels  # numba takes its time to load
+
+        models, batch, length, channels = ctx.shape = x.shape
+        ctx.sizes = kernel, padding, dilation
+        seen = x.new_empty(models, batch, length + 2 * padding - dilation * (kernel - 1), kernel * channels)
+        kernels.windows(kernels.array(x.reshape(models, batch, -1)), channels, *ctx.sizes, kernels.array(seen))
+        return seen
+
+    @staticmethod
+    def backward(ctx, slope: Tensor):
+        from mia_lib.models import kernels
+
+        dx = slope.new_empty(ctx.shape)
+        kernels.slope_of_windows(kernels.array(slope.contiguous()), *ctx.sizes, kernels.array(dx))
+        return dx, None, None, None
+
+
+class Windows(torch.autograd.Function):
+    """The same from torch's own operations, on any device."""
 
     @staticmethod
     def forward(ctx, x: Tensor, kernel: int, padding: int, dilation: int) -> Tensor:
@@ -78,7 +103,8 @@ class Conv1d(nn.Module):
 
     def windows(self, x: Tensor) -> Tensor:
         """What each output position sees: [models, batch, outputs, kernel * inputs]."""
-        return _Windows.apply(x, self.kernel, self.padding, self.dilation)
+        function = CompiledWindows if device.compiled(x) else Windows
+        return function.apply(x, self.kernel, self.padding, self.dilation)
 
     def forward(self, x: Tensor) -> Tensor:
         windows = self.windows(x)

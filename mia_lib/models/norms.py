@@ -4,19 +4,62 @@ import torch
 from torch import Tensor, nn
 
 from mia_lib.models.layers import EPSILON, of_examples
+from mia_lib.support import device
 
 GROUPS, GROUP_CHANNELS = 8, 4
 
 
-class _NormalisedPool(torch.autograd.Function):
-    """Batch normalisation, then the maximum over `pool` neighbours, of [models, batch, length, channels].
+def _maximum(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, scale: Tensor, pool: int) -> tuple[Tensor, Tensor]:
+    """`kernels.normalised_maximum` of tensors on a CPU: what it writes, top and y."""
+    from mia_lib.models import kernels  # numba takes its time to load
+
+    top = x.new_empty(*x.shape[:2], x.shape[2] // pool, x.shape[3])
+    y = torch.empty_like(top)
+    kernels.normalised_maximum(
+        *map(kernels.array, (x, weight, bias, mean, scale)), pool, kernels.array(top), kernels.array(y)
+    )
+    return top, y
+
+
+class CompiledNormalisedPool(torch.autograd.Function):
+    """Batch normalisation, then the maximum over `pool` neighbours, of [models, batch, length, channels] on a CPU.
 
     A channel's normalisation rises or falls with the sign of its weight, so the maximum is taken first and only what is left
-    is scaled and shifted. Also returns mean and variance [models, channels] over batch and length.
+    is scaled and shifted. `running`, mean and variance [models, channels], moves by `momentum` to those of x.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, pool: int) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        ctx, x: Tensor, weight: Tensor, bias: Tensor, pool: int, running: tuple[Tensor, Tensor], momentum: float
+    ) -> Tensor:
+        from mia_lib.models import kernels
+
+        ctx.pool, x = pool, x.contiguous()
+        mean, scale = torch.empty_like(weight), torch.empty_like(weight)
+        moved = map(kernels.array, running)
+        kernels.moments(kernels.array(x), *moved, momentum, EPSILON, kernels.array(mean), kernels.array(scale))
+        top, y = _maximum(x, weight, bias, mean, scale, pool)
+        ctx.save_for_backward(x, top, weight, mean, scale)
+        return y
+
+    @staticmethod
+    def backward(ctx, slope: Tensor):
+        from mia_lib.models import kernels
+
+        x, top, weight, mean, scale = ctx.saved_tensors
+        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
+        given = map(kernels.array, (x, top, slope.contiguous(), weight, mean, scale))
+        kernels.slope_of_normalised(*given, ctx.pool, *map(kernels.array, (dx, dweight, dbias)))
+        return dx, dweight, dbias, None, None, None
+
+
+class NormalisedPool(torch.autograd.Function):
+    """The same from torch's own operations, on any device."""
+
+    @staticmethod
+    def forward(
+        ctx, x: Tensor, weight: Tensor, bias: Tensor, pool: int, running: tuple[Tensor, Tensor], momentum: float
+    ) -> Tensor:
         weight = weight[:, None, None]
         mean = x.mean((1, 2), keepdim=True)
         x = x - mean
@@ -26,19 +69,20 @@ class _NormalisedPool(torch.autograd.Function):
         top, ctx.places = _pool(x, pool) if pool > 1 else (x, None)
         ctx.pool = pool
         ctx.save_for_backward(x, top, weight, rate, sign)
-        mean, variance = mean[:, 0, 0], variance[:, 0, 0]
-        ctx.mark_non_differentiable(mean, variance)
-        return torch.addcmul(bias[:, None, None], top, weight.abs()), mean, variance
+        n = x[0, ..., 0].numel()
+        for moving, value in zip(running, (mean, variance * (n / (n - 1))), strict=True):
+            moving.lerp_(value[:, 0, 0], momentum)
+        return torch.addcmul(bias[:, None, None], top, weight.abs())
 
     @staticmethod
-    def backward(ctx, slope: Tensor, *_unused):
+    def backward(ctx, slope: Tensor):
         x, top, weight, rate, sign = ctx.saved_tensors
         n = x.shape[1] * x.shape[2]
         down, tilt = slope.sum((1, 2), keepdim=True), (slope * top).sum((1, 2), keepdim=True)
         slope = slope * (weight * rate)
         dx = _pool_backward(slope, x, ctx.pool, ctx.places) if ctx.pool > 1 else slope
         dx.addcmul_(x, weight * rate * tilt / -n).sub_(weight * rate * down / n)
-        return dx, (tilt * sign)[:, 0, 0], down[:, 0, 0], None
+        return dx, (tilt * sign)[:, 0, 0], down[:, 0, 0], None, None, None
 
 
 def _pool(x: Tensor, size: int) -> tuple[Tensor, Tensor]:
@@ -88,15 +132,20 @@ class BatchNorm(nn.Module):
 
     def pooled(self, x: Tensor, size: int) -> Tensor:
         """`max_pool` of what `forward` gives."""
-        return self._normalise(x, size) if self.training else max_pool(self(x), size)
+        if self.training:
+            return self._normalise(x, size)
+        compiled = device.compiled(x) and not torch.is_grad_enabled()
+        return self._settled(x, size) if compiled else max_pool(self(x), size)
+
+    def _settled(self, x: Tensor, size: int) -> Tensor:
+        """`pooled` in evaluation mode, on a CPU, where no slope is asked for."""
+        scale = (self.running_var + EPSILON).sqrt()
+        return _maximum(x.contiguous(), self.weight, self.bias, self.running_mean, scale, size)[1]
 
     def _normalise(self, x: Tensor, pool: int) -> Tensor:
-        y, mean, variance = _NormalisedPool.apply(x, self.weight, self.bias, pool)
-        with torch.no_grad():
-            n = x[0, ..., 0].numel()
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (n / (n - 1)), self.momentum)
-        return y
+        function = CompiledNormalisedPool if device.compiled(x) else NormalisedPool
+        running = self.running_mean, self.running_var
+        return function.apply(x, self.weight, self.bias, pool, running, self.momentum)
 
     def gradient_squares(self, x: Tensor, slope: Tensor, copies: int = 1) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has, in evaluation mode; those of `copies`

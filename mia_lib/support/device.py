@@ -30,6 +30,11 @@ def tune() -> None:
             libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def compiled(tensor: torch.Tensor) -> bool:
+    """Whether passes over a tensor are those that are compiled for a CPU (`models.kernels`), not torch's own operations."""
+    return tensor.is_cpu
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be had on a device; on the CPU no more than the job is allowed."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else limits.memory()

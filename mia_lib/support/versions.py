@@ -3,7 +3,18 @@
 import importlib.metadata
 import platform
 
-PACKAGES = ("mia-lib", "torch", "torchaudio", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "papermill")
+PACKAGES = (
+    "mia-lib",
+    "torch",
+    "torchaudio",
+    "numpy",
+    "numba",
+    "scipy",
+    "scikit-learn",
+    "pandas",
+    "pyarrow",
+    "papermill",
+)
 
 
 def versions() -> dict[str, str]:

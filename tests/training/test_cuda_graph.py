@@ -8,6 +8,7 @@ from torch.utils._pytree import tree_map_only
 
 from mia_lib.defenses import DEFENSES
 from mia_lib.defenses.base import make_defense
+from mia_lib.support import device
 from mia_lib.training.cuda_graph import RECORDERS
 from mia_lib.training.job import Job, TrainingConfig
 from mia_lib.training.objective import Objective
@@ -67,6 +68,7 @@ def tapes(monkeypatch):
         return replay
 
     monkeypatch.setitem(RECORDERS, "cpu", record)
+    monkeypatch.setattr(device, "compiled", lambda tensor: False)  # a tape holds operations of torch
     return made
 
 
