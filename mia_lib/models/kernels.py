@@ -102,9 +102,9 @@ def normalised_maximum(x, weight, bias, mean, scale, pool, top, y):
 
 
 @_compiled
-def slope_of_normalised(x, top, slope, weight, mean, scale, pool, dx, dweight, dbias):
-    """Write the slopes of x, weight and bias, where slope is that of y of `normalised_maximum`, with mean and scale
-    over batch and length of x itself."""
+def slope_of_normalised(x, top, slope, weight, mean, scale, pool, moving, dx, dweight, dbias):
+    """Write the slopes of x, weight and bias, where `slope` is that of y of `normalised_maximum`; mean and scale are
+    those of x itself if they are `moving` with it, else constants."""
     models, batch, length, channels = x.shape
     down, tilt = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     rate, level, rest = np.empty(channels, x.dtype), np.empty(channels, x.dtype), np.empty(channels, x.dtype)
@@ -125,8 +125,8 @@ def slope_of_normalised(x, top, slope, weight, mean, scale, pool, dx, dweight, d
                 dweight[k, c] += tilt[c] / scale[k, c]
         for c in range(channels):  # dx = slope where x is the top, and level + tilt * x everywhere
             rate[c] = weight[k, c] / scale[k, c]
-            tilt[c] = -rate[c] * dweight[k, c] / scale[k, c] / n
-            level[c] = -rate[c] * dbias[k, c] / n - tilt[c] * m[c]
+            tilt[c] = -rate[c] * dweight[k, c] / scale[k, c] / n if moving else zero
+            level[c] = -rate[c] * dbias[k, c] / n - tilt[c] * m[c] if moving else zero
         for b in range(batch):
             for p in range(length // pool):
                 for c in range(channels):

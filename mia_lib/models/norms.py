@@ -9,36 +9,31 @@ from mia_lib.support import device
 GROUPS, GROUP_CHANNELS = 8, 4
 
 
-def _maximum(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, scale: Tensor, pool: int) -> tuple[Tensor, Tensor]:
-    """`kernels.normalised_maximum` of tensors on a CPU: what it writes, top and y."""
-    from mia_lib.models import kernels  # numba takes its time to load
-
-    top = x.new_empty(*x.shape[:2], x.shape[2] // pool, x.shape[3])
-    y = torch.empty_like(top)
-    kernels.normalised_maximum(
-        *map(kernels.array, (x, weight, bias, mean, scale)), pool, kernels.array(top), kernels.array(y)
-    )
-    return top, y
-
-
 class CompiledNormalisedPool(torch.autograd.Function):
     """Batch normalisation, then the maximum over `pool` neighbours, of [models, batch, length, channels] on a CPU.
 
     A channel's normalisation rises or falls with the sign of its weight, so the maximum is taken first and only what is left
-    is scaled and shifted. `running`, mean and variance [models, channels], moves by `momentum` to those of x.
+    is scaled and shifted. `running`, mean and variance [models, channels], moves by `momentum` to those of x, by which x is
+    normalised; without a momentum x is normalised by `running` itself.
     """
 
     @staticmethod
     def forward(
-        ctx, x: Tensor, weight: Tensor, bias: Tensor, pool: int, running: tuple[Tensor, Tensor], momentum: float
+        ctx, x: Tensor, weight: Tensor, bias: Tensor, pool: int, running: tuple[Tensor, Tensor], momentum: float | None
     ) -> Tensor:
-        from mia_lib.models import kernels
+        from mia_lib.models import kernels  # numba takes its time to load
 
-        ctx.pool, x = pool, x.contiguous()
-        mean, scale = torch.empty_like(weight), torch.empty_like(weight)
-        moved = map(kernels.array, running)
-        kernels.moments(kernels.array(x), *moved, momentum, EPSILON, kernels.array(mean), kernels.array(scale))
-        top, y = _maximum(x, weight, bias, mean, scale, pool)
+        x, ctx.pool, ctx.moving = x.contiguous(), pool, momentum is not None
+        if momentum is None:
+            mean, scale = running[0], (running[1] + EPSILON).sqrt()
+        else:
+            mean, scale = torch.empty_like(weight), torch.empty_like(weight)
+            moved = map(kernels.array, running)
+            kernels.moments(kernels.array(x), *moved, momentum, EPSILON, kernels.array(mean), kernels.array(scale))
+        top = x.new_empty(*x.shape[:2], x.shape[2] // pool, x.shape[3])
+        y = torch.empty_like(top)
+        given = map(kernels.array, (x, weight, bias, mean, scale))
+        kernels.normalised_maximum(*given, pool, kernels.array(top), kernels.array(y))
         ctx.save_for_backward(x, top, weight, mean, scale)
         return y
 
@@ -49,12 +44,12 @@ class CompiledNormalisedPool(torch.autograd.Function):
         x, top, weight, mean, scale = ctx.saved_tensors
         dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
         given = map(kernels.array, (x, top, slope.contiguous(), weight, mean, scale))
-        kernels.slope_of_normalised(*given, ctx.pool, *map(kernels.array, (dx, dweight, dbias)))
+        kernels.slope_of_normalised(*given, ctx.pool, ctx.moving, *map(kernels.array, (dx, dweight, dbias)))
         return dx, dweight, dbias, None, None, None
 
 
 class NormalisedPool(torch.autograd.Function):
-    """The same from torch's own operations, on any device."""
+    """The same from torch's own operations, on any device; always with a momentum."""
 
     @staticmethod
     def forward(
@@ -123,29 +118,20 @@ class BatchNorm(nn.Module):
             tensor.data.fill_(value)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training:
-            y = self._normalise(x if x.ndim == 4 else x[:, :, None], 1)
-            return y if x.ndim == 4 else y[:, :, 0]
-        shape = (len(self.weight), *[1] * (x.ndim - 2), -1)
-        scale = self.weight * (self.running_var + EPSILON).rsqrt()
-        return torch.addcmul((self.bias - self.running_mean * scale).view(shape), x, scale.view(shape))
+        y = self.pooled(x if x.ndim == 4 else x[:, :, None], 1)
+        return y if x.ndim == 4 else y[:, :, 0]
 
     def pooled(self, x: Tensor, size: int) -> Tensor:
         """`max_pool` of what `forward` gives."""
+        running, momentum = (self.running_mean, self.running_var), self.momentum if self.training else None
+        if device.compiled(x):
+            return CompiledNormalisedPool.apply(x, self.weight, self.bias, size, running, momentum)
         if self.training:
-            return self._normalise(x, size)
-        compiled = device.compiled(x) and not torch.is_grad_enabled()
-        return self._settled(x, size) if compiled else max_pool(self(x), size)
-
-    def _settled(self, x: Tensor, size: int) -> Tensor:
-        """`pooled` in evaluation mode, on a CPU, where no slope is asked for."""
-        scale = (self.running_var + EPSILON).sqrt()
-        return _maximum(x.contiguous(), self.weight, self.bias, self.running_mean, scale, size)[1]
-
-    def _normalise(self, x: Tensor, pool: int) -> Tensor:
-        function = CompiledNormalisedPool if device.compiled(x) else NormalisedPool
-        running = self.running_mean, self.running_var
-        return function.apply(x, self.weight, self.bias, pool, running, self.momentum)
+            return NormalisedPool.apply(x, self.weight, self.bias, size, running, momentum)
+        scale = self.weight * (self.running_var + EPSILON).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        y = torch.addcmul(shift[:, None, None], x, scale[:, None, None])
+        return max_pool(y, size) if size > 1 else y
 
     def gradient_squares(self, x: Tensor, slope: Tensor, copies: int = 1) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has, in evaluation mode; those of `copies`

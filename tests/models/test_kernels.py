@@ -6,6 +6,7 @@ import torch
 from mia_lib.models import norms
 from mia_lib.models.layers import CompiledWindows, Windows
 from mia_lib.models.norms import CompiledNormalisedPool, NormalisedPool
+from mia_lib.support import device
 from mia_lib.training.adam import StackedAdam
 
 MODELS, BATCH, LENGTH, CHANNELS = 3, 5, 14, 40
@@ -43,14 +44,20 @@ def test_compiled_windows_are_those_of_torchs_operations(kernel, padding, dilati
 
 
 @pytest.mark.parametrize("turned", [False, True], ids=["in order", "turned in memory"])
-def test_a_settled_normalisation_answers_the_same_whether_slopes_are_asked_for_or_not(turned):
-    layer, x = norms.BatchNorm(MODELS, CHANNELS).eval(), numbers(MODELS, BATCH, LENGTH, CHANNELS).detach()
-    x = x.transpose(1, 2) if turned else x
+def test_a_settled_normalisation_is_that_of_torchs_operations(turned, monkeypatch):
+    layer, x = norms.BatchNorm(MODELS, CHANNELS).eval(), numbers(MODELS, BATCH, LENGTH, CHANNELS)
     for tensor in (layer.weight.data, layer.bias.data, layer.running_mean):
         tensor.normal_(generator=torch.Generator().manual_seed(3))
-    with torch.no_grad():
-        ours = layer.pooled(x, 2)
-    torch.testing.assert_close(ours, layer.pooled(x, 2).detach(), rtol=1e-5, atol=1e-5)
+
+    def answers():
+        y = layer.pooled(x.transpose(1, 2) if turned else x, 2)
+        slope = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
+        return y, *torch.autograd.grad(y, (x, layer.weight, layer.bias), slope)
+
+    ours = answers()
+    monkeypatch.setattr(device, "compiled", lambda tensor: False)
+    for mine, theirs in zip(ours, answers(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("rates", [1e-2, torch.tensor([1e-2, 0.0, 3e-3])], ids=["one rate", "a rate for each"])
