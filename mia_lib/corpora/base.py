@@ -99,7 +99,8 @@ class FileCorpus(Corpus):
         return read_audio(self.root / real(row.path))
 
     def fingerprint(self, table: "pd.DataFrame") -> str:
-        """Digest of the paths, sizes and modification times of the files of these rows."""
+        """Digest of the paths, sizes and times of the files of these rows: when each was last written, and when the system
+        last noted a change, which no program can set back; Windows notes there when a file was made."""
         import hashlib
 
         state, root = hashlib.sha256(), os.fspath(self.root)
@@ -126,7 +127,7 @@ def _file_state(path: str) -> str:
         return "missing"
     if not os.access(path, os.R_OK):  # it may be allowed later, which changes neither size nor time
         return "not allowed"
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def make_table(rows: Iterable[Utterance]) -> "pd.DataFrame":

@@ -249,6 +249,17 @@ def test_the_cache_is_reused_and_left_when_a_file_changes(tree):
     assert [timing["cached"] for timing in cache.timings] == [False, True, False]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows notes no time of change")
+def test_another_recording_of_the_same_size_and_modification_time_is_found(tree):
+    cache, corpus, path = Cache(tree.parent / "cache"), open_corpus(f"folder:{tree}"), tree / "speaker 1" / "1.wav"
+    keys, before = [make_fragments(corpus, cache, WHOLE, 0).key], path.stat()
+    write(path, tone(hertz=999))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    keys.append(make_fragments(corpus, cache, WHOLE, 0).key)
+    assert keys[0] != keys[1]
+
+
 def test_worker_processes_and_this_process_agree(tmp_path):
     corpus = open_corpus("demo:8x4")
     alone = make_fragments(corpus, Cache(tmp_path / "alone"), WHOLE, 0, workers=1)
