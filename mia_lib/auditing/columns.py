@@ -1,5 +1,6 @@
 """From named arrays to `Evidence`: what saved signals may hold, and what is refused, whatever they were saved in."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mia_lib.auditing.evidence import KINDS, Evidence
-from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.errors import MiaError, UsageError, brief
 
 PROTOCOLS = ("utterance", "speaker")
 LONGEST = 1000  # letters of a name
@@ -114,30 +115,29 @@ def on_both_sides(unit: np.ndarray, member: np.ndarray) -> list[str]:
     return sorted(np.intersect1d(unit[member == 1], unit[member == 0]).tolist())
 
 
-def whole(values: Any, n: int, low: int, high: int | None, what: str, name: str) -> np.ndarray:
+def whole(values: Any, n: int, low: int, high: int, what: str, name: str) -> np.ndarray:
     """Whole numbers [n] from low to high; raises MiaError naming the first row with another."""
     values = np.asarray(values)
     if values.shape != (n,):
         raise MiaError(f"{name}: {what} must have one entry for each of {n} rows, not the shape {values.shape}")
-    if values.dtype.kind not in "iufb":
-        wrong = next((i for i, v in enumerate(values) if not _is_whole(v)), None)
-        if wrong is not None:
-            raise MiaError(f"{name}: {what} of row {wrong + 1} is {str(values[wrong])!r}, not a whole number")
-        values = np.array([int(v) for v in values])
-    number = values.astype(np.float64)
-    bad = ~(number == np.floor(number)) | (number < low) | (number > (np.inf if high is None else high))
+    plain = values.dtype.kind in "iufb"
+    number = values.astype(np.float64) if plain else np.array([_number(value) for value in values])
+    bad = ~(number == np.floor(number)) | (number < low) | (number > high)
     if bad.any():
-        row, upto = int(bad.argmax()), "" if high is None else f" to {high}"
-        raise MiaError(f"{name}: {what} of row {row + 1} is {values[row]}: it must be a whole number from {low}{upto}")
+        row = int(bad.argmax())
+        shown = values[row] if plain else brief(str(values[row]))
+        raise MiaError(f"{name}: {what} of row {row + 1} is {shown}: it must be a whole number from {low} to {high}")
     return number
 
 
-def _is_whole(value: Any) -> bool:
+def _number(value: Any) -> float:
+    """A value as a number, NaN for what is none; of any number of digits."""
     try:
-        int(value)
+        return float(value)
     except (TypeError, ValueError):
-        return False
-    return True
+        return math.nan
+    except OverflowError:
+        return math.inf
 
 
 def _kind(arrays: Mapping[str, Any], name: str) -> str:

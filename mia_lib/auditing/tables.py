@@ -9,7 +9,7 @@ import numpy as np
 
 from mia_lib.corpora.people import opened_table
 from mia_lib.support.errors import MiaError, brief
-from mia_lib.support.spreadsheets import is_number
+from mia_lib.support.spreadsheets import every_cell, is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,10 +165,17 @@ def _csv(path: Path) -> Iterator["pd.DataFrame"]:
     kept = dict.fromkeys(("speaker", "recording", "sound"), str)
     try:
         with opened_table(path) as (text, separator, columns):
-            yield from pd.read_csv(
+            parts = pd.read_csv(
                 text, sep=separator, dtype=kept, keep_default_na=False, na_values={}, index_col=False,
                 skipinitialspace=True, chunksize=max(1, AT_ONCE // columns),
             )  # fmt: skip
+            while (part := _next(parts)) is not None:
+                yield part
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise MiaError(f"{path.name}: cannot be read as a table with a header line ({reason})") from None
+
+
+def _next(parts: "Iterator[pd.DataFrame]") -> "pd.DataFrame | None":
+    with every_cell():
+        return next(parts, None)

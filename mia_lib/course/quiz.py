@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from mia_lib.support.errors import MiaError, UsageError
+from mia_lib.support.spreadsheets import every_cell
 
 FILE = Path(__file__).with_name("quiz.yaml")
 NEAR = 0.0100001
@@ -143,7 +144,8 @@ def _said(wanted: list[Question], table: pd.DataFrame, given: dict[str, str]) ->
 def _given(file: Path, wanted: list[Question]) -> dict[str, str]:
     """Answers by the number of their question."""
     try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        with every_cell():
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise MiaError(f"{file.name} cannot be read as a table: {error}") from None
     if not {"question", "answer"} <= set(table.columns):

@@ -19,6 +19,7 @@ from mia_lib.evaluation.rates import POOLED
 from mia_lib.reporting.templates import rendered
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.files import read_json, write_atomically
+from mia_lib.support.spreadsheets import every_cell
 
 MEASURES = {
     "tpr_at_fpr_1e-2": "members found at 1 % false alarms",
@@ -59,7 +60,8 @@ def score(folder: Path, file: Path) -> list[str]:
 def _read(file: Path) -> pd.DataFrame:
     """The table of a submission with finite scores."""
     try:
-        table = pd.read_csv(file, dtype={"scenario": str, "part": str})
+        with every_cell():
+            table = pd.read_csv(file, dtype={"scenario": str, "part": str}, index_col=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise MiaError(f"{file.name} cannot be read as a table: {error}") from None
     lacking = [name for name in COLUMNS if name not in table]

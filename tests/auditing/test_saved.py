@@ -93,6 +93,8 @@ WRONG = {
     "everybody is a member": (lambda a: a | dict(member=a["member"] * 0 + 1), "holds no non-members"),
     "membership of another kind": (lambda a: a | dict(member=np.full(120, "yes")), "member of row 1 is 'yes'"),
     "membership of 2": (lambda a: a | dict(member=a["member"] + 1), "must be a whole number from -1 to 1"),
+    "membership in halves, as text": (lambda a: a | dict(member=np.full(120, "0.5")), "member of row 1 is '0.5': it must"),
+    "a label of endless digits": (lambda a: a | dict(label=np.full(120, "9" * 400)), "label of row 1 is '999"),
     "labels out of range": (lambda a: a | dict(label=a["label"] + 1), "label of row 111 is 12"),
     "labels of fewer rows": (lambda a: a | dict(label=a["label"][:50]), "label must have one entry for each of 120 rows"),
     "one class": (lambda a: a | dict(logits=a["logits"][:, :1]), "logits of 1 class cannot be audited"),
@@ -172,6 +174,19 @@ def test_what_is_wrong_with_a_table_is_said_in_one_sentence(case, tmp_path):
     with pytest.raises(MiaError, match=sentence) as caught:
         read_signals(tmp_path / "a.csv")
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_whose_rows_have_more_cells_than_names_is_refused_and_not_cut(tmp_path):
+    header, row = (
+        "label,member,logits_0,logits_1",
+        "{},{},0,5,-0,7",
+    )  # decimal commas between commas: half a number each
+    lines = [header, *(row.format(i % 2, i // 2 % 2) for i in range(8))]
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(
+        MiaError, match=r"a\.csv: .*more cells than the header line, as where decimals are written with c"
+    ):
+        read_signals(tmp_path / "a.csv")
 
 
 LISTS = {

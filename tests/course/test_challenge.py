@@ -100,6 +100,13 @@ def test_a_submission_that_is_wrong_is_refused_in_one_line(challenge, tmp_path, 
     assert not (challenge / "board.json").exists()
 
 
+def test_a_submission_with_decimal_commas_is_refused_and_not_cut(challenge, tmp_path, capsys):
+    path = submitted(challenge, tmp_path / "mine.csv")
+    path.write_text(path.read_text(encoding="utf-8").replace(".", ","), encoding="utf-8")
+    assert main(["challenge", "score", str(challenge), str(path)]) == 1
+    assert "rows have more cells than the header line" in capsys.readouterr().err
+
+
 def test_answers_that_were_changed_after_the_start_are_refused(challenge, tmp_path, capsys):
     path = submitted(challenge, tmp_path / "mine.csv")
     sealed = challenge / "secret" / "final.json"

@@ -91,6 +91,9 @@ def test_a_table_of_answers_is_checked(run, tmp_path, capsys):
     answers.write_text("question,answer\n9.9,1\n", encoding="utf-8")
     assert main(["course", "quiz", str(run), "--answers", str(answers)]) == 1
     assert "there is no question '9.9'" in capsys.readouterr().err
+    answers.write_text("question,answer\n1.1,0,1\n", encoding="utf-8")
+    assert main(["course", "quiz", str(run), "--answers", str(answers)]) == 1
+    assert "rows have more cells than the header line" in capsys.readouterr().err
     assert main(["course", "quiz", str(tmp_path / "none"), "--answers", str(answers)]) == 2
     assert main(["course", "quiz", str(run), "--part", "7"]) == 2
     assert "1 data and model" in capsys.readouterr().err
