@@ -72,6 +72,10 @@ class Place:
         ]
         return Work(self, "run", options, limit)
 
+    def prune(self) -> End:
+        """Remove the stages on which no run rests."""
+        return Work(self, "cache", ["--prune", "--outputs", str(self.outputs)]).end()
+
     def run(self, run_id: str = "tiny", limit: Callable[[], None] | None = None) -> End:
         return self.start(run_id, limit).end()
 
