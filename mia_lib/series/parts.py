@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mia_lib.series.notebooks import Notebook
 from mia_lib.series.request import Request
-from mia_lib.support.digests import digest, file_digest
+from mia_lib.support.digests import digest, file_digest, regular
 from mia_lib.support.files import read_json, sealed, unsealed, write_atomically
 from mia_lib.support.source import whole_digest
 
@@ -35,7 +35,7 @@ class Parts:
 
     def _state(self, name: str) -> dict:
         try:
-            return unsealed((self.folder / "parts" / name / STATE).read_text(encoding="utf-8"))
+            return unsealed(regular(self.folder / "parts" / name / STATE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
 

@@ -14,7 +14,7 @@ from mia_lib.series.notebooks import NOTEBOOKS, Notebook, check_parameters, find
 from mia_lib.series.parts import Parts
 from mia_lib.series.provenance import merge_claims, merge_results, write_run
 from mia_lib.series.request import Request, check
-from mia_lib.series.workplace import USES, environment, locked, refuse_other_parameters
+from mia_lib.series.workplace import USES, environment, locked, put_aside, refuse_other_parameters
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.errors import MiaError
 from mia_lib.support.executor import VARIABLE as EXECUTOR
@@ -76,8 +76,10 @@ def run_series(
     started = time.monotonic()
     with environment(request.data_root, executor), locked(run.folder):
         refuse_other_parameters(run.folder, run.request.asdict())
-        (run.folder / USES).unlink(missing_ok=True)
         console.say(f"Run {run.folder.name} in {run.folder}")
+        for line in put_aside(run.folder):
+            console.say(f"{INDENT}{line}")
+        (run.folder / USES).unlink(missing_ok=True)
         with console.follow():
             data = (prepare or prepare_data)(run)
         _announce(data, time.monotonic() - started, console)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from mia_lib.corpora.found import real
@@ -15,6 +16,8 @@ from mia_lib.support.source import ROOT
 LOCK = ".lock"
 USES = "uses.txt"
 """Where it is noted what stages a run, or a part of one, rests on (see `kept`)."""
+WRITTEN = ("results.csv", "claims.csv", "run.json", "index.html", USES)
+"""Files of a run's folder that every run writes anew."""
 
 
 def refuse_other_parameters(folder: Path, parameters: dict) -> None:
@@ -44,7 +47,9 @@ def locked(folder: Path) -> Iterator[None]:
     except Timeout:
         raise MiaError(f"another process is working in {folder}: wait for it, or choose another --run-id") from None
     except OSError as error:
-        raise MiaError(f"cannot write to the outputs folder {folder.parent}: {error.strerror}") from None
+        raise MiaError(
+            f"cannot write to the outputs folder {folder.parent}: {error.strerror}: {error.filename}"
+        ) from None
     try:
         clear_run(folder)
         yield
@@ -52,6 +57,21 @@ def locked(folder: Path) -> Iterator[None]:
         if folder in new and {path.name for path in folder.glob("*")} <= {LOCK, USES}:
             _take_back(folder, new)
         lock.release()
+
+
+def put_aside(folder: Path) -> Iterator[str]:
+    """Give another name to what lies in a run's folder where a run writes, and cannot be written to: a folder or a pipe in a
+    file's place, or whatever is in a folder's. A line on each."""
+    pages = folder / "pages"
+    files = [folder / name for name in WRITTEN] + [page for page in pages.glob("*") if page.suffix in (".html", ".js")]
+    wrong = [path for path in files if os.path.lexists(path) and not path.is_file()]
+    wrong += [
+        path for path in (folder / "parts", folder / "figures", pages) if os.path.lexists(path) and not path.is_dir()
+    ]
+    for path in wrong:
+        names = (path.with_name(f"{path.name}.{number}") for number in count(1))
+        aside = path.rename(next(name for name in names if not os.path.lexists(name)))
+        yield f"{path.relative_to(folder)} was damaged and is made again; what was in its place is {aside.name}"
 
 
 def in_progress(folder: Path) -> bool:

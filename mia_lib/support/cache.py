@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mia_lib.support.digests import digest, file_digest
+from mia_lib.support.digests import digest, file_digest, regular
 from mia_lib.support.errors import MiaError
 from mia_lib.support.files import sealed, unsealed
 from mia_lib.support.leftovers import own, remove
@@ -31,7 +31,7 @@ Build = Callable[[Path, Path], None]
 
 
 def _manifest(folder: Path) -> dict:
-    return unsealed((folder / MANIFEST).read_text(encoding="utf-8"))
+    return unsealed(regular(folder / MANIFEST).read_text(encoding="utf-8"))
 
 
 def _intact(folder: Path) -> bool:
@@ -77,7 +77,9 @@ class Cache:
         try:
             (self.root / LOCKS).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise MiaError(f"cannot write to the outputs folder {self.root.parent}: {error.strerror}") from None
+            raise MiaError(
+                f"cannot write to the outputs folder {self.root.parent}: {error.strerror}: {error.filename}"
+            ) from None
         self._remove_left_overs()
 
     def _remove_left_overs(self) -> None:

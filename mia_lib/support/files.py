@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from mia_lib.support.digests import digest
+from mia_lib.support.digests import digest, regular
 from mia_lib.support.errors import MiaError
 
 SEAL = "digest"
@@ -44,7 +44,7 @@ def check_writable(folder: Path) -> None:
 def read_json(path: Path, default: Any) -> Any:
     """The content of a JSON file; `default` where there is none, it cannot be read, or it is of another kind."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(regular(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return default
     return value if isinstance(value, type(default)) else default

@@ -39,8 +39,8 @@ class Soak:
         self.seconds, self.right = self.tally.seconds, self.reference.rows()
         if end.status or not self.right:
             raise SystemExit(f"the undisturbed run failed: {end.err}")
-        # A folder that is kept may hold stages of the code as it was in an earlier piece. No run reads them, so that damage to
-        # one is not said, and with them the size of the outputs is no measure of the disk that a run fills.
+        # A folder that is kept may hold stages of the code as it was in an earlier piece. No run reads them, so that damage
+        # to one is not said; and with them the outputs are larger than the disk that a run fills.
         self.reference.prune()
         print(f"undisturbed: {self.seconds:.0f} s, {len(self.right) - 1} rows", flush=True)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.series import parts
 from mia_lib.series.provenance import merge_results
+from mia_lib.series.workplace import WRITTEN, put_aside
 from mia_lib.support.errors import MiaError
+from mia_lib.support.leftovers import remove
 
 FIGURE = """
 import base64
@@ -106,6 +109,8 @@ DAMAGE = {
     "a notebook emptied": ("01_first.ipynb", lambda path: path.write_text("")),
     "a notebook deleted": ("01_first.ipynb", lambda path: path.unlink()),
     "a folder for a notebook": ("01_first.ipynb", lambda path: (path.unlink(), path.mkdir())),
+    "a pipe for a figure": ("figures/01_first-one.png", lambda path: (path.unlink(), os.mkfifo(path))),
+    "a pipe for a state": ("parts/01_first/state.json", lambda path: (path.unlink(), os.mkfifo(path))),
 }
 
 
@@ -125,6 +130,36 @@ def test_damage_to_what_a_notebook_left_is_found_said_and_mended(both, kind):
     assert (folder / "results.csv").read_bytes() == before
     both.run()
     assert both.executed() == []
+
+
+IN_THE_WAY = {
+    **dict.fromkeys(WRITTEN, Path.mkdir),
+    **dict.fromkeys(("parts", "figures", "pages"), Path.touch),
+}
+
+
+def test_what_is_in_the_way_of_what_a_run_writes_is_put_aside_and_said(both):
+    folder = both.outputs / "demo-standard-s0"
+    before = (folder / "results.csv").read_bytes()
+    for name, put in IN_THE_WAY.items():
+        if (folder / name).exists():
+            remove(folder / name)
+        put(folder / name)
+    both.run()
+    for name in IN_THE_WAY:
+        assert f"{name} was damaged and is made again; what was in its place is {name}.1" in both.said
+        assert (folder / f"{name}.1").exists()
+    assert (folder / "results.csv").read_bytes() == before and shown(folder) == ["01_first", "02_second"]
+
+
+@pytest.mark.parametrize("name", ["pages/index.html", "pages/01_first.html", "pages/search.js"])
+def test_so_is_what_is_in_the_way_of_a_page(tmp_path, name):
+    (tmp_path / name / "mine").mkdir(parents=True)
+    (tmp_path / "pages" / "own.txt").touch()
+    said = list(put_aside(tmp_path))
+    assert said == [f"{name} was damaged and is made again; what was in its place is {Path(name).name}.1"]
+    assert (tmp_path / f"{name}.1" / "mine").is_dir() and (tmp_path / "pages" / "own.txt").exists()
+    assert not list(put_aside(tmp_path))
 
 
 def test_notes_in_an_executed_notebook_are_not_lost(both):
