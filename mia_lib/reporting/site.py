@@ -9,7 +9,7 @@ from mia_lib.corpora.base import is_synthetic, short_name
 from mia_lib.reporting.executed import Page, page_of
 from mia_lib.reporting.glossary import GLOSSARY
 from mia_lib.reporting.templates import rendered
-from mia_lib.support.digests import digest
+from mia_lib.support.digests import digest, regular
 from mia_lib.support.files import read_json, write_atomically
 from mia_lib.support.progress import duration
 
@@ -72,7 +72,7 @@ def _page(run_folder: Path, name: str, notebooks: tuple[str, ...]) -> Page | Non
     """The page of a notebook; None where its executed copy is gone or was damaged."""
     copy = run_folder / f"{name}.ipynb"
     try:
-        return _kept(copy, run_folder / "figures", notebooks, copy.stat().st_mtime_ns)
+        return _kept(copy, run_folder / "figures", notebooks, regular(copy).stat().st_mtime_ns)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 

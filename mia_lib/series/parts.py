@@ -5,6 +5,7 @@ numbers, and holds digests of all that the notebook left. A part without it, wit
 with a file that was changed or damaged since, stays where it is but is left out.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,7 +65,8 @@ class Parts:
     def damage(self, name: str) -> str:
         """The file of a finished notebook that is not as it was left, its executed copy last; empty if all are."""
         state, path = self._state(name), self.folder / "parts" / name / STATE
-        if not state and path.exists():
+        path = path.parent if path.parent.exists() and not path.parent.is_dir() else path
+        if not state and os.path.lexists(path):
             return str(path.relative_to(self.folder))
         for file, kept in state.get("files", {}).items():
             try:

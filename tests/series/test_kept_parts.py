@@ -110,6 +110,12 @@ DAMAGE = {
     "a notebook deleted": ("01_first.ipynb", lambda path: path.unlink()),
     "a folder for a notebook": ("01_first.ipynb", lambda path: (path.unlink(), path.mkdir())),
     "a pipe for a figure": ("figures/01_first-one.png", lambda path: (path.unlink(), os.mkfifo(path))),
+    "a pipe for a notebook": ("01_first.ipynb", lambda path: (path.unlink(), os.mkfifo(path))),
+    "a link to nowhere for a state": (
+        "parts/01_first/state.json",
+        lambda path: (path.unlink(), path.symlink_to("nowhere")),
+    ),
+    "a file for a part": ("parts/01_first", lambda path: (remove(path), path.touch())),
     "a pipe for a state": ("parts/01_first/state.json", lambda path: (path.unlink(), os.mkfifo(path))),
 }
 
