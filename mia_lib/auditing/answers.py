@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mia_lib.attacks.rmia import TEMPERATURES
-from mia_lib.auditing.evidence import Evidence
+from mia_lib.auditing.evidence import LARGEST, Evidence
 from mia_lib.signals.on_disk import OnDisk
 from mia_lib.signals.signals import Signals
 from mia_lib.signals.statistics import Statistics, confidences, log_of_posteriors, statistics
@@ -21,16 +21,31 @@ BLOCK = 2**20
 """Values that are read at once from disk."""
 
 
-def log_answers(block: np.ndarray, kind: str, what: str, first: int = 0) -> np.ndarray:
-    """Logits and embeddings as they are, posteriors as their logarithms, of some rows [n, C] after `first` others.
+def log_answers(block: np.ndarray, label: np.ndarray, kind: str, what: str, first: int = 0) -> np.ndarray:
+    """Logits and embeddings as they are, posteriors as their logarithms, of some rows [n, C] after `first` others; label:
+    [n], -1 where a row has no class.
 
-    Raises MiaError naming `what` and the row that holds no number, or posteriors that do not sum to one.
+    Raises MiaError naming `what` and the row that holds no number or one beyond LARGEST, a logit of the row's own class that
+    stands for a class that is not there, or posteriors that do not sum to one.
     """
     largest = block.max(1)
     bad = ~np.isfinite(largest) if kind == "logits" else ~np.isfinite(block).all(1)
     if bad.any():
         row = first + int(bad.argmax()) + 1
         raise MiaError(f"{what}: {kind} of row {row} hold a value that is not a number (NaN or infinite)")
+    size = np.abs(largest if kind == "logits" else block.max(1, initial=0) - block.min(1, initial=0))
+    if (size > LARGEST).any():
+        row = int((size > LARGEST).argmax())
+        raise MiaError(
+            f"{what}: {kind} of row {first + row + 1} hold numbers beyond {LARGEST:g}, which cannot be compared"
+        )
+    own = np.where(label >= 0, block[np.arange(len(block)), label], largest)
+    if kind == "logits" and (own < -LARGEST).any():
+        row = int((own < -LARGEST).argmax())
+        raise MiaError(
+            f"{what}: the logit of the own class of row {first + row + 1} is {own[row]:.3g}, as of a class that the model "
+            "does not have: its label must be -1, or its logit the model's own"
+        )
     if kind != "posteriors":
         return block
     try:
@@ -55,15 +70,17 @@ def signals_of(
     """
     names = [evidence.name, *(f"{evidence.name}, model {k}" for k in range(1, len(models)))]
     population, person, inputs = evidence.population, persons(evidence), evidence.blind
+    label = np.full_like(evidence.label, -1) if hides_labels(evidence) else evidence.label
     large = sum(one.size for one in models) > IN_MEMORY and evidence.kind != "embeddings"
-    logits: Any = OnDisk((len(models), *evidence.answers.shape)) if large else _in_memory(models, evidence.kind, names)
+    logits: Any = (
+        OnDisk((len(models), *evidence.answers.shape)) if large else _in_memory(models, label, evidence.kind, names)
+    )
     if evidence.kind == "embeddings":
         return Signals.from_embeddings(logits, member, population=population, person=person, inputs=inputs)
     altered = None
     if copies is not None and not large:
         asked = [(list(one), [f"{what}, copies"] * len(one)) for one, what in zip(copies, names, strict=True)]
-        altered = np.stack([_in_memory(one, evidence.kind, what) for one, what in asked], axis=1)
-    label = np.full_like(evidence.label, -1) if hides_labels(evidence) else evidence.label
+        altered = np.stack([_in_memory(one, label, evidence.kind, what) for one, what in asked], axis=1)
     labels = np.tile(label, (len(models), 1))
     aligned = len(models) > 1
     signals = Signals(logits, labels, member, aligned, population, person, inputs, altered)
@@ -72,8 +89,8 @@ def signals_of(
     return signals
 
 
-def _in_memory(models: Sequence[np.ndarray], kind: str, names: Sequence[str]) -> np.ndarray:
-    return np.stack([log_answers(np.asarray(one), kind, what) for one, what in zip(models, names, strict=True)])
+def _in_memory(models: Sequence[np.ndarray], label: np.ndarray, kind: str, names: Sequence[str]) -> np.ndarray:
+    return np.stack([log_answers(np.asarray(one), label, kind, what) for one, what in zip(models, names, strict=True)])
 
 
 def _by_blocks(models: Sequence[np.ndarray], kind: str, names: Sequence[str], label: np.ndarray) -> dict:
@@ -87,7 +104,7 @@ def _by_blocks(models: Sequence[np.ndarray], kind: str, names: Sequence[str], la
         k, first = place
         part = slice(first, first + rows)
         with progress(f"answers of {len(models)} models", len(label[part]), "row") as bar:
-            block = log_answers(fresh(models[k], first, first + rows), kind, names[k], first)[None]
+            block = log_answers(fresh(models[k], first, first + rows), label[part], kind, names[k], first)[None]
             found = statistics(block, label[None, part])
             for one in fields(Statistics):
                 getattr(whole, one.name)[k, part] = getattr(found, one.name)[0]

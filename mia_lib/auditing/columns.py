@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mia_lib.auditing.evidence import KINDS, Evidence
+from mia_lib.auditing.evidence import KINDS, LARGEST, Evidence
 from mia_lib.support.errors import MiaError, UsageError, brief
 
 PROTOCOLS = ("utterance", "speaker")
@@ -171,7 +171,12 @@ def _words(values: Any, n: int, what: str, name: str) -> np.ndarray | None:
     values = np.asarray(values)
     if values.shape != (n,):
         raise MiaError(f"{name}: {what} must have one entry for each of {n} rows, not the shape {values.shape}")
-    return np.where(pd.isna(values), "", values.astype(str))
+    words = np.where(pd.isna(values), "", values.astype(str))
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:  # names of files that are not UTF-8
+        words = np.array([word.encode("utf-8", "backslashreplace").decode() for word in words])
+    return words
 
 
 def _check_names(names: np.ndarray, member: np.ndarray, what: str, name: str) -> None:
@@ -224,12 +229,13 @@ def _finite(values: Any, n: int, what: str, name: str) -> np.ndarray | None:
     if values is None:
         return None
     values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2 or len(values) != n:
+    if values.ndim != 2 or len(values) != n or not values.shape[1]:
         raise MiaError(
             f"{name}: {what} must have {n} rows and one column for each statistic, not the shape {values.shape}"
         )
-    if not np.isfinite(values).all():
+    bad = ~(np.abs(values) <= LARGEST).all(1)
+    if bad.any():
         raise MiaError(
-            f"{name}: {what} of row {int((~np.isfinite(values)).any(1).argmax()) + 1} holds a value that is no finite number"
+            f"{name}: {what} of row {int(bad.argmax()) + 1} holds a value that is no finite number, or beyond {LARGEST:g}"
         )
     return values

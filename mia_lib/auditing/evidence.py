@@ -9,6 +9,8 @@ from mia_lib.support.errors import UsageError
 
 KINDS = ("logits", "posteriors", "embeddings")
 """What a model's answers can be."""
+LARGEST = 1e30
+"""What no answer exceeds: sums of squares of such numbers are numbers still. Logits far below zero are classes not there."""
 PER_ROW = ("label", "member", "speaker", "recording", "population", "control", "blind", "sound")
 """Fields with one entry per row."""
 

@@ -80,9 +80,9 @@ def trials(evidence: Evidence, seed: int, attacks: Sequence[str] | None = None) 
             "speaker); if they are logits or posteriors of classes, say so"
         )
     if not found:
-        raise MiaError(
-            f"{evidence.name}: no attack can be tried: {'; '.join(f'{k} {why}' for k, why in not_run.items())}"
-        )
+        reasons = {why: [k for k in not_run if not_run[k] == why] for why in not_run.values()}
+        said = "; ".join(f"{', '.join(which)}: {why}" for why, which in reasons.items())
+        raise MiaError(f"{evidence.name}: no attack can be tried ({said})")
     return found, not_run
 
 

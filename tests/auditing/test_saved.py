@@ -119,6 +119,8 @@ WRONG = {
         "recording of row 4 has 1,001 letters",
     ),
     "blind of fewer rows": (lambda a: a | dict(blind=np.zeros((5, 3))), "blind must have 120 rows"),
+    "blind without a column": (lambda a: a | dict(blind=np.zeros((120, 0))), "blind must have 120 rows and one column"),
+    "endless blind": (lambda a: a | dict(blind=np.full((120, 1), 1e200)), "blind of row 1 holds a value that is no finite"),
 }  # fmt: skip
 
 
@@ -135,6 +137,15 @@ UNFIT = {
     "NaN": (lambda a: a["logits"].__setitem__((3, 2), np.nan), "logits of row 4 hold a value that is not a number"),
     "infinite": (lambda a: a["logits"].__setitem__((3, 2), np.inf), "logits of row 4 hold"),
     "no finite logit": (lambda a: a["logits"].__setitem__(3, -np.inf), "logits of row 4 hold"),
+    "endless": (lambda a: a["logits"].__setitem__((3, 2), 1e300), "logits of row 4 hold numbers beyond 1e\\+30"),
+    "an own class that is not there": (
+        lambda a: a["logits"].__setitem__((3, a["label"][3]), -np.inf),
+        "the logit of the own class of row 4 is -inf, as of a class that the model does not have",
+    ),
+    "an own class that is masked": (
+        lambda a: a["logits"].__setitem__((3, a["label"][3]), np.finfo(np.float32).min),
+        r"the logit of the own class of row 4 is -3\.4e\+38",
+    ),
 }
 
 
@@ -239,6 +250,18 @@ def test_a_table_in_which_a_speaker_is_missing_is_refused_and_nobody_is_called_n
     rows["speaker"] = pd.Series([nothing if i == 3 else name for i, name in enumerate(rows["speaker"])], dtype=object)
     with pytest.raises(MiaError, match="speaker of row 4 is empty: name each, or leave speaker out"):
         evidence_of(arrays_of(rows, "a"), "a")
+
+
+def test_names_of_files_that_are_not_utf8_are_read(tmp_path):
+    names = np.where(np.arange(120) == 3, "caf\udce9", "other")
+    evidence = evidence_of(signals() | dict(sound=names), "a")
+    assert evidence.sound[3] == r"caf\udce9" and set(evidence.sound[4:]) == {"other"}
+
+
+def test_a_class_that_the_model_does_not_have_is_no_obstacle(tmp_path):
+    arrays = signals()
+    arrays["logits"] = np.concatenate([arrays["logits"], np.full((120, 1), np.finfo(np.float32).min)], axis=1)
+    judge(read_signals(save(tmp_path / "a.npz", arrays)), draws=20, attacks=["loss"])
 
 
 def test_nothing_is_unpickled(tmp_path):
