@@ -169,6 +169,9 @@ FAILURES = {
     "--corpus voices --data-root nowhere": "VOiCES is not at",
     "--outputs file": "cannot write to the outputs folder",
     "--outputs file/below": "cannot write to the outputs folder",
+    "--outputs loop": "cannot write to the outputs folder",
+    "--corpus folder:loop": "there is no folder",
+    "--corpus folder:~nobody-of-this-name/speech": "there is no folder",
     f"--outputs {LONG}": "cannot write to the outputs folder",
     "--corpus demo:3x5": "at least 8 speakers with 4 usable utterances each, and this one has 3",
     "--corpus demo:9x2": "and this one has 0",
@@ -188,6 +191,7 @@ def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("misuse")
     (root / "file").write_text("in the way")
     (root / "empty").mkdir()
+    (root / "loop").symlink_to("loop")
     (root / "texts" / "somebody").mkdir(parents=True)
     (root / "texts" / "somebody" / "a.txt").write_text("words")
     folder_tree(root / "one", speakers=1)

@@ -38,7 +38,7 @@ def read_classes(given: Any) -> Classes:
         return _checked([(str(name), int(i)) for name, i in given.items()], "classes")
     if isinstance(given, Sequence) and not isinstance(given, str):
         return _checked([(str(name), i) for i, name in enumerate(given)], "classes", len(given))
-    path, called = Path(given).expanduser(), os.fspath(given)
+    path, called = Path(os.path.expanduser(given)), os.fspath(given)
     check_file(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").rstrip().splitlines()

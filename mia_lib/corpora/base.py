@@ -178,7 +178,7 @@ def open_corpus(name: str, data_root: str | Path | None = None, seed: int = 0, d
     Raises UsageError for an unknown name or argument; that a corpus is missing shows when its table is read.
     """
     kind, _, argument = name.partition(":")
-    root = Path(real(str(data_root or os.environ.get("MIA_DATA_ROOT") or "data"))).expanduser()
+    root = Path(os.path.expanduser(real(str(data_root or os.environ.get("MIA_DATA_ROOT") or "data"))))
     corpus = CORPORA.get(kind)(argument, root, seed, download)
     corpus.name = name
     return corpus

@@ -26,7 +26,7 @@ class FolderCorpus(FileCorpus):
             raise UsageError(
                 "the corpus 'folder' needs a path, as in folder:recordings with one folder per speaker in it"
             )
-        self.root = Path(real(argument)).expanduser()
+        self.root = Path(os.path.expanduser(real(argument)))
 
     def survey(self) -> Survey:
         if not os.path.isdir(self.root):

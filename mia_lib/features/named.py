@@ -58,7 +58,9 @@ def absolute(name: str) -> str:
     """The name with the path of an encoder's file spelt out, so that it can be read from everywhere."""
     encoder = name.removeprefix(ENCODED)
     return (
-        f"{ENCODED}{Path(encoder).expanduser().absolute()}" if name.startswith(ENCODED) and _is_file(encoder) else name
+        f"{ENCODED}{os.path.abspath(os.path.expanduser(encoder))}"
+        if name.startswith(ENCODED) and _is_file(encoder)
+        else name
     )
 
 

@@ -4,6 +4,7 @@ Who reads or makes a stage notes its name first: a notebook in `parts/<notebook>
 own `uses.txt`. A stage that is in no such file is needed by nobody.
 """
 
+import os
 import re
 import time
 from collections import defaultdict
@@ -91,7 +92,8 @@ def _useless(kept: Iterable[Kept]) -> list[Kept]:
 
 def overview(folder: str) -> Iterator[str]:
     """Lines on all that is kept in an outputs folder."""
-    outputs, kept = Path(folder).expanduser().resolve(), stages(Path(folder).expanduser())
+    outputs = Path(os.path.realpath(os.path.expanduser(folder)))
+    kept = stages(outputs)
     yield f"{outputs / 'cache'}: {len(kept):,} stages, {size(total(kept))}"
     yield from _table(kept)
     for run in runs(outputs):
@@ -105,7 +107,7 @@ def overview(folder: str) -> Iterator[str]:
 
 def pruned(folder: str) -> Iterator[str]:
     """Remove what no run rests on from the cache of an outputs folder; lines on what was removed."""
-    gone = prune(Path(folder).expanduser())
+    gone = prune(Path(os.path.expanduser(folder)))
     yield from _table(gone)
     yield f"Removed {len(gone):,} stages, {size(total(gone))}"
 

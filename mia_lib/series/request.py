@@ -1,10 +1,10 @@
 """What a person can ask of a series: nine parameters, declared once, and what is refused before anything starts."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError, UsageError, brief
@@ -100,7 +100,7 @@ def check(request: Request, download: bool = False, within: str = "") -> tuple[R
 def _absolute(path: str) -> str:
     from mia_lib.corpora.found import real
 
-    return str(Path(real(path)).expanduser().resolve())
+    return os.path.realpath(os.path.expanduser(real(path)))
 
 
 def _with_known_names(settings: Settings, asked: Collection[str]) -> Settings:

@@ -106,7 +106,7 @@ def environment(data_root: str, executor: str = "") -> Iterator[None]:
     stacks (see `support.executors`), no chatter about coming changes, and nothing that a person has set up for consoles."""
     before = dict(os.environ)
     root = data_root or os.environ.get("MIA_DATA_ROOT") or "data"
-    os.environ["MIA_DATA_ROOT"] = str(Path(real(root)).expanduser().resolve())
+    os.environ["MIA_DATA_ROOT"] = os.path.realpath(os.path.expanduser(real(root)))
     os.environ.setdefault("PYTHONWARNINGS", "ignore::DeprecationWarning,ignore::FutureWarning")
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     if executor:

@@ -50,6 +50,14 @@ def _intact(folder: Path) -> bool:
         return False
 
 
+def _folder(path: Path) -> Path:
+    """A folder of ours, made where there is none, in place of whatever else lies there."""
+    if os.path.lexists(path) and not path.is_dir():
+        remove(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def last_used(folder: Path) -> float:
     """When a stage was last asked for, in seconds since 1970."""
     manifest = folder / MANIFEST
@@ -132,7 +140,8 @@ class Cache:
     def _refusal(self, name: str, error: OSError) -> str:
         """What failed, by the path that the system names; the cache's disk only where it may be meant."""
         place = error.filename
-        if place is not None and self.root.resolve() not in Path(os.fsdecode(place)).resolve().parents:
+        root, named = (Path(os.path.realpath(path)) for path in (self.root, os.fsdecode(place or self.root)))
+        if place is not None and root not in named.parents:
             return f"stage {name} cannot be made: {error.strerror}: {os.fsdecode(place)}"
         return f"cannot write stage {name} under {self.root}: {error}"
 
@@ -152,8 +161,7 @@ class Cache:
         same work, is this process's alone meanwhile, and is removed when the block ends well."""
         begun = self._folder(name, params, makers)
         with self._refused(begun.name), self._locked(begun.name):
-            scratch = begun.with_name(f"{begun.name}.partial")
-            scratch.mkdir(exist_ok=True)
+            scratch = _folder(begun.with_name(f"{begun.name}.partial"))
             yield scratch
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -162,10 +170,10 @@ class Cache:
         if os.path.lexists(final):
             tell(f"stage {final.name} was damaged and is computed again")
             remove(final)
-        begun = self.root / f"{final.name}.partial"
-        folder, scratch = begun / "folder", begun / "scratch"
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.mkdir(parents=True, exist_ok=True)
+        begun = _folder(self.root / f"{final.name}.partial")
+        folder, scratch = begun / "folder", _folder(begun / "scratch")
+        if os.path.lexists(folder):
+            remove(folder)
         folder.mkdir()
         try:
             build(folder, scratch)

@@ -102,6 +102,16 @@ def test_damage_is_found_said_and_mended(tmp_path, kind):
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.parametrize("place", ["", "scratch", "folder"])
+def test_what_is_left_of_an_attempt_and_is_no_folder_is_no_obstacle(tmp_path, place):
+    begun = Cache(tmp_path).stage("s", {}, build).with_suffix(".partial")
+    shutil.rmtree(begun.with_suffix(""))
+    (begun / place).parent.mkdir(exist_ok=True)
+    (begun / place).touch()
+    assert (Cache(tmp_path).stage("s", {}, build) / "values.bin").read_bytes() == DATA
+    assert not begun.exists()
+
+
 def test_damage_is_one_line_of_the_runner(tmp_path):
     stage = Cache(tmp_path).stage("s", {"a": 1}, build)
     flip(stage / "values.bin")
