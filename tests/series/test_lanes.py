@@ -58,6 +58,7 @@ def test_what_it_needs_has_ended_before_a_notebook_starts_and_a_failure_stops_it
 
 def test_an_interrupt_ends_all_kernels(beside, monkeypatch):
     monkeypatch.undo()
+    monkeypatch.setenv("MIA_CORES", "2")
     pid = beside.root / "other"
     beside.add("01_other", f"import time; open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
     status, stderr = interrupt(beside, signal.SIGINT, wait_for=[pid] if limits.cores() > 1 else [])

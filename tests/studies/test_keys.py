@@ -57,7 +57,7 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch):
     watch, stage, train = Watch(), Cache.stage, pools.train_in_parts
-    monkeypatch.setattr("os.cpu_count", lambda: 1)  # what other processes do is not seen from here
+    monkeypatch.setenv("MIA_CORES", "1")  # what other processes and threads do is not seen from here
 
     def watched_stage(self, name, params, build, uses=()):
         uses = list(uses)

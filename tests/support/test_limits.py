@@ -41,6 +41,7 @@ def machine(tmp_path, monkeypatch):
 
     def make(*args):
         monkeypatch.setattr(limits, "PROC", tmp_path)
+        monkeypatch.delenv(limits.CORES_VARIABLE, raising=False)
         monkeypatch.setattr(limits, "_left_of_ulimits", lambda: [])
         monkeypatch.setattr(psutil, "virtual_memory", lambda: type("memory", (), {"available": 500 * GB}))
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
