@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from series.fakes import Series
 
 from mia_lib.evaluation.records import CIRCUMSTANCES, COLUMNS
 from mia_lib.series import parts
@@ -35,12 +36,25 @@ def shown(folder):
     return sorted(numbers)
 
 
-@pytest.fixture
-def both(series):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Where two notebooks have run, and a copy of all that is there."""
+    series = Series(tmp_path_factory.mktemp("finished") / "series")
+    series.root.mkdir()
     for name in ("01_first", "02_second"):
         series.add(name, FIGURE)
     assert shown(series.run()) == ["01_first", "02_second"] and "Left out" not in series.said
-    return series
+    return series.root, shutil.copytree(series.root, series.root.with_name("copy"))
+
+
+@pytest.fixture
+def both(finished, monkeypatch):
+    """A series of two notebooks that have run: everything is as it was then, in the same place."""
+    monkeypatch.setenv("MIA_CORES", "1")
+    root, copy = finished
+    shutil.rmtree(root)
+    shutil.copytree(copy, root)
+    return Series(root)
 
 
 def test_after_the_data_changed_no_table_mixes_old_and_new(both):
