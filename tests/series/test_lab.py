@@ -11,7 +11,7 @@ from mia_lib.series.lab import Lab
 from mia_lib.support.errors import UsageError
 
 PARAMETERS = dict(
-    corpus="demo:24x10", profile="smoke", seed=0, device="cpu", run_id="run", data_root="", max_bad=0.05, settings={}
+    corpus="demo:8x4", profile="smoke", seed=0, device="cpu", run_id="run", data_root="", max_bad=0.05, settings={}
 )
 
 

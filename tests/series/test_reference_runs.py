@@ -28,7 +28,7 @@ def test_the_reference_is_as_it_was_made_and_says_when_it_is_stale():
         warnings.warn(f"outputs/reference is stale, it was made with other {', '.join(old)}", stacklevel=1)
 
 
-def picture(size=(1600, 800)):
+def picture(size=(1200, 20)):
     content = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 4), dtype=np.uint8)
     Image.fromarray(noise, "RGBA").save(content, format="PNG")

@@ -45,14 +45,22 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("outputs")
 
 
-@pytest.fixture(params=["head", "head_mlp"])
-def study(request, cache):
-    settings = dict(
-        feature="encoder:pitches", model=request.param, epochs=60, shadow_epochs=60, n_references=4, repeats=1
-    )
+def on_embeddings(cache, model, epochs):
+    settings = dict(feature="encoder:pitches", model=model, epochs=epochs, shadow_epochs=epochs, n_references=4, repeats=1)
     settings |= dict(bootstrap=10, defense_references=3, max_speakers=0, max_utterances=0, defense_speakers=8)
     settings |= dict(query_fragments=100, n_shadows=2, learning_rate=0.1)
     return ShadowStudy(Dataset("demo:12x6", "smoke", 0, "cpu", cache, settings=settings))
+
+
+@pytest.fixture(params=["head", "head_mlp"])
+def study(request, cache):
+    return on_embeddings(cache, request.param, epochs=60)
+
+
+@pytest.fixture(params=["head", "head_mlp"])
+def brief(request, cache):
+    """One whose models need not be good."""
+    return on_embeddings(cache, request.param, epochs=2)
 
 
 def test_a_head_knows_the_speakers_by_their_embeddings(study):
@@ -69,19 +77,19 @@ def test_embeddings_are_the_same_where_they_are_computed_on_the_fly(study):
     torch.testing.assert_close(waveforms[rows], study.features[rows], rtol=1e-4, atol=1e-4)
 
 
-def test_all_attacks_run_on_heads(study):
-    references = ReferenceStudy(study)
+def test_all_attacks_run_on_heads(brief):
+    references = ReferenceStudy(brief)
     for name in fragment_attacks():
         assert np.isfinite(references.ask(Question(name))[0].scores).all(), name
     for protocol in PROTOCOLS:
-        assert np.isfinite(study.audits("top3_network", protocol)[0].scores).all()
-    assert np.isfinite(SpeakerStudy(study).audits("speaker_level", 1)[0].scores).all()
+        assert np.isfinite(brief.audits("top3_network", protocol)[0].scores).all()
+    assert np.isfinite(SpeakerStudy(brief).audits("speaker_level", 1)[0].scores).all()
 
 
-def test_all_defenses_run_on_heads_also_those_that_alter_audio(study):
+def test_all_defenses_run_on_heads_also_those_that_alter_audio(brief):
     for name in DEFENSES.names():
-        answers = study.defended(STRENGTHS.get(name, name)).logits
-        assert answers.shape[1] == len(study.manifest) and not np.isnan(answers).any(), name
+        answers = brief.defended(STRENGTHS.get(name, name)).logits
+        assert answers.shape[1] == len(brief.manifest) and not np.isnan(answers).any(), name
 
 
 def test_other_weights_or_another_encoder_make_other_stages(encoder, monkeypatch):
