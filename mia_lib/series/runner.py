@@ -178,8 +178,8 @@ def _forecast(run: Run, notebooks: list[Notebook], console: Console, count: int)
 def _run_notebooks(
     run: Run, parts: Parts, header: dict, console: Console, forecast: "Forecast | None" = None, count: int = 1
 ) -> Outcome:
-    """Execute the chosen notebooks, `count` beside each other; the records and the report are renewed after each, and so is
-    what was forecast."""
+    """Execute the chosen notebooks, `count` beside each other; the records and the report are renewed after each that is
+    executed, and so is what was forecast."""
     outcome, spent, titles = Outcome(), dict[str, float](), dict[str, str]()
     for position, notebook in enumerate(run.chosen, start=1):
         titles[notebook.name] = f"[{position}/{len(run.chosen)}] {notebook.name}"
@@ -196,7 +196,6 @@ def _run_notebooks(
             if damage := parts.set_aside(notebook.name):
                 console.say(f"{INDENT}{damage}")
             return False
-        _record(parts, header)
         return True
 
     def carry_out(notebook: Notebook, cores: int, kernels: Kernels) -> None:

@@ -236,8 +236,9 @@ def test_a_defense_of_answers_has_the_undefended_models_and_is_never_trained_for
 def test_pools_with_the_same_models_train_them_once(experiment, monkeypatch):
     calls = []
     monkeypatch.setattr("mia_lib.studies.pool._train_group", calls.append)
+    others = SMALL | dict(epochs=3, shadow_epochs=3)  # whom nobody has trained yet
     fresh = ShadowStudy(
-        Dataset(experiment.corpus_name, "smoke", 7, "cpu", experiment.cache.root.parent, settings=SMALL)
+        Dataset(experiment.corpus_name, "smoke", 0, "cpu", experiment.cache.root.parent, settings=others)
     )
     pools = [fresh.validation().defended(name).pool for name in ("none", "top_k:1", "rounding:2")]
     train_together(pools)
