@@ -5,6 +5,7 @@ ones, on real speech from another world. Both are worth knowing, and both cost n
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,9 @@ EPOCHS = 15
 CHUNK = 256  # fragments heard at once
 
 
+@lru_cache(maxsize=4)
 def public_voices(data: Dataset) -> Dataset:
-    """Synthetic voices cut and turned into features as a dataset's are."""
+    """Synthetic voices cut and turned into features as a dataset's are: one of them, for all models that begin from it."""
     s = data.settings
     kept = ("fragment_seconds", "fragment_hop_seconds", "short_utterances", "feature", "hop", "model", "batch_size")
     shape = {name: getattr(s, name) for name in (*kept, "learning_rate")}

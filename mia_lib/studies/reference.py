@@ -6,7 +6,7 @@ through all others.
 """
 
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ from mia_lib.fragments.splits import (
     whole_recordings,
 )
 from mia_lib.signals.signals import Signals
+from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
 from mia_lib.studies.released import CHEAP
 from mia_lib.studies.shadow import VALIDATION_SHARE
@@ -41,12 +42,19 @@ from mia_lib.support.progress import progress
 
 POPULATION_SHARE = 0.1
 PROTOCOL = "utterance"
-GUESSES = (
-    0.02,
-    0.1,
-    0.3,
-)  # shares of the coins, of the highest scores and of the lowest, about which an attack guesses
+GUESSES = (0.02, 0.1, 0.3)  # shares of the coins, of highest scores and of lowest, about which an attack guesses
 PRETENDERS = 2  # reference models that play the target while a threshold is learnt
+
+
+@lru_cache(maxsize=16)
+def _coins(dataset: Dataset, speakers: int, models: int, seed: int, reserved: float) -> tuple[list[Split], int]:
+    """`coin_splits` of a dataset's speakers (0: all), which are the same behind each defense."""
+    manifest = dataset.manifest
+    everybody = draws.generator(seed, "speakers of reference models").permutation(
+        manifest["speaker"].astype(str).unique()
+    )
+    chosen = sorted(everybody[: speakers or None].tolist())
+    return coin_splits(manifest, chosen, models, seed, POPULATION_SHARE, reserved)
 
 
 class ReferenceStudy(Study):
@@ -78,12 +86,7 @@ class ReferenceStudy(Study):
 
     @cached_property
     def _draw(self) -> tuple[list[Split], int]:
-        manifest = self.manifest
-        everybody = draws.generator(self.drawn_by, "speakers of reference models").permutation(
-            manifest["speaker"].astype(str).unique()
-        )
-        speakers = sorted(everybody[: self.speakers or None].tolist())
-        return coin_splits(manifest, speakers, self.count, self.drawn_by, POPULATION_SHARE, self.reserved)
+        return _coins(self.dataset, self.speakers, self.count, self.drawn_by, self.reserved)
 
     @property
     def redrawn(self) -> int:

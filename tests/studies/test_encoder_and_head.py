@@ -46,7 +46,9 @@ def cache(tmp_path_factory):
 
 
 def on_embeddings(cache, model, epochs):
-    settings = dict(feature="encoder:pitches", model=model, epochs=epochs, shadow_epochs=epochs, n_references=4, repeats=1)
+    settings = dict(
+        feature="encoder:pitches", model=model, epochs=epochs, shadow_epochs=epochs, n_references=4, repeats=1
+    )
     settings |= dict(bootstrap=10, defense_references=3, max_speakers=0, max_utterances=0, defense_speakers=8)
     settings |= dict(query_fragments=100, n_shadows=2, learning_rate=0.1)
     return ShadowStudy(Dataset("demo:12x6", "smoke", 0, "cpu", cache, settings=settings))
