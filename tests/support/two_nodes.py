@@ -14,8 +14,7 @@ def nodes():
 
     before, tests = os.environ.get("PYTHONPATH", ""), Path(__file__).parents[1]
     os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, (tests, tests / "support", tests / "series")), before])
-    kept = {"num_workers_soft_limit": 4}  # idle workers are used again, and not started anew for every task
-    made = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False, "_system_config": kept})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     made.add_node(num_cpus=1)
     ray.init(made.address, log_to_driver=False, logging_level="ERROR")
     yield made
