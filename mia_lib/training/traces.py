@@ -20,20 +20,23 @@ class FollowedLosses(Objective):
         for row, own in zip(place, self.fragments, strict=True):
             row[own] = np.arange(len(own))
         self.place = torch.from_numpy(place).to(device)
-        epochs = max(job.config.epochs_of(models))
-        self.trace = torch.full((models, max(map(len, self.fragments)), epochs + 1), torch.nan, device=device)
+        self.passes = max(job.config.epochs_of(models)) + 1  # the last is seldom whole
+        unasked = 1  # place for the losses of a model that is finished, and goes on beside others
+        size = models, max(map(len, self.fragments)), self.passes + unasked
+        self.trace = torch.full(size, torch.nan, device=device)
         self.rows = torch.arange(models, device=device)[:, None]
 
     def losses(self, network: StackedNetwork, features: Tensor, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         logits = network(features)
         each = cross_entropy(logits, labels)
         places = self.place.gather(1, batch.indices)
-        self.trace[self.rows, places, batch.epoch[:, None].expand_as(places)] = each.detach().to(self.trace)
+        at = torch.where(batch.progress < 1, batch.epoch, self.passes)[:, None].expand_as(places)
+        self.trace[self.rows, places, at] = each.detach().to(self.trace)
         return each.mean(1), logits
 
     def of(self, model: int) -> np.ndarray:
         """float64 [n, passes] of the model's own fragments in their order; NaN where a pass did not reach one."""
-        return self.trace[model, : len(self.fragments[model])].double().cpu().numpy()
+        return self.trace[model, : len(self.fragments[model]), : self.passes].double().cpu().numpy()
 
 
 def interquartile_range(losses: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Losses are noted while models train, change nothing, and are those of the right fragments."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,15 @@ def test_following_losses_changes_no_weight_and_fills_every_pass():
         assert trace.shape[0] == len(own) and (~np.isnan(trace)).sum(1).min() >= 4
         means = one.history[one.history["model"] == k]["loss"].to_numpy()
         assert np.nanmean(trace[:, :4], 0) == pytest.approx(means, rel=1e-5)
+
+
+def test_a_model_that_is_finished_before_the_others_of_its_stack_has_the_losses_that_it_would_have_alone():
+    job = toy((4, 4), epochs=3)
+    job = replace(job, train=[job.train[0][:20], job.train[1]])
+    together, alone = FollowedLosses(), FollowedLosses()
+    train_job(job, together)
+    train_job(job.pick([0]), alone)
+    np.testing.assert_allclose(together.of(0), alone.of(0), rtol=1e-4)
 
 
 def test_the_losses_belong_to_their_fragments():
