@@ -12,6 +12,7 @@ from mia_lib.evaluation.reading import measure_of
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting import figures
 from mia_lib.reporting.measures import cell, circumstances
+from mia_lib.reporting.words import verdict
 
 SURPRISING = 0.05
 """Probability by luck below which the number of controls outside their chance is called more, or fewer, than luck."""
@@ -36,8 +37,8 @@ def attack_name(row) -> str:
 def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
     """The attack with the largest AUC of all on the page under one protocol, whatever it is told of a person or may ask.
 
-    Its name, its AUC (turned round where its whole interval lies below one half), how many members it finds, and out of how
-    many it was picked. None where no attack has an AUC.
+    Its name, its AUC (turned round where its whole interval lies below one half), what that interval says, how many members
+    it finds, and out of how many it was picked. None where no attack has an AUC.
     """
     aucs = rows[(rows["measure"] == "auc") & (rows["condition"] == "")]
     if aucs.empty:
@@ -55,6 +56,7 @@ def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
         "protocol": protocol,
         "attack": ", ".join([attack_name(best), *circumstances(best), *turn]),
         "auc": cell(best.to_dict() | ends),
+        "verdict": verdict(auc),
         "found": found[0] if found else None,
         "out_of": len(aucs.drop_duplicates(_AUDIT)),
     }
@@ -107,9 +109,10 @@ def _strongest(strongest: list[dict]) -> list[str]:
     if not strongest:
         return []
     found = "; ".join(
-        f"{row['auc']['value']} under protocol {row['protocol']} ({row['attack']}{_out_of(row)})" for row in strongest
+        f"{_told(row['auc'])} under protocol {row['protocol']} ({row['attack']}{_out_of(row)}), {row['verdict']}"
+        for row in strongest
     )
-    sentences = [f"The strongest attack tells members from non-members with AUC {found}."]
+    sentences = [f"The strongest attack has AUC {found}."]
     if any(row["out_of"] > 1 for row in strongest):
         sentences.append("The largest of several, picked on the data that reports it, is optimistic.")
     return sentences

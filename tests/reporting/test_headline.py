@@ -38,9 +38,17 @@ def test_persons_by_several_recordings_count_as_attacks_on_them():
     assert (best["attack"], best["auc"]["value"]) == ("speaker level, 10 recordings of each person", "0.986")
     assert best["found"] is None and best["out_of"] == 3
     assert (
-        "AUC 0.986 under protocol speaker (speaker level, 10 recordings of each person, the largest of 3)."
-        in found["summary"][0]
+        "AUC 0.986 [0.950, 1.000] under protocol speaker (speaker level, 10 recordings of each person, the largest of 3), "
+        "above chance." in found["summary"][0]
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "said"), [(0.48, "not told from chance"), (0.51, "above chance"), (None, "no interval")]
+)
+def test_what_is_said_of_the_strongest_attack_is_what_its_interval_says(low, said):
+    sentence = section(row("auc", 0.59, low, low and 0.66, "top3_network", "speaker"))["summary"][0]
+    assert sentence.startswith("The strongest attack has AUC 0.590") and f"(top-3 network), {said}." in sentence
 
 
 @pytest.mark.parametrize(("high", "attack", "auc"), [(0.4, "a, turned round", "0.700"), (0.6, "b", "0.600")])
