@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from mia_lib.corpora.base import is_synthetic, short_name
-from mia_lib.evaluation.controls import together
+from mia_lib.evaluation.controls import place, together
 from mia_lib.evaluation.differences import turned
 from mia_lib.evaluation.intervals import FEW_CLUSTERS
 from mia_lib.evaluation.reading import measure_of
@@ -138,6 +138,11 @@ def luck_of(controls: Iterable[str], of: str = "negative controls") -> list[str]
         f"{luck.outside} of {luck.n} {of} {verb} outside their chance, where about {luck.expected:.1f} are expected by luck"
         f"{surprise}."
     ]
+
+
+def luck_in(records: pd.DataFrame, of: str = "negative controls") -> str:
+    """The sentence of `luck_of` on records of controls, each beside the chance of its measure; empty without any interval."""
+    return " ".join(luck_of((place(row) for row in records.to_dict("records")), of))
 
 
 def exposed(attacks: pd.DataFrame) -> list[str]:

@@ -6,7 +6,7 @@ from report_rows import row
 
 from mia_lib.evaluation import verdicts
 from mia_lib.evaluation.reading import typed
-from mia_lib.reporting.headline import luck_of, one_target, strongest_attack
+from mia_lib.reporting.headline import luck_in, luck_of, one_target, strongest_attack
 from mia_lib.reporting.measures import in_words, screened
 from mia_lib.reporting.page import corpus_section
 from mia_lib.reporting.words import rates_table
@@ -92,6 +92,16 @@ def test_controls_behind_defenses_are_counted_apart():
 def test_controls_stand_beside_the_number_that_luck_would_put_outside(outside, n, words):
     assert words in luck_of(["above"] * outside + ["at"] * (n - outside), "controls")[0]
     assert luck_of([]) == []
+
+
+def test_each_control_stands_beside_the_chance_of_its_own_measure():
+    rows = [
+        row("auc", 0.52, 0.45, 0.6, control="shuffled"),
+        row("tpr_at_fpr_1e-1", 0.12, 0.03, 0.3, control="shuffled"),
+        row("tpr_at_fpr_1e-1", 0.5, 0.4, 0.6, control="unexposed"),
+    ]
+    assert luck_in(pd.DataFrame(rows), "rates").startswith("1 of 3 rates lies outside their chance")
+    assert luck_in(pd.DataFrame(rows[:0], columns=list(rows[0]))) == ""
 
 
 def test_rates_that_the_audit_set_cannot_carry_are_not_shown():
