@@ -32,7 +32,7 @@ def _shares(records: pd.DataFrame, rate: str) -> pd.DataFrame:
     """The shares of an advantage that are known: where what the file gives an attack is barely told from guessing, a share
     of it may be anything, and its interval has no end."""
     shares = records[records["measure"] == f"{LEFT}{rate}"]
-    return shares[np.isfinite(shares["low"]) & np.isfinite(shares["high"])]
+    return shares[np.isfinite(shares[["low", "high"]].astype(float)).all(axis=1)]
 
 
 def shares_table(records: pd.DataFrame, rate: str) -> pd.DataFrame:

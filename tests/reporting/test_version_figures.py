@@ -39,7 +39,7 @@ def test_shares_are_told_in_words_and_of_nothing_there_is_none():
         "20.0 % [10.0, 30.0] is left with telephone (GSM)" in sentence
         and "most with MP3, 48 kbit/s (90.0 %" in sentence
     )
-    title, sentence = what_is_left(table[:0], "lira_offline", "held_telephone")
+    title, sentence = what_is_left(table[:0].astype(object), "lira_offline", "held_telephone")
     assert sentence == f"{title}." and "not told from guessing" in title
 
 
@@ -55,6 +55,7 @@ def test_a_share_whose_interval_has_no_end_is_not_shown():
     assert shown.loc["MP3, 48 kbit/s"].to_dict() == {"LiRA, offline": "50.0 % [10.0, 90.0]", "top-3 network": "–"}
     assert list(shown.index) == ["MP3, 48 kbit/s", "somebody talks, 10 dB below"]
     assert "inf" not in " ".join(what_is_left(table, "top3_network", "held_mp3"))
+    assert shares_table(table[:0].astype(object), "auc").empty
 
 
 def test_losses_beyond_the_axis_stand_at_its_edge_and_shares_add_up():
