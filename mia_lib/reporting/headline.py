@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from mia_lib.corpora.base import is_synthetic, short_name
-from mia_lib.evaluation.controls import together
+from mia_lib.evaluation.controls import place, together
 from mia_lib.evaluation.differences import turned
 from mia_lib.evaluation.intervals import FEW_CLUSTERS
 from mia_lib.evaluation.reading import measure_of
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting import figures
 from mia_lib.reporting.measures import cell, circumstances
+from mia_lib.reporting.words import verdict
 
 SURPRISING = 0.05
 """Probability by luck below which the number of controls outside their chance is called more, or fewer, than luck."""
@@ -36,8 +37,8 @@ def attack_name(row) -> str:
 def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
     """The attack with the largest AUC of all on the page under one protocol, whatever it is told of a person or may ask.
 
-    Its name, its AUC (turned round where its whole interval lies below one half), how many members it finds, and out of how
-    many it was picked. None where no attack has an AUC.
+    Its name, its AUC (turned round where its whole interval lies below one half), what that interval says, how many members
+    it finds, and out of how many it was picked. None where no attack has an AUC.
     """
     aucs = rows[(rows["measure"] == "auc") & (rows["condition"] == "")]
     if aucs.empty:
@@ -55,6 +56,7 @@ def strongest_attack(protocol: str, rows: pd.DataFrame) -> dict | None:
         "protocol": protocol,
         "attack": ", ".join([attack_name(best), *circumstances(best), *turn]),
         "auc": cell(best.to_dict() | ends),
+        "verdict": verdict(auc),
         "found": found[0] if found else None,
         "out_of": len(aucs.drop_duplicates(_AUDIT)),
     }
@@ -107,9 +109,10 @@ def _strongest(strongest: list[dict]) -> list[str]:
     if not strongest:
         return []
     found = "; ".join(
-        f"{row['auc']['value']} under protocol {row['protocol']} ({row['attack']}{_out_of(row)})" for row in strongest
+        f"{_told(row['auc'])} under protocol {row['protocol']} ({row['attack']}{_out_of(row)}), {row['verdict']}"
+        for row in strongest
     )
-    sentences = [f"The strongest attack tells members from non-members with AUC {found}."]
+    sentences = [f"The strongest attack has AUC {found}."]
     if any(row["out_of"] > 1 for row in strongest):
         sentences.append("The largest of several, picked on the data that reports it, is optimistic.")
     return sentences
@@ -135,6 +138,11 @@ def luck_of(controls: Iterable[str], of: str = "negative controls") -> list[str]
         f"{luck.outside} of {luck.n} {of} {verb} outside their chance, where about {luck.expected:.1f} are expected by luck"
         f"{surprise}."
     ]
+
+
+def luck_in(records: pd.DataFrame, of: str = "negative controls") -> str:
+    """The sentence of `luck_of` on records of controls, each beside the chance of its measure; empty without any interval."""
+    return " ".join(luck_of((place(row) for row in records.to_dict("records")), of))
 
 
 def exposed(attacks: pd.DataFrame) -> list[str]:

@@ -14,7 +14,7 @@ from mia_lib.reporting import figures
 from mia_lib.reporting.defense_figures import plane
 from mia_lib.reporting.executed import drawing
 from mia_lib.reporting.looks import as_svg, plt, style
-from mia_lib.reporting.measures import CORNER, spoken
+from mia_lib.reporting.measures import CORNER, in_percent, spoken
 from mia_lib.reporting.words import between, unmeasurable, written
 from mia_lib.support.errors import MiaError
 
@@ -71,7 +71,7 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
     them: its change in a word, its cost, its verdict."""
     table, judged, lines = judged_defenses(records), _judged(records), []
     for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none"):
-        about = {"defense": name, "claim": row["the paper says"], "by": figures.name(row["by"])}
+        about = {"defense": name, "claim": in_percent(row["the paper says"]), "by": figures.name(row["by"])}
         about |= {"change": row["change"], "cost": row["cost in points"], "family": family_of(str(name))}
         about |= _numbers(judged[judged["defense"] == name])
         if not measurable(POOLED_LEVEL, row["non-members"]):

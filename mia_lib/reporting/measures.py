@@ -130,7 +130,14 @@ def judged(summary: pd.DataFrame, columns: list[str] | None = None) -> pd.DataFr
         if column == CORNER:
             coarse = [unmeasurable(n) if not measurable(POOLED_LEVEL, n) else "" for n in summary["non-members"]]
             shown[column] = [text or rate for text, rate in zip(coarse, shown[column], strict=True)]
+        if column == "the paper says":
+            shown[column] = [in_percent(text) for text in summary[column]]
     return shown.rename(columns={column: JUDGED[column][0] for column in columns})
+
+
+def in_percent(text: str) -> str:
+    """A text with its shares in percent, as all others are: `87.9 % (LibriSpeech)` in place of `0.879 (LibriSpeech)`."""
+    return re.sub(r"\b[01]\.\d+", lambda share: written(float(share[0]), "rate"), text)
 
 
 def spoken(sentence: str) -> str:

@@ -1,5 +1,6 @@
 """What is left of an attack for those who hold a version of the file."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -27,13 +28,31 @@ def held(condition: str) -> str:
     return HELD.get(condition.removeprefix(HOLDING), condition)
 
 
+def _shares(records: pd.DataFrame, rate: str) -> pd.DataFrame:
+    """The shares of an advantage that are known: where what the file gives an attack is barely told from guessing, a share
+    of it may be anything, and its interval has no end."""
+    shares = records[records["measure"] == f"{LEFT}{rate}"]
+    return shares[np.isfinite(shares[["low", "high"]].astype(float)).all(axis=1)]
+
+
+def shares_table(records: pd.DataFrame, rate: str) -> pd.DataFrame:
+    """Which share of what each attack (columns) finds with the file it still finds with each version (rows), as text with
+    95 % intervals; a dash where there is no share, or none that is known."""
+    shares, versions = _shares(records, rate), records.loc[records["control"] == "", "condition"].unique()
+    shares = shares.assign(text=[percent(row) for row in shares.itertuples()])
+    table = shares.pivot(index="condition", columns="attack", values="text")
+    table = table.reindex([one for one in versions if one in table.index], columns=shares["attack"].unique())
+    return table.fillna("–").rename(index=held, columns=figures.name).rename_axis(index="", columns="")
+
+
 def what_is_left(records: pd.DataFrame, attack: str, condition: str) -> tuple[str, str]:
     """A title and a sentence on which share of an attack's advantage, by its AUC, is left without the file: with the version
-    of `condition`, at most and at least. Where there is no advantage with the file itself there is no share."""
-    left = records[(records["measure"] == f"{LEFT}auc") & (records["attack"] == attack)].set_index("condition")
+    of `condition`, at most and at least. Where the file itself gives no advantage, or hardly any, no share of it is known."""
+    left = _shares(records, "auc")
+    left = left[left["attack"] == attack].set_index("condition")
     name = figures.name(attack)
-    if left.empty:
-        none = f"{name} is not told from guessing with the file itself, so there is no share of it that could be left"
+    if condition not in left.index:
+        none = f"With the file itself {name} is not told from guessing, or too little for a share of that to be known"
         return none, f"{none}."
     share, worst, mildest = left["value"], left["value"].idxmin(), left["value"].idxmax()
     title = f"Without the file {name} keeps {100 * share.min():.0f} to {100 * share.max():.0f} % of its advantage"

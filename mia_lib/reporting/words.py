@@ -26,10 +26,10 @@ def written(value: float, kind: str) -> str:
     if value is None or math.isnan(value):
         return "–"
     if kind == "rate":
-        return f"{100 * value:.1f} %"
+        return f"{round(100 * value, 1) + 0.0:.1f} %"  # 0.0, never -0.0
     if kind == "seconds":
         return duration(value)
-    return f"{value:.3f}" if kind == "score" else f"{value:,.4g}"
+    return f"{round(value, 3) + 0.0:.3f}" if kind == "score" else f"{value:,.4g}"
 
 
 def between(low: float, high: float, kind: str) -> str:

@@ -6,7 +6,7 @@ from report_rows import row
 
 from mia_lib.evaluation import verdicts
 from mia_lib.evaluation.reading import typed
-from mia_lib.reporting.headline import luck_of, one_target, strongest_attack
+from mia_lib.reporting.headline import luck_in, luck_of, one_target, strongest_attack
 from mia_lib.reporting.measures import in_words, screened
 from mia_lib.reporting.page import corpus_section
 from mia_lib.reporting.words import rates_table
@@ -38,9 +38,17 @@ def test_persons_by_several_recordings_count_as_attacks_on_them():
     assert (best["attack"], best["auc"]["value"]) == ("speaker level, 10 recordings of each person", "0.986")
     assert best["found"] is None and best["out_of"] == 3
     assert (
-        "AUC 0.986 under protocol speaker (speaker level, 10 recordings of each person, the largest of 3)."
-        in found["summary"][0]
+        "AUC 0.986 [0.950, 1.000] under protocol speaker (speaker level, 10 recordings of each person, the largest of 3), "
+        "above chance." in found["summary"][0]
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "said"), [(0.48, "not told from chance"), (0.51, "above chance"), (None, "no interval")]
+)
+def test_what_is_said_of_the_strongest_attack_is_what_its_interval_says(low, said):
+    sentence = section(row("auc", 0.59, low, low and 0.66, "top3_network", "speaker"))["summary"][0]
+    assert sentence.startswith("The strongest attack has AUC 0.590") and f"(top-3 network), {said}." in sentence
 
 
 @pytest.mark.parametrize(("high", "attack", "auc"), [(0.4, "a, turned round", "0.700"), (0.6, "b", "0.600")])
@@ -84,6 +92,16 @@ def test_controls_behind_defenses_are_counted_apart():
 def test_controls_stand_beside_the_number_that_luck_would_put_outside(outside, n, words):
     assert words in luck_of(["above"] * outside + ["at"] * (n - outside), "controls")[0]
     assert luck_of([]) == []
+
+
+def test_each_control_stands_beside_the_chance_of_its_own_measure():
+    rows = [
+        row("auc", 0.52, 0.45, 0.6, control="shuffled"),
+        row("tpr_at_fpr_1e-1", 0.12, 0.03, 0.3, control="shuffled"),
+        row("tpr_at_fpr_1e-1", 0.5, 0.4, 0.6, control="unexposed"),
+    ]
+    assert luck_in(pd.DataFrame(rows), "rates").startswith("1 of 3 rates lies outside their chance")
+    assert luck_in(pd.DataFrame(rows[:0], columns=list(rows[0]))) == ""
 
 
 def test_rates_that_the_audit_set_cannot_carry_are_not_shown():

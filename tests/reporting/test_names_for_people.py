@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from mia_lib.reporting.headline import attack_name
-from mia_lib.reporting.measures import CORNER, JUDGED, judged, spoken
+from mia_lib.reporting.measures import CORNER, JUDGED, in_percent, judged, spoken
+from mia_lib.reporting.words import between, written
 
 
 def summary(nonmembers):
@@ -28,6 +29,16 @@ def test_a_rate_that_too_few_non_members_can_carry_is_not_shown():
 
 def test_only_the_columns_that_are_asked_for_are_shown():
     assert list(judged(summary(3069), ["the paper says", "change"])) == ["the paper says", "verdict"]
+
+
+def test_next_to_nothing_has_no_sign():
+    assert between(-0.0001, 0.0001, "rate") == "[0.0, 0.0]" and written(-0.0001, "score") == "0.000"
+
+
+def test_what_the_paper_reports_stands_in_percent_as_what_is_measured_does():
+    assert in_percent("0.879 (LibriSpeech), 0.828 (VOiCES, room 1)") == "87.9 % (LibriSpeech), 82.8 % (VOiCES, room 1)"
+    shown = judged(summary(3069).assign(**{"the paper says": "0.879 (LibriSpeech)"}), ["the paper says"])
+    assert shown.iloc[0, 0] == "87.9 % (LibriSpeech)"
 
 
 @pytest.mark.parametrize(

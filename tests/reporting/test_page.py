@@ -59,8 +59,11 @@ def words(page):
 def test_summary_tells_accuracy_strongest_attack_controls_and_synthetic_speech(tmp_path):
     text = words(make_run(tmp_path / "run"))
     assert "names the speaker of 93.1 % [92.0, 94.0] of test fragments (99.8 % in training)" in text
-    assert "AUC 0.712 under protocol utterance (top-3 network, the largest of 2); 0.970 under protocol paper" in text
-    assert "(top-3 network). The largest of several, picked on the data that reports it, is optimistic." in text
+    assert (
+        "AUC 0.712 [0.700, 0.720] under protocol utterance (top-3 network, the largest of 2), above chance; 0.970"
+        in text
+    )
+    assert "above chance. The largest of several, picked on the data that reports it, is optimistic." in text
     assert "utterance top-3 network 0.712 [0.700, 0.720] 15.1 % [14.0, 16.0]" in text
     assert "1 of 2 negative controls lies outside their chance, where about 0.1 are expected by luck." in text
     assert "The voices are synthetic." in text

@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 
 from mia_lib.fragments.versions import CLOSE, VERSIONS
 from mia_lib.reporting.loss_figures import LARGEST, losses
-from mia_lib.reporting.version_figures import HELD, held, what_is_left, without_file
+from mia_lib.reporting.version_figures import HELD, held, shares_table, what_is_left, without_file
 from mia_lib.studies.versions import ALL
 
 
@@ -39,8 +39,23 @@ def test_shares_are_told_in_words_and_of_nothing_there_is_none():
         "20.0 % [10.0, 30.0] is left with telephone (GSM)" in sentence
         and "most with MP3, 48 kbit/s (90.0 %" in sentence
     )
-    title, sentence = what_is_left(table[:0], "lira_offline", "held_telephone")
+    title, sentence = what_is_left(table[:0].astype(object), "lira_offline", "held_telephone")
     assert sentence == f"{title}." and "not told from guessing" in title
+
+
+def test_a_share_whose_interval_has_no_end_is_not_shown():
+    rows = [
+        ("held_mp3", "lira_offline", 0.1),
+        ("held_mp3", "top3_network", -np.inf),
+        ("held_talk", "top3_network", 0.2),
+    ]
+    table = pd.DataFrame(rows, columns=["condition", "attack", "low"])
+    table = table.assign(measure="left_of_auc", value=0.5, high=0.9, n=9, control="")
+    shown = shares_table(table, "auc")
+    assert shown.loc["MP3, 48 kbit/s"].to_dict() == {"LiRA, offline": "50.0 % [10.0, 90.0]", "top-3 network": "–"}
+    assert list(shown.index) == ["MP3, 48 kbit/s", "somebody talks, 10 dB below"]
+    assert "inf" not in " ".join(what_is_left(table, "top3_network", "held_mp3"))
+    assert shares_table(table[:0].astype(object), "auc").empty
 
 
 def test_losses_beyond_the_axis_stand_at_its_edge_and_shares_add_up():

@@ -1,6 +1,8 @@
 """The committed notebooks follow the conventions that readers and the runner rely on."""
 
+import ast
 import json
+import re
 import statistics
 
 import pytest
@@ -39,6 +41,21 @@ def test_a_notebook_links_to_its_neighbours(notebook):
         if 0 <= other < len(SERIES):
             assert f"({SERIES[other].path.name})" in last
     assert json.dumps(notebook.content)
+
+
+@pytest.mark.parametrize("notebook", SERIES, ids=lambda n: n.name)
+def test_a_reader_writes_every_forecast_and_finds_none_written(notebook):
+    code = "\n".join("".join(c["source"]) for c in notebook.content["cells"] if c["cell_type"] == "code")
+    for said in re.findall(r"^my_\w+ = (.+)$", code, re.MULTILINE):
+        value = ast.literal_eval(said)
+        assert set(value.values() if isinstance(value, dict) else [value]) == {None}
+
+
+@pytest.mark.parametrize("notebook", SERIES, ids=lambda n: n.name)
+def test_every_question_at_the_end_has_its_hint(notebook):
+    (end,) = [text for c in notebook.content["cells"] if "*To try here" in (text := "".join(c["source"]))]
+    questions = re.findall(r"^(\d+)\. ", end.partition("*To try here")[2], re.MULTILINE)
+    assert questions == re.findall(r"<summary>Hint (\d+)</summary>", end) != []
 
 
 def test_every_notebook_declares_the_agreed_parameters():
