@@ -9,24 +9,38 @@ out whatever else is in the stack. They wait for no lock of the interpreter.
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
+from numba import njit, types, void
+from numba.core.types import Array, Float
+from numba.core.typing import Signature
 from torch import Tensor
 
 
-def _compiled(function: Callable) -> Callable:
-    """The function, compiled at its first call, and kept for the next process where there is a place to write."""
-    try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # neither beside the source nor in the user's folder
-        return njit(nogil=True, error_model="numpy")(function)
+def _compiled(*kinds: str) -> Callable[[Callable], Callable]:
+    """A decorator that compiles a function for float32 and float64, and keeps it for the next process where there is a place
+    to write. kinds: of its arguments, an array's number of axes or what numba calls a single value.
+
+    All that is ever compiled is named beforehand: processes that fill the same folder at once then write the same files.
+    """
+
+    def signature(kind: Float) -> Signature:
+        return void(*(Array(kind, int(k), "C") if k.isdigit() else getattr(types, k) for k in kinds))
+
+    def compiled(function: Callable) -> Callable:
+        signatures = [signature(types.float32), signature(types.float64)]
+        try:
+            return njit(signatures, nogil=True, error_model="numpy", cache=True)(function)
+        except RuntimeError:  # neither beside the source nor in the user's folder
+            return njit(signatures, nogil=True, error_model="numpy")(function)
+
+    return compiled
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    """A contiguous tensor on the CPU as an array of the same memory."""
-    return tensor.detach().numpy()
+    """A tensor on the CPU as a contiguous array, of the same memory if it is contiguous."""
+    return tensor.detach().contiguous().numpy()
 
 
-@_compiled
+@_compiled("4", "2", "2", "float64", "float64", "2", "2")
 def moments(x, running_mean, running_variance, momentum, epsilon, mean, scale):
     """Write mean and scale [models, channels], the root of variance + epsilon, of x over batch and length; running mean and
     variance, the latter without bias, move there by a share, the momentum."""
@@ -69,7 +83,7 @@ def moments(x, running_mean, running_variance, momentum, epsilon, mean, scale):
             running_variance[k, c] += momentum * (v[c] * (n / (n - 1)) - running_variance[k, c])
 
 
-@_compiled
+@_compiled("4", "2", "2", "2", "2", "int64", "4", "4")
 def normalised_maximum(x, weight, bias, mean, scale, pool, top, y):
     """Write the largest of `pool` neighbours of (x - mean) / scale * weight + bias, as y [models, batch, length // pool,
     channels], and as `top` what it was in x; weight, bias, mean and scale: [models, channels]."""
@@ -101,7 +115,7 @@ def normalised_maximum(x, weight, bias, mean, scale, pool, top, y):
                     y[k, b, p, c] = top[k, b, p, c] * rate[c] + shift[c]
 
 
-@_compiled
+@_compiled("4", "4", "4", "2", "2", "2", "int64", "boolean", "4", "2", "2")
 def slope_of_normalised(x, top, slope, weight, mean, scale, pool, moving, dx, dweight, dbias):
     """Write the slopes of x, weight and bias, where `slope` is that of y of `normalised_maximum`; mean and scale are
     those of x itself if they are `moving` with it, else constants."""
@@ -142,7 +156,7 @@ def slope_of_normalised(x, top, slope, weight, mean, scale, pool, moving, dx, dw
                     dx[k, b, i, c] = x[k, b, i, c] * tilt[c] + level[c]
 
 
-@_compiled
+@_compiled("3", "int64", "int64", "int64", "int64", "4")
 def windows(x, channels, kernel, padding, dilation, seen):
     """Write what each output of a convolution sees, [models, batch, outputs, kernel * channels], zeros outside of x, which is
     [models, batch, length * channels]."""
@@ -163,7 +177,7 @@ def windows(x, channels, kernel, padding, dilation, seen):
                         seen[k, b, o, to + c] = 0
 
 
-@_compiled
+@_compiled("4", "int64", "int64", "int64", "4")
 def slope_of_windows(slope, kernel, padding, dilation, dx):
     """Write the slope of x, [models, batch, length, channels], where `slope` is that of what `windows` writes."""
     models, batch, length, channels = dx.shape
@@ -178,7 +192,7 @@ def slope_of_windows(slope, kernel, padding, dilation, dx):
                             dx[k, b, i, c] += slope[k, b, o, t * channels + c]
 
 
-@_compiled
+@_compiled("2", "2", "2", "2", "1", "1")
 def adam(moved, slope, mean, square, rates, constants):
     """One step of Adam on [models, n], with a learning rate for each model.
 

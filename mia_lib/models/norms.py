@@ -23,7 +23,7 @@ class CompiledNormalisedPool(torch.autograd.Function):
     ) -> Tensor:
         from mia_lib.models import kernels  # numba takes its time to load
 
-        x, ctx.pool, ctx.moving = x.contiguous(), pool, momentum is not None
+        ctx.pool, ctx.moving, x = pool, momentum is not None, x.contiguous()
         if momentum is None:
             mean, scale = running[0], (running[1] + EPSILON).sqrt()
         else:
@@ -124,6 +124,8 @@ class BatchNorm(nn.Module):
     def pooled(self, x: Tensor, size: int) -> Tensor:
         """`max_pool` of what `forward` gives."""
         running, momentum = (self.running_mean, self.running_var), self.momentum if self.training else None
+        if self._forward_hooks and size > 1:  # who listens to this layer hears what it gives before anything is pooled
+            return max_pool(self(x), size)
         if device.compiled(x):
             return CompiledNormalisedPool.apply(x, self.weight, self.bias, size, running, momentum)
         if self.training:

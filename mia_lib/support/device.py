@@ -32,7 +32,7 @@ def tune() -> None:
 
 def compiled(tensor: torch.Tensor) -> bool:
     """Whether passes over a tensor are those that are compiled for a CPU (`models.kernels`), not torch's own operations."""
-    return tensor.is_cpu
+    return tensor.is_cpu and tensor.dtype in (torch.float32, torch.float64)
 
 
 def free_memory(device: torch.device) -> int:
