@@ -107,7 +107,8 @@ class Parts:
 
     def left_out(self) -> str:
         """One line on the parts that are not shown, why, and how to renew them; empty if there are none."""
-        present, kept = self.present(), sorted(path.name for path in (self.folder / "parts").glob("*") if path.is_dir())
+        present, parts = self.present(), sorted((self.folder / "parts").glob("*"))
+        kept = [path.name for path in parts if path.is_dir() or path.name in self.notebooks]
         faults = {name: self._fault(name) for name in kept if name not in present}
         if not faults:
             return ""
