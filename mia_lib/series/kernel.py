@@ -40,7 +40,8 @@ class OwnKernelManager(AsyncKernelManager):
 
     async def start_kernel(self, **options) -> None:  # type: ignore[override]
         variables = dict(os.environ) | self.given.variables
-        await super().start_kernel(stderr=self.given.words, env=variables, **options)
+        options |= {"stderr": self.given.words, "env": variables, "cwd": str(self.given.folder)}
+        await super().start_kernel(**options)
         self.given.process = getattr(self.provisioner, "process", None)
 
     @property
@@ -54,6 +55,7 @@ class Given:
 
     variables: dict[str, str]  # beside those of this process
     words: IO  # where its own standard error goes
+    folder: Path  # where it works
     process: subprocess.Popen | None = None
 
     def manager(self) -> type[OwnKernelManager]:
@@ -107,14 +109,16 @@ def execute(
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # its errors are raised as well
     try:
         with console.following(label) as progress, open(words, "wb") as file:
-            given = Given({FILE_VARIABLE: str(progress)} | (variables or {}), file)
+            own = {FILE_VARIABLE: str(progress)} | (variables or {})
+            given = Given(
+                own, file, notebook.path.parent
+            )  # papermill's cwd would move this process, and others beside it
             with kernels.running(given):
                 papermill.execute_notebook(
                     _literal(notebook.path),
                     _literal(running),
                     parameters,
                     progress_bar=False,
-                    cwd=notebook.path.parent,
                     kernel_name="python3",
                     language="python",
                     kernel_manager_class=given.manager(),

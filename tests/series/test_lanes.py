@@ -47,6 +47,18 @@ def test_two_run_at_once_and_share_the_cores(beside):
     assert "  01  done in" in beside.said and "  02  done in" in beside.said
 
 
+def test_each_works_in_the_folder_of_the_notebooks_and_nobody_moves_the_process(beside):
+    for names in (("01_a", "02_b"), ("02_b", "01_a")):
+        later = f"time.sleep({int(names[0][:2]) - 1})\nprint(os.getcwd())"
+        beside.add(names[0], MEET.format(names=names, folder=str(beside.notebooks)) + "\n" + later)
+    before = os.getcwd()
+    folder = beside.run()
+    assert os.getcwd() == before
+    for name in ("01_a", "02_b"):
+        outputs = json.loads((folder / f"{name}.ipynb").read_text())["cells"][-1]["outputs"]
+        assert "".join(text for one in outputs for text in one["text"]).split("\n")[1] == str(beside.notebooks)
+
+
 def test_what_it_needs_has_ended_before_a_notebook_starts_and_a_failure_stops_it(beside):
     beside.add("01_slow", "import time; time.sleep(1); 1 / 0")
     beside.add("02_needs_it", needs=["01_slow"])
