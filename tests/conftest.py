@@ -2,9 +2,8 @@
 
 import os
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # tests run beside each other: one core each, also for what they start
-    for variable in ("OMP_NUM_THREADS", "MIA_CORES"):
-        os.environ.setdefault(variable, "1")
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests run beside each other: one core each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import signal
 
