@@ -29,8 +29,8 @@ from mia_lib.training.job import Job, TrainingConfig
 from mia_lib.training.parts import PART, cut, train_in_parts
 
 KNOWN_PACE = 7.7e-5
-"""Core-seconds per fragment and pass where `seconds` were measured: 1.2e-4 before passes over memory were compiled, which took
-the pace of another machine from 2.07e-4 to 1.32e-4."""
+"""Core-seconds per fragment and pass where `seconds` were measured: 1.2e-4 before passes over memory were compiled,
+which took the pace of another machine from 2.07e-4 to 1.32e-4."""
 KNOWN_NETWORK = "paper_mfcc", (94, 20)  # whose pace it was
 KNOWN_FRAGMENTS = 2575  # there
 START = 4.3  # seconds that a notebook takes to do nothing, there
