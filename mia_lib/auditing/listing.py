@@ -87,8 +87,8 @@ def _of_table(source: Any, sided: bool) -> pd.DataFrame:
     if isinstance(source, pd.DataFrame):
         rows = source.rename(columns=lambda name: str(name).lower())
     else:
-        here = Path(os.path.expanduser(source)).absolute().parent
-        rows = as_it_was(pd.DataFrame(read_people(Path(os.path.expanduser(source)))))
+        path = Path(os.path.expanduser(source))
+        here, rows = path.absolute().parent, as_it_was(pd.DataFrame(read_people(path)))
     needed = ["path", "speaker", *(["member"] if sided else [])]
     if absent := [name for name in needed if name not in rows]:
         raise MiaError(f"{called}: needs the columns {', '.join(needed)}, and has no {' and no '.join(absent)}")

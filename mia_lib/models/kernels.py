@@ -36,8 +36,8 @@ def _compiled(*kinds: str) -> Callable[[Callable], Callable]:
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    """A tensor on the CPU as a contiguous array, of the same memory if it is contiguous."""
-    return tensor.detach().contiguous().numpy()
+    """A tensor on the CPU as an array of the same memory; functions here refuse one that is not contiguous (TypeError)."""
+    return tensor.detach().numpy()
 
 
 @_compiled("4", "2", "2", "float64", "float64", "2", "2")

@@ -55,9 +55,10 @@ class StackedAdam:
         shares = 1 - beta1, beta2, 1 - beta2, 1 / (1 - beta1**steps), (1 - beta2**steps) ** -0.5, self.eps
         constants = kernels.array(self.mean[0].new_tensor(shares))
         for parameter, mean, square in zip(self.parameters, self.mean, self.square, strict=True):
-            slope = gradient(parameter).contiguous()
-            state = (kernels.array(tensor).reshape(models, -1) for tensor in (parameter, slope, mean, square))
-            kernels.adam(*state, kernels.array(each), constants)
+            tensors = parameter, gradient(parameter).contiguous(), mean, square
+            kernels.adam(
+                *(kernels.array(tensor.view(models, -1)) for tensor in tensors), kernels.array(each), constants
+            )
 
     def _fused(self, moved: list[Tensor], rate: float) -> None:
         """The fused kernel, which moves tensors by the parameters' slopes."""

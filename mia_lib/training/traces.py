@@ -21,8 +21,7 @@ class FollowedLosses(Objective):
             row[own] = np.arange(len(own))
         self.place = torch.from_numpy(place).to(device)
         self.passes = max(job.config.epochs_of(models)) + 1  # the last is seldom whole
-        unasked = 1  # place for the losses of a model that is finished, and goes on beside others
-        size = models, max(map(len, self.fragments)), self.passes + unasked
+        size = models, max(map(len, self.fragments)), self.passes + 1  # behind them: losses of models that are finished
         self.trace = torch.full(size, torch.nan, device=device)
         self.rows = torch.arange(models, device=device)[:, None]
 

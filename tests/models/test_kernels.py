@@ -92,3 +92,11 @@ def test_what_is_not_a_number_stays_none():
     y = CompiledNormalisedPool.apply(x, torch.ones(1, 3), torch.zeros(1, 3), 4, running, 0.1)
     assert torch.isnan(y[..., 1]).all()
     assert torch.isfinite(y[..., [0, 2]]).all()
+
+
+def test_what_would_be_written_to_a_copy_is_refused():
+    parameter = torch.nn.Parameter(numbers(7, MODELS).detach().T)
+    parameter.grad = numbers(MODELS, 7).detach()
+    adam = StackedAdam([parameter])
+    with pytest.raises((TypeError, RuntimeError)):
+        adam.step(1e-2)
