@@ -63,18 +63,6 @@ def masked_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
         return np.where(mask, values, 0.0).sum(0) / mask.sum(0)
 
 
-def side_means(values: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means [N] of values [K, N] over the models inside and over those outside.
-
-    Where a side has no model, it is what the other side says, moved by the mean difference of all fragments that have both.
-    NaN where neither has one.
-    """
-    means = masked_mean(values, inside), masked_mean(values, outside)
-    both = inside.any(0) & outside.any(0)
-    gap = (means[0] - means[1])[both].mean() if both.any() else np.nan
-    return np.where(inside.any(0), means[0], means[1] + gap), np.where(outside.any(0), means[1], means[0] - gap)
-
-
 def needs_of(attack: str) -> tuple[str, ...]:
     """What an attack sees beside the logits, as names of fields of Signals; nothing for most."""
     return tuple(getattr(ATTACKS.get(attack), "needs", ()))

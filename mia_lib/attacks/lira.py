@@ -1,11 +1,13 @@
 """LiRA, the likelihood-ratio attack (Carlini et al., IEEE S&P 2022): how unusual is this confidence for this fragment?
 
-With few reference models the variance of one fragment is noisy, and that of all fragments together is wrong for each. Here
-both are weighed: variances have a scaled inverse chi-squared prior, learnt from all fragments (empirical Bayes as in Smyth
-2004; the idea for LiRA: BaVarIA, arXiv 2603.11799), and a new model's confidence is then Student-t distributed. With many
-models this is LiRA with a variance per fragment, with a prior that is sure LiRA with a shared one.
+With few reference models the mean and the variance of one fragment are noisy, and those of all fragments together are wrong
+for each. Here both are weighed (empirical Bayes). Variances have a scaled inverse chi-squared prior, learnt from all fragments
+(as in Smyth 2004; the idea for LiRA: BaVarIA, arXiv 2603.11799), and a new model's confidence is then Student-t distributed.
+The two means of a fragment, inside and outside, have a normal prior together (Lindley and Smith 1972): how hard a fragment is
+shows on both sides, so that each tells of the other. With many models this is LiRA with a variance per fragment.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,7 @@ from scipy.special import digamma, ndtri_exp, polygamma
 from scipy.stats import t as student
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.attacks.base import check_references, masked_mean, side_means
+from mia_lib.attacks.base import check_references, masked_mean
 from mia_lib.signals.signals import Signals
 from mia_lib.support.errors import UsageError
 
@@ -75,25 +77,40 @@ def variance_prior(squares: np.ndarray, freedom: np.ndarray) -> Prior:
     return Prior(min(2 * half, SURE), float(np.exp(e.mean() + digamma(half) - np.log(half))))
 
 
-def predictive(phi: np.ndarray, inside: np.ndarray, outside: np.ndarray, of_inside: bool) -> Predictive:
-    """Of one side of each fragment, from phi [K, N] of the models inside and outside.
+def predictions(phi: np.ndarray, sides: Sequence[np.ndarray]) -> list[Predictive]:
+    """What one more model on each side would say of each fragment, from phi [K, N] of the models on it, `sides` [K, N] each.
 
-    Of n models: 2a = d0 + n - 1 degrees of freedom around their mean, with squared scale (b / a)(1 + 1/n), where 2b = d0 s0^2
-    + SS. Of none: around the other side's mean moved by the mean difference, with that difference's spread besides; where no
-    side has any, around the mean of all fragments, with their spread.
+    Of n models on a side: 2a = d0 + n - 1 degrees of freedom around the mean that its prior leaves it, with squared scale
+    b / a + (what is not known of that mean), where 2b = d0 s0^2 + SS. Of a side without models the others tell, of a fragment
+    without any the prior alone.
     """
-    mask, other = (inside, outside) if of_inside else (outside, inside)
-    n, centre = mask.sum(0), side_means(phi, inside, outside)[0 if of_inside else 1]
-    squares = np.where(mask, (phi - np.where(n > 0, centre, 0.0)) ** 2, 0.0).sum(0)
-    prior = variance_prior(squares, np.maximum(n - 1, 0).astype(float))
-    freedom = prior.freedom + np.maximum(n - 1, 0)
-    variance = (prior.freedom * prior.scale + squares) / freedom * (1 + 1 / np.maximum(n, 1))
-    both = (n > 0) & other.any(0)
-    spread = (masked_mean(phi, inside) - masked_mean(phi, outside))[both].var() if both.any() else 0.0
-    nothing = np.isnan(centre)  # is known: the fragment is as the others are
-    spread, centre = np.where(nothing, np.nanvar(centre), spread), np.where(nothing, np.nanmean(centre), centre)
-    variance = np.where(n > 0, variance, prior.scale + spread)
-    return Predictive(freedom, centre, np.sqrt(np.maximum(variance, SMALLEST_VARIANCE)))
+    count = np.stack([side.sum(0) for side in sides], 1)
+    centre = np.stack([np.where(side, phi, 0.0).sum(0) for side in sides], 1) / np.maximum(count, 1)
+    freedom, variance = np.empty(centre.shape), np.empty(centre.shape)
+    for i, side in enumerate(sides):
+        squares = np.where(side, (phi - centre[:, i]) ** 2, 0.0).sum(0)
+        own = np.maximum(count[:, i] - 1.0, 0.0)
+        prior = variance_prior(squares, own)
+        freedom[:, i] = prior.freedom + own
+        variance[:, i] = np.maximum((prior.freedom * prior.scale + squares) / freedom[:, i], SMALLEST_VARIANCE)
+    centre, doubt = weighed_means(centre, count / variance, count.all(1))
+    deviation = np.sqrt(variance + np.maximum(doubt, 0.0))
+    return [Predictive(*found) for found in zip(freedom.T, centre.T, deviation.T, strict=True)]
+
+
+def weighed_means(means: np.ndarray, weight: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means [N, sides] after their prior, and what is left of their variances [N, sides].
+
+    weight: the inverse of the variance of each mean, 0 where there is none; known: fragments [N] with a mean on every side.
+    The prior is normal, with the average of those means and with their covariance less what noise adds to it.
+    """
+    usual = means[known].mean(0)
+    covariance = np.atleast_2d(np.cov(means[known].T, bias=True)) - np.diag((1 / weight[known]).mean(0))
+    values, vectors = np.linalg.eigh(covariance)
+    covariance = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    left = np.linalg.solve(np.eye(len(usual)) + covariance * weight[:, None, :], covariance)
+    moved = usual + np.einsum("nij,nj->ni", left, weight * (means - usual))
+    return moved, np.diagonal(left, axis1=1, axis2=2)
 
 
 def published(phi: np.ndarray, mask: np.ndarray, shared: bool) -> Predictive:
@@ -127,8 +144,7 @@ class LiRA:
         if self.variance != "student":
             fits = [published(phi, mask, self.variance == "shared") for mask in (inside, outside)]
         else:
-            known = inside if self.online else np.zeros_like(inside)
-            fits = [predictive(phi, known, outside, side) for side in ((True, False) if self.online else (False,))]
+            fits = predictions(phi, (inside, outside) if self.online else (outside,))
         self.inside, self.outside = fits[0], fits[-1]
         return self
 

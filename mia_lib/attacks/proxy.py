@@ -14,7 +14,7 @@ from scipy.stats import t as student
 
 from mia_lib.attacks import ATTACKS
 from mia_lib.attacks.base import check_references
-from mia_lib.attacks.lira import SMALLEST_VARIANCE, Predictive, predictive
+from mia_lib.attacks.lira import SMALLEST_VARIANCE, Predictive, predictions
 from mia_lib.signals.signals import Signals
 from mia_lib.support.errors import MiaError
 
@@ -42,7 +42,7 @@ class Proxies:
     def fit(self, references: Signals) -> "Proxies":
         inside, outside = check_references(references)
         phi = references.statistics.phi
-        self.outside = predictive(phi, np.zeros_like(inside), outside, of_inside=False)
+        (self.outside,) = predictions(phi, (outside,))
         known = inside & outside.any(0)
         sums = np.stack([known, np.where(known, phi, 0.0), np.where(known, phi**2, 0.0)])
         everyone = sums.sum(2) @ outside

@@ -162,19 +162,21 @@ def windows(x, channels, kernel, padding, dilation, seen):
     [models, batch, length * channels]."""
     models, batch, size = x.shape
     taps = kernel if dilation == 1 else 1  # that lie side by side in x
+    width = taps * channels
     for k in range(models):
         for b in range(batch):
             for o in range(seen.shape[2]):
                 for t in range(0, kernel, taps):
-                    start, to = (o + t * dilation - padding) * channels, t * channels
-                    first = min(max(-start, 0), taps * channels)
-                    last = max(min(taps * channels, size - start), first)
+                    start, to = (o + t * dilation - padding) * channels, seen[k, b, o, t * channels : t * channels + width]
+                    first = min(max(-start, 0), width)
+                    last = max(min(width, size - start), first)
+                    inside, there = to[first:last], x[k, b, start + first : start + last]
                     for c in range(first):
-                        seen[k, b, o, to + c] = 0
-                    for c in range(first, last):
-                        seen[k, b, o, to + c] = x[k, b, start + c]
-                    for c in range(last, taps * channels):
-                        seen[k, b, o, to + c] = 0
+                        to[c] = 0
+                    for c in range(len(there)):  # places that are counted from 0 are copied many at once
+                        inside[c] = there[c]
+                    for c in range(last, width):
+                        to[c] = 0
 
 
 @_compiled("4", "int64", "int64", "int64", "4")
@@ -184,12 +186,15 @@ def slope_of_windows(slope, kernel, padding, dilation, dx):
     for k in range(models):
         for b in range(batch):
             for i in range(length):
-                dx[k, b, i] = 0
+                own = dx[k, b, i]
+                for c in range(channels):
+                    own[c] = 0
                 for t in range(kernel):
                     o = i - t * dilation + padding
                     if 0 <= o < slope.shape[2]:
+                        seen = slope[k, b, o, t * channels : (t + 1) * channels]
                         for c in range(channels):
-                            dx[k, b, i, c] += slope[k, b, o, t * channels + c]
+                            own[c] += seen[c]
 
 
 @_compiled("2", "2", "2", "2", "1", "1")

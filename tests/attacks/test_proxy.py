@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from test_calibrated import references, two_classes
 
 from mia_lib.attacks import ATTACKS
-from mia_lib.attacks.lira import predictive
+from mia_lib.attacks.lira import predictions
 from mia_lib.attacks.proxy import ALL_AS
 from mia_lib.signals.signals import Signals
 from mia_lib.support.errors import MiaError
@@ -40,7 +40,7 @@ def test_proxies_by_hand(name, options, proxies):
     centre = (sum(proxies) + ALL_AS * everyone.mean()) / n
     squares = sum(np.square(proxies)) + ALL_AS * np.mean(everyone**2)
     scale = np.sqrt((squares - n * centre**2) / (n - 1) * (1 + 1 / n))
-    outside = [values[0] for values in predictive(phi, np.zeros((3, 4), bool), member == 0, False)]
+    outside = [values[0] for values in predictions(phi, (member == 0,))[0]]
     expected = student.logpdf(3.0, n - 1, centre, scale) - student.logpdf(3.0, *outside)
     target = of_speakers([[3.0] * 4], [0, 0, 1, 1], [[-1] * 4])
     assert attack.score(target)[0, 0] == pytest.approx(expected)
