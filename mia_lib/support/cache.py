@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from mia_lib.support.death import ANEW, main_file, started_anew
 from mia_lib.support.digests import digest, file_digest, regular
 from mia_lib.support.errors import MiaError
 from mia_lib.support.files import sealed, unsealed
@@ -104,6 +105,8 @@ class Cache:
 
     @contextmanager
     def _locked(self, name: str, timeout: float = -1):
+        if started_anew():  # the parent holds the lock, and waits for this worker
+            raise MiaError(f"this is a worker process, and {main_file()} {ANEW}")
         with FileLock(self.root / LOCKS / f"{name}.lock", timeout=timeout):
             yield
 

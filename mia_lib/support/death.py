@@ -1,6 +1,7 @@
 """Why another process of ours is gone, as far as the system tells; memory is named where nothing else fits."""
 
 import errno
+import multiprocessing
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ REMEDIES = {
     errno.EAGAIN: "raise the limit of processes (`ulimit -u`)",
     errno.ENOMEM: "is there enough memory?",
 }
+
+ANEW = 'starts anew in it: put what it does under `if __name__ == "__main__":`'
 
 
 def remedy(error: BaseException) -> str:
@@ -56,6 +59,12 @@ def _without_guard() -> bool:
         return False
 
 
+def started_anew() -> bool:
+    """Whether this is a worker process in which the script does its work once more, while that is imported only to find what
+    the worker is to do. Python refuses it to start workers of its own; it must not wait for its parent either."""
+    return getattr(multiprocessing.current_process(), "_inheriting", False)
+
+
 def _few_files() -> int | None:
     """How many files a process may open, if those are few."""
     try:
@@ -90,7 +99,7 @@ def cause(status: int | None, *, started: bool, killed_before: int | None, said:
     if started:
         return "is there enough memory?" if status is None else f"it ended by itself, with status {status}"
     if script and _without_guard():
-        return f'{main_file()} starts anew in it: put what it does under `if __name__ == "__main__":`'
+        return f"{main_file()} {ANEW}"
     last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), "")
     if (few := _few_files()) is not None and (not last or "open files" in last):
         return f"it could not start, with {few} open files allowed: {REMEDIES[errno.EMFILE]}"

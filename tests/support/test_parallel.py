@@ -64,6 +64,18 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path):
     assert python(tmp_path, SCRIPT.format(guard="if __name__ == '__main__': ", workers=2)).stdout == "[1, 2]\n"
 
 
+def test_a_script_without_a_main_guard_does_not_wait_for_itself(tmp_path):
+    """Decoding holds the lock of its stage, which the same script in a worker process would wait for, for ever."""
+    code = f"""
+from mia_lib.studies.dataset import Dataset
+from mia_lib.support import parallel
+parallel.cores = lambda: 2
+print(len(Dataset("demo:8x4", "smoke", outputs={str(tmp_path)!r}).manifest))
+"""
+    done = python(tmp_path, code)
+    assert 'script.py starts anew in it: put what it does under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
 def test_work_from_standard_input_is_done_in_this_process(tmp_path):
     assert python(tmp_path, "", stdin=SCRIPT.format(guard="", workers=2)).stdout == "[1, 2]\n"
 
