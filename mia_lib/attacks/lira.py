@@ -1,7 +1,7 @@
 """LiRA, the likelihood-ratio attack (Carlini et al., IEEE S&P 2022): how unusual is this confidence for this fragment?
 
 With few reference models the mean and the variance of one fragment are noisy, and those of all fragments together are wrong
-for each. Here both are weighed (empirical Bayes). Variances have a scaled inverse chi-squared prior, learnt from all fragments
+for each. Here both are weighed (empirical Bayes). Variances have a scaled inverse chi-squared prior that all fragments teach
 (as in Smyth 2004; the idea for LiRA: BaVarIA, arXiv 2603.11799), and a new model's confidence is then Student-t distributed.
 The two means of a fragment, inside and outside, have a normal prior together (Lindley and Smith 1972): how hard a fragment is
 shows on both sides, so that each tells of the other. With many models this is LiRA with a variance per fragment.
@@ -93,7 +93,7 @@ def predictions(phi: np.ndarray, sides: Sequence[np.ndarray]) -> list[Predictive
         prior = variance_prior(squares, own)
         freedom[:, i] = prior.freedom + own
         variance[:, i] = np.maximum((prior.freedom * prior.scale + squares) / freedom[:, i], SMALLEST_VARIANCE)
-    centre, doubt = weighed_means(centre, count / variance, count.all(1))
+    centre, doubt = weighed_means(centre, count / variance, np.all(count, axis=1))
     deviation = np.sqrt(variance + np.maximum(doubt, 0.0))
     return [Predictive(*found) for found in zip(freedom.T, centre.T, deviation.T, strict=True)]
 

@@ -167,7 +167,8 @@ def windows(x, channels, kernel, padding, dilation, seen):
         for b in range(batch):
             for o in range(seen.shape[2]):
                 for t in range(0, kernel, taps):
-                    start, to = (o + t * dilation - padding) * channels, seen[k, b, o, t * channels : t * channels + width]
+                    start = (o + t * dilation - padding) * channels
+                    to = seen[k, b, o, t * channels : t * channels + width]
                     first = min(max(-start, 0), width)
                     last = max(min(width, size - start), first)
                     inside, there = to[first:last], x[k, b, start + first : start + last]

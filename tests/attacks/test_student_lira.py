@@ -52,8 +52,9 @@ def test_a_new_models_answer_is_distributed_as_predicted():
 
 
 def test_means_of_one_side_by_hand():
-    """Values 0 and 4, each with a variance of 1: about 2 they vary by 4, of which 3 are no noise, so 3 / 4 of what is seen."""
-    moved, left = weighed_means(np.array([[0.0], [4.0], [9.0]]), np.array([[1.0], [1.0], [0.0]]), np.array([1, 1, 0], bool))
+    """Values 0 and 4, each with a variance of 1: about 2 they vary by 4, of which 3 are no noise; so 3 / 4 of it is left."""
+    means, weight = np.array([[0.0], [4.0], [9.0]]), np.array([[1.0], [1.0], [0.0]])
+    moved, left = weighed_means(means, weight, weight[:, 0] > 0)
     np.testing.assert_allclose(moved[:, 0], [0.5, 3.5, 2.0])
     np.testing.assert_allclose(left[:, 0], [0.75, 0.75, 3.0])
 
@@ -106,7 +107,8 @@ def test_a_fragment_of_which_nothing_is_known_is_as_the_others_are():
     phi = of_known_means(0, inside)
     for made, side in zip(predictions(phi, (inside, outside)), (inside, outside), strict=True):
         others = (phi * side).sum(0)[:-1] / side.sum(0)[:-1]
-        assert made.centre[-1] == pytest.approx(others.mean()) and made.deviation[-1] == pytest.approx(others.std(), rel=0.01)
+        assert made.centre[-1] == pytest.approx(others.mean())
+        assert made.deviation[-1] == pytest.approx(others.std(), rel=0.01)
 
 
 def test_with_many_models_it_is_the_attack_with_a_variance_per_fragment():

@@ -3,11 +3,11 @@
     python tests/benchmarks/few_references.py [--corpus demo folder:DIR] [--seeds 0 1 2]
         [--attack lira_online lira_online:shared rmia_online base] [--counts 4 8 16] [--outputs DIR]
 
-The models of notebook 06, each of them in turn the target, attacked through so many of the others, drawn once for each target.
-A row is an attack and a number of references, by corpus and seed: AUC, the mean over targets; members found at 1 % and at 0.1 %
-of the non-members of all targets together. Then each number as a share of the first attack's after `--beside` that many
-references, and the mean over corpora and seeds. What a published attack says nothing of (a fragment that all or none of the
-references trained on) is scored as the middle of all others. name:variance is LiRA with that variance.
+The models of notebook 06, each of them in turn the target, attacked through so many of the others, drawn for each target. A
+row is an attack and a number of references, by corpus and seed: AUC, the mean over targets; members found at 1 % and 0.1 % of
+the non-members of all targets together. Then the means over corpora and seeds, and in brackets what share they are of those of
+the first attack with `--beside` references. A fragment of which a published attack says nothing (all or none of the references
+trained on it) has the middle of all scores. name:variance is LiRA with that variance.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--attack", nargs="+", default=["lira_online:shared", "lira_online"])
     parser.add_argument("--counts", nargs="+", type=int, default=[4, 8, 16])
-    parser.add_argument("--beside", type=int, nargs="+", default=None, help="counts of the first attack; default: the same")
+    parser.add_argument("--beside", type=int, nargs="+", help="counts of the first attack; default: the same")
     parser.add_argument("--outputs", default="outputs")
     options = parser.parse_args()
     beside = dict(zip(options.counts, options.beside or options.counts, strict=True))

@@ -72,8 +72,8 @@ from mia_lib.support import parallel
 parallel.cores = lambda: 2
 print(len(Dataset("demo:8x4", "smoke", outputs={str(tmp_path)!r}).manifest))
 """
-    done = python(tmp_path, code)
-    assert 'script.py starts anew in it: put what it does under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    last = python(tmp_path, code).stderr.splitlines()[-1]
+    assert 'script.py starts anew in it: put what it does under `if __name__ == "__main__":`' in last
 
 
 def test_work_from_standard_input_is_done_in_this_process(tmp_path):
