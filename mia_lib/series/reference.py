@@ -3,7 +3,7 @@
     python -m mia_lib.series.reference outputs/RUN [outputs/RUN ...]
 
 Sound and set-up are left out, and figures have fewer colours. `reference.json` says of which code and notebooks they are:
-`stale` compares that with the present ones.
+`stale` compares that with the present ones. The project's first page gets what was found, and the pictures of the first run.
 """
 
 import base64
@@ -38,6 +38,8 @@ LARGEST = 4_000_000
 COLOURS, DIGITS = 48, 5
 WIDTHS = (1000, 840, 720, 600)
 """How many dots wide figures may be, the widest first."""
+PICTURES = {"main_result": "00_start_here-main_result", "plane": "12_comparison-plane"}
+"""Pictures of the project's first page, in `outputs` -> the figures of a run that they are."""
 SOUND = "*Sound is left out here ({captions}): run the notebook, or open its page, to hear it.*"
 
 
@@ -187,8 +189,11 @@ def main(folders: Sequence[str]) -> int:
         if not folders:
             raise UsageError("name the folders of finished runs: python -m mia_lib.series.reference outputs/RUN ...")
         print(made := make_reference([Path(name) for name in folders], REFERENCE))
-        page = REFERENCE.parents[1] / "README.md"
+        page = made.parents[1] / "README.md"
         write_atomically(page, renewed(page.read_text(encoding="utf-8"), found_in(made)))
+        for name, figure in PICTURES.items():
+            png = (Path(folders[0]) / "figures" / f"{figure}.png").read_bytes()
+            (made.parent / f"{name}.png").write_bytes(fewer_colours(png))
     except MiaError as error:
         print(f"mia_lib: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1

@@ -5,8 +5,8 @@
 
 The models of notebook 06, each of them in turn the target, attacked through so many of the others, drawn for each target. A
 row is an attack and a number of references, by corpus and seed: AUC, the mean over targets; members found at 1 % and 0.1 % of
-the non-members of all targets together. Then the means over corpora and seeds, and in brackets what share they are of those of
-the first attack with `--beside` references. A fragment of which a published attack says nothing (all or none of the references
+the non-members of all targets together. Then means over corpora and seeds, in brackets their share of those that the first
+attack has with `--beside` references. A fragment of which a published attack says nothing (all or none of the references
 trained on it) has the middle of all scores. name:variance is LiRA with that variance.
 """
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mia_lib.reporting import embed
 from mia_lib.series import reference
+from mia_lib.series.headlines import BEGIN, END
 from mia_lib.series.notebooks import find_notebooks
 from mia_lib.series.reference import REFERENCE, fewer_colours, main, make_reference, stale, to_read
 from mia_lib.support.digests import file_digest
@@ -90,6 +91,20 @@ def test_a_reference_is_made_of_a_finished_run_and_becomes_stale_with_its_notebo
     assert stale(made) == ["01_second"]
     (made / "reference.json").write_text("{}")
     assert stale(made) == ["the code that decides numbers", "00_first", "01_second"]
+
+
+def test_the_first_page_gets_what_the_reference_found_and_its_pictures(finished, tmp_path, monkeypatch):
+    root = tmp_path / "project"
+    monkeypatch.setattr(reference, "REFERENCE", root / "outputs" / "reference")
+    (root / "outputs").mkdir(parents=True)
+    (root / "README.md").write_text(f"before\n{BEGIN}old\n{END}after\n", encoding="utf-8")
+    (finished / "figures").mkdir(exist_ok=True)
+    for figure in reference.PICTURES.values():
+        (finished / "figures" / f"{figure}.png").write_bytes(picture())
+    assert main([str(finished)]) == 0
+    page = (root / "README.md").read_text(encoding="utf-8")
+    assert "old" not in page and "On `mine`" in page and page.startswith("before") and page.endswith("after\n")
+    assert {path.name for path in (root / "outputs").glob("*.png")} == {"main_result.png", "plane.png"}
 
 
 def test_what_is_no_finished_run_or_too_large_is_refused_and_the_old_reference_stays(
