@@ -58,14 +58,17 @@ class Leak:
 def leak(records: pd.DataFrame, metric: str, protocol: str = "utterance") -> Leak | None:
     """What the strongest attack finds that knows the defense; None where none was tried.
 
-    The interval reaches from the largest lower end of all attacks to the largest upper end, since an attack with a smaller
-    value and a narrower interval may say more; one without an interval leaves the upper end open.
+    Its interval is the one that knows that attacks were picked, where they were measured together (STRONGEST). Elsewhere it
+    reaches from the largest lower end of all attacks to the largest upper end, since an attack with a smaller value and a
+    narrower interval may say more; one without an interval leaves the upper end open.
     """
     rows = known(records, metric, protocol)
     if rows.empty:
         return None
     best = rows.iloc[int(rows["value"].to_numpy().argmax())]
     low, high = float(rows["low"].fillna(0).max()), float(rows["high"].fillna(1).max())
+    if (together := measured_together(records, f"{STRONGEST}_{metric}", protocol)) is not None:
+        low, high = together.low, together.high
     measure = Measure(float(best["value"]), min(low, float(best["value"])), high, int(best["n"]))
     return Leak(measure, str(best["attack"]), len(rows), bool(best["was_turned"]))
 

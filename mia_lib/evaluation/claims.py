@@ -89,7 +89,7 @@ class Outcome:
 
     def numbers(self) -> str:
         """The numbers that decide it."""
-        return compared(self.one, self.other, self.gap)
+        return compared(self.one, self.other, self.gap, self.claim.margin)
 
     def row(self, about: dict) -> dict:
         """A row of `claims.csv`; about: corpus, profile and seed."""
@@ -110,13 +110,15 @@ def measures_of(row: dict) -> tuple[Measure | None, Measure | None, Measure | No
     return found[0], found[1], found[2]
 
 
-def compared(one: Measure | None, other: Measure | None, gap: Measure | None) -> str:
-    """The numbers that decide a claim, in brackets, as far as they were measured; a fixed one needs no difference."""
+def compared(one: Measure | None, other: Measure | None, gap: Measure | None, margin: float = 0.0) -> str:
+    """The numbers that decide a claim, in brackets, as far as they were measured, and its margin where it has one; a fixed
+    number needs no difference."""
     if one is None or gap is None or other is None:
         return "(not measured)"
+    within = f", margin {margin:g}" if margin else ""
     if is_fixed(other):
-        return f"({one.text()} beside {other.value:g})"
-    return f"({one.text()} beside {other.text()}, difference {gap.signed()})"
+        return f"({one.text()} beside {other.value:g}{within})"
+    return f"({one.text()} beside {other.text()}, difference {gap.signed()}{within})"
 
 
 def is_fixed(measure: Measure) -> bool:

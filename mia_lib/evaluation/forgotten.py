@@ -23,6 +23,9 @@ VIEWS = {
     ("speaker", NO_CLASS): "persons, class removed",
 }
 FORGETS, HIDES, COSTLY, REMEMBERS = "forgets", "only hides", "forgets at the cost of others", "remembers"
+NOTHING = f"no more accuracy than the tolerated {100 * TOLERANCE:.0f} points, and no privacy that can be told"
+WIDE = 0.5
+"""Width of an interval of an AUC from which on it says nothing."""
 GONE = 0.5
 """Share of the accuracy on a person's training recordings below which the person looks forgotten."""
 RULE = (
@@ -53,8 +56,8 @@ def beyond_retraining(records: pd.DataFrame, method: str) -> dict[str, Measure]:
 
 
 def looks_forgotten(records: pd.DataFrame, method: str) -> bool:
-    """Whether the usual tests are passed: the person is named less than half as often as before, or the population attack is
-    not told from chance."""
+    """Whether one of the usual tests is passed: the person is named less than half as often as before, or the population
+    attack is not told from chance."""
     after, before = (number_of(records, name, "train_accuracy", LEAVERS) for name in (method, BEFORE))
     attack = number_of(records, method, "auc", LEAVERS, POPULATION)
     fallen = after is not None and before is not None and after.high < GONE * before.value
@@ -84,17 +87,17 @@ def verdict(records: pd.DataFrame, method: str) -> str:
 def sentence(records: pd.DataFrame, method: str) -> str:
     """The verdict with the numbers that decide it."""
     gaps = beyond_retraining(records, method)
-    words, gap = max(gaps.items(), key=lambda pair: (pair[1].low > 0, pair[1].value))
-    view = next(view for view, name in VIEWS.items() if name == words)
-    auc = found(records, method, *view)
-    assert auc is not None, "a gap is made of it"
+    aucs = {words: auc for view, words in VIEWS.items() if (auc := found(records, method, *view)) is not None}
+    words, gap = max(gaps.items(), key=lambda pair: (pair[1].low > 0, pair[1].value, aucs[pair[0]].value))
+    view, auc = next(view for view, name in VIEWS.items() if name == words), aucs[words]
     parts = [f"U-LiRA finds most by {words}: AUC {auc.text()}, {gap.signed()} beside retraining"]
     control = found(records, method, *view, "unexposed")
     if control is not None:
         told = "is told, too" if control.low > 0.5 else "is not told"
+        told = "cannot be judged" if control.high - control.low > WIDE else told
         parts.append(f"who was never in, and is asked to be forgotten, {told} ({control.text()})")
     paid = paid_by_others(records, method)
-    parts.append("those who stay pay " + " and ".join(paid) if paid else "those who stay pay nothing that can be told")
+    parts.append("those who stay pay " + (" and ".join(paid) or NOTHING))
     return f"`{method}` **{verdict(records, method)}**: {'; '.join(parts)}."
 
 
@@ -104,7 +107,7 @@ def advice(records: pd.DataFrame, methods: list[str]) -> str:
     times = {m: math.inf if share is None else share.value for m, share in shares.items()}
     words = {m: verdict(records, m) for m in methods}
     parts = []
-    for word, cost in ((FORGETS, "costs those who stay nothing that can be told"), (COSTLY, "costs those who stay {}")):
+    for word, cost in ((FORGETS, f"costs those who stay {NOTHING}"), (COSTLY, "costs those who stay {}")):
         fit = [m for m in methods if words[m] == word]
         if fit:
             best = min(fit, key=times.__getitem__)

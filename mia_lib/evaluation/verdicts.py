@@ -90,8 +90,9 @@ def cost(records: pd.DataFrame, undefended: pd.DataFrame) -> Measure:
 
 def _price(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
     lost = cost(records, undefended)
-    over = f", above the {100 * TOLERANCE:.0f} that are tolerated" if lost.value > TOLERANCE else ""
-    return f"a cost of {_points(lost)} points of accuracy{over}"
+    over = "" if lost.value <= TOLERANCE else "above" if lost.low > TOLERANCE else "perhaps above"
+    tolerated = f", {over} the {100 * TOLERANCE:.0f} that are tolerated" if over else ""
+    return f"a cost of {_points(lost)} points of accuracy{tolerated}"
 
 
 def _points(lost: Measure) -> str:

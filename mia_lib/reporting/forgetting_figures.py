@@ -10,6 +10,7 @@ from mia_lib.evaluation.forgotten import (
     ALL,
     BEFORE,
     LEAVERS,
+    NOTHING,
     OTHERS,
     POPULATION,
     VIEWS,
@@ -116,7 +117,7 @@ def traces_aloud(records: pd.DataFrame) -> str:
     hidden = [name for name in told if looks_forgotten(records, name)]
     parts = [f"U-LiRA tells that the person was in the model behind {_listed(told)}" if told else "U-LiRA tells nobody"]
     if hidden:
-        parts.append(f"of these {_listed(hidden)} had passed the usual tests")
+        parts.append(f"of these {_listed(hidden)} had passed at least one of the two usual tests")
     removed = found(records, BEFORE, "paper", list(VIEWS)[1][1])
     if removed is not None:
         parts.append(
@@ -151,7 +152,7 @@ def payers_aloud(records: pd.DataFrame) -> str:
     parts = [f"`{name}` costs those who stay {' and '.join(own)}" for name, own in paid.items() if own]
     free = [name for name, own in paid.items() if not own]
     if free:
-        parts.append(f"nothing that can be told is paid behind {_listed(free)}")
+        parts.append(f"behind {_listed(free)} they pay {NOTHING}")
     usual = Pick("auc", "lira_online", None, BEFORE, condition=OTHERS).find(records)
     before = (
         "" if usual is None else f" Before anybody leaves, LiRA finds their recordings with an AUC of {usual.text()}."

@@ -33,7 +33,7 @@ GLOSSARY = {
     "exposure": "By how many standard deviations models that trained on a fragment are surer of it than models that "
     "did not.",
     "epsilon": "What differential privacy promises: whatever is answered, the odds of membership change by at most a "
-    "factor of e to the epsilon.",
+    "factor of e to the epsilon, but for a small probability delta.",
     "posterior": "The probability that a model gives to each of its speakers.",
 }
 """Word -> what it means."""

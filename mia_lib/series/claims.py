@@ -54,7 +54,7 @@ CLAIMS = [
     ),
     Claim(
         "02.learnt",
-        "A network that is trained on shuffled labels cannot name what it was trained on.",
+        "A network that is trained on shuffled labels cannot name even half of what it was trained on.",
         Pick("train_accuracy", condition="shuffled_labels"),
         0.5,
         "below",
@@ -134,7 +134,7 @@ CLAIMS = [
     ),
     Claim(
         "06.average",
-        "An attack is as good as its AUC: LiRA and the paper's attack differ little on average.",
+        "LiRA and the paper's attack have nearly the same AUC.",
         _reference("auc", "lira_online"),
         _reference("auc", "top3_network_references"),
         "near",
@@ -179,7 +179,7 @@ CLAIMS = [
     ),
     Claim(
         "11.bound",
-        "Behind a promise of 8 for single fragments, attacks prove less than 8 times the fragments of a recording.",
+        "Behind a promise of 8 for single fragments, attacks prove less than what it promises for whole recordings.",
         Pick("largest_epsilon_lower_bound", defense="dp_finetune:8"),
         Pick("epsilon_promised_for_recordings", defense="dp_finetune:8"),
         "below",
@@ -268,14 +268,14 @@ def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim
     claims = [
         Claim(
             f"{notebook}.{defense}.protects",
-            f"`{defense}` leaks less to who knows it than no defense.",
+            f"An attacker who knows `{defense}` finds less than without a defense.",
             change,
             0.0,
             "below",
         ),
         Claim(
             f"{notebook}.{defense}.hidden",
-            f"Behind `{defense}` who knows it is at chance.",
+            f"An attacker who knows `{defense}` is at chance.",
             after,
             0.5,
             "near",
@@ -290,6 +290,6 @@ def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim
     ]
     if of_paper:
         hides = Pick("balanced_accuracy", PAPER, "paper", defense, False)
-        question = f"`{defense}` takes the paper's attack, as the paper ran it, to chance."
+        question = f"`{defense}` takes the balanced accuracy of the paper's attack, as the paper ran it, to chance."
         claims.insert(0, Claim(f"{notebook}.{defense}.hides", question, hides, CLAIMED, "below"))
     return claims

@@ -45,7 +45,7 @@ OF_EXPOSURE = [
     ),
     Claim(
         "15.same_persons",
-        "It is the same persons who are exposed in every target.",
+        "Who is exposed in one target tends to be exposed in another.",
         _found("exposure_agreement", "target"),
         0.0,
     ),

@@ -18,10 +18,15 @@ def _strongest(measure: str, defense: str) -> Pick:
     return Pick(f"{STRONGEST}_{measure}", STRONGEST, "utterance", defense, True, condition=CONDITION)
 
 
+def _accuracy(defense: str) -> Pick:
+    """The test accuracy of compressed models."""
+    return Pick("test_accuracy", protocol="", defense=defense, condition=CONDITION)
+
+
 OF_NEIGHBOURS = [
     Claim(
         "06.file",
-        "Who does not hold the file finds nothing: through a telephone, LiRA is at chance.",
+        "Through a telephone, offline LiRA is at chance.",
         _held("lira_offline", "telephone"),
         0.5,
         "near",
@@ -45,6 +50,14 @@ OF_NEIGHBOURS = [
         _strongest("auc_change", "pruning:0.9"),
         0.0,
         "below",
+    ),
+    Claim(
+        "08.pruned_accuracy",
+        "A network of which 90 % of the weights are pruned names as many test fragments rightly as a whole one.",
+        _accuracy("pruning:0.9"),
+        _accuracy("none"),
+        "near",
+        SMALL,
     ),
     Claim(
         "08.quantised",

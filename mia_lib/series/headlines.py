@@ -8,8 +8,8 @@ import pandas as pd
 from mia_lib.evaluation.claims import compared, measures_of
 
 MAIN = (
-    "00.paper", "00.recordings", "00.persons", "06.corner", "06.file", "15.names", "08.pruned", "11.high", "12.gap",
-    "13.trap", "14.retrained", "14.fine_tuned",
+    "00.paper", "00.recordings", "00.persons", "06.corner", "06.file", "15.names", "08.pruned",
+    "08.pruned_accuracy", "11.high", "12.gap", "13.trap", "14.retrained", "14.fine_tuned",
 )  # fmt: skip
 """Claims of which there is a line. Those of notebook 12, on the defense that it recommends, are shown besides."""
 RECOMMENDED = "12."
@@ -22,7 +22,8 @@ def lines(claims: pd.DataFrame) -> Iterator[str]:
     for name in sorted(rows, key=lambda name: (name[:2], name)):
         if name in MAIN or (name.startswith(RECOMMENDED) and name.count(".") > 1):
             row = rows[name]
-            yield f"- {row['question']} **{row['outcome'].capitalize()}** {compared(*measures_of(row))}."
+            numbers = compared(*measures_of(row), row["margin"])
+            yield f"- {row['question']} **{row['outcome'].capitalize()}** {numbers}."
 
 
 def block(runs: Iterable[tuple[str, pd.DataFrame]]) -> str:

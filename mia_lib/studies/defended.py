@@ -9,9 +9,9 @@ import pandas as pd
 from mia_lib.defenses.base import make_defense
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.baseline import GIVEN
-from mia_lib.evaluation.calibration import calibration_gaps
+from mia_lib.evaluation.calibration import calibration_error
 from mia_lib.evaluation.evaluate import evaluate
-from mia_lib.evaluation.intervals import Measure, mean_change, mean_measure
+from mia_lib.evaluation.intervals import Measure, mean_change
 from mia_lib.evaluation.records import Result
 from mia_lib.evaluation.strongest import STRONGEST, strongest_beside
 from mia_lib.fragments.splits import CONSUMED, PROTOCOLS
@@ -66,13 +66,15 @@ class DefenseEvaluation:
         """Accuracies and expected calibration error."""
         study = self.study
         measures = {"train_accuracy": study.accuracy("train"), "test_accuracy": study.accuracy("held_out")}
-        gaps, clusters = [], []
+        confidences, corrects, clusters = [], [], []
         for k in study.targets():
             rows = study.splits[k].held_out()
             p = study.signals(k, "utterance").posteriors()[0, rows]
-            gaps.append(calibration_gaps(p.max(-1), (p.argmax(-1) == study.labels[k][rows]).astype(float)))
+            confidences.append(p.max(-1))
+            corrects.append((p.argmax(-1) == study.labels[k][rows]).astype(float))
             clusters.append(study.clusters[rows])
-        measures["calibration_error"] = mean_measure(gaps, clusters, study.settings.bootstrap, study.seed)
+        draws = study.settings.bootstrap
+        measures["calibration_error"] = calibration_error(confidences, corrects, clusters, draws, study.seed)
         return study.table("", "none", measures)
 
     def training_cost(self) -> pd.DataFrame:

@@ -89,7 +89,7 @@ def _row(records: pd.DataFrame) -> dict[str, Any]:
     known = known.set_index("attack")["value"]
     row["by"] = (known - 0.5).abs().idxmax()
     row["auc_adaptive"] = known[row["by"]]
-    row["n"] = records.loc[records["attack"] != "none", "n"].min()
+    row["n"] = records.loc[records["metric"].isin(("auc", "balanced_accuracy")), "n"].min()  # others count persons
     return row
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mia_lib.evaluation import published, verdicts
 from mia_lib.evaluation.audit import Audit, shuffled
-from mia_lib.evaluation.calibration import BINS, calibration_gaps
+from mia_lib.evaluation.calibration import BINS, calibration_error, calibration_gaps
 from mia_lib.evaluation.evaluate import evaluate, thinnest, with_controls
 from mia_lib.evaluation.intervals import FEW_CLUSTERS, Measure, clopper_pearson, mean_measure
 from mia_lib.evaluation.rates import FPR_LEVELS, decision_rates, tpr_at_fpr
@@ -27,6 +27,16 @@ def test_an_examples_calibration_gap_is_that_of_its_bin():
     assert BINS == 15  # of width 1/15: 0.50 and 0.52 share one, 1.00 is in the last with 0.99, and 0.90 is alone
     np.testing.assert_allclose(gaps, [0.01, 0.01, 0.1, 0.495, 0.495], atol=1e-12)
     assert calibration_gaps(np.array([0.4, 0.4]), np.array([0, 1])) == pytest.approx(0.1)
+
+
+def test_the_interval_of_a_calibration_error_is_that_of_what_it_is_made_of():
+    """A model that always says .44 is off by its accuracy less that, and so are the ends of its interval."""
+    correct = (np.random.default_rng(0).random(400) < 0.95).astype(float)
+    clusters = np.repeat(np.arange(40), 10)
+    found = calibration_error([np.full(400, 0.44)], [correct], [clusters], 1000, 0)
+    right = mean_measure([correct], [clusters], 1000, 0)
+    assert found.value == pytest.approx(right.value - 0.44) and found.n == 400
+    assert [found.low, found.high] == pytest.approx([right.low - 0.44, right.high - 0.44], abs=0.01)
 
 
 def test_rates_of_eight_examples_by_hand():

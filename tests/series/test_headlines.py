@@ -10,7 +10,7 @@ from mia_lib.series.reference import REFERENCE
 
 def claims():
     numbers = dict(one=0.9, one_low=0.8, one_high=0.95, other=0.5, other_low=0.5, other_high=0.5)
-    numbers |= dict(difference=0.4, low=0.3, high=0.45)
+    numbers |= dict(difference=0.4, low=0.3, high=0.45, margin=0.0)
     rows = [("15.names", "Names leak.", "undecided"), ("00.paper", "It works.", "holds"), ("03.odd", "Odd.", "holds")]
     rows.append(("12.pgd:0.1.cheap", "`pgd:0.1` is cheap.", "does not hold"))
     return pd.DataFrame([numbers | dict(claim=c, question=q, outcome=o) for c, q, o in rows])

@@ -199,8 +199,9 @@ def test_a_strength_is_chosen_by_an_attack_that_no_threshold_hides_on_models_tha
     coins = [np.stack([split.role for split in study.splits]) for study in (few, attacked)]
     both = (coins[0][:5] == TRAIN) | (coins[0][:5] == HELD_OUT)
     assert both.any() and 0.3 < (coins[0][:5] == coins[1][:5])[both].mean() < 0.7  # other coins
-    row = selection._row(evaluation.screening())
+    row = selection._row(records := evaluation.screening())
     assert row["by"] == "lira_online" and row["train_accuracy"] > row["test_accuracy"]
+    assert row["n"] == records.loc[records["metric"] == "auc", "n"].min()  # fragments; some other records count persons
 
 
 def test_what_is_recommended_is_chosen_on_the_validation_model_and_beats_its_extra_recordings_alone(
