@@ -116,6 +116,8 @@ def compared(one: Measure | None, other: Measure | None, gap: Measure | None, ma
     if one is None or gap is None or other is None:
         return "(not measured)"
     within = f", margin {margin:g}" if margin else ""
+    if any(math.isnan(side.low) for side in (one, other)):
+        within += ", too few data for an interval"
     if is_fixed(other):
         return f"({one.text()} beside {other.value:g}{within})"
     return f"({one.text()} beside {other.text()}, difference {gap.signed()}{within})"

@@ -93,7 +93,7 @@ def sentence(records: pd.DataFrame, method: str) -> str:
     parts = [f"U-LiRA finds most by {words}: AUC {auc.text()}, {gap.signed()} beside retraining"]
     control = found(records, method, *view, "unexposed")
     if control is not None:
-        told = "is told, too" if control.low > 0.5 else "is not told"
+        told = "is not told" if beside_chance(control) == "at" else "is told, too"
         told = "cannot be judged" if control.high - control.low > WIDE else told
         parts.append(f"who was never in, and is asked to be forgotten, {told} ({control.text()})")
     paid = paid_by_others(records, method)

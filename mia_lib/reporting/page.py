@@ -128,11 +128,12 @@ def claim_table(claims: pd.DataFrame) -> list[dict]:
     rows = []
     for row in claims.to_dict("records"):
         one, other, gap = measures_of(row)
+        within = f", margin {row['margin']:g}" if row["margin"] else ""
         about = {"question": row["question"], "outcome": row["outcome"], "origin": str(row["claim"]).partition(".")[0]}
         about |= {
             "of_one": "`" in row["question"],
             "one": number(one) if one else "–",
-            "difference": gap.signed() if gap else "–",
+            "difference": f"{gap.signed()}{within}" if gap else "–",
         }
         rows.append(about | {"other": "–" if not other else f"{other.value:g}" if is_fixed(other) else number(other)})
     return rows

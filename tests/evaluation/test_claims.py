@@ -59,6 +59,12 @@ def test_what_was_not_measured_is_undecided_and_says_so():
     assert outcome.word == "undecided" and outcome.sentence().endswith("A beats C. (not measured)")
 
 
+def test_a_number_without_an_interval_decides_nothing_and_says_why():
+    alone = (0.9, math.nan, math.nan)
+    outcome = decide(Claim("00.x", "A beats C.", A, Pick("auc", "b"), margin=0.05), records(alone, HALF))
+    assert outcome.word == "undecided" and outcome.numbers().endswith(", margin 0.05, too few data for an interval)")
+
+
 def test_a_record_is_picked_by_all_that_is_named_and_by_no_circumstance_that_is_not():
     plain, fewer = records(HALF), records((0.7, 0.6, 0.8))
     fewer = fewer.assign(metric="auc_4_references", references=4)
