@@ -128,7 +128,7 @@ def claim_table(claims: pd.DataFrame) -> list[dict]:
     rows = []
     for row in claims.to_dict("records"):
         one, other, gap = measures_of(row)
-        within = f", margin {row['margin']:g}" if row["margin"] else ""
+        within = f", margin {row['margin']:g}" if row.get("margin") else ""
         about = {"question": row["question"], "outcome": row["outcome"], "origin": str(row["claim"]).partition(".")[0]}
         about |= {
             "of_one": "`" in row["question"],
