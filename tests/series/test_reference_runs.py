@@ -22,7 +22,7 @@ from mia_lib.support.errors import MiaError
 def test_the_reference_is_as_it_was_made_and_says_when_it_is_stale():
     about = json.loads((REFERENCE / "reference.json").read_text())
     for name, run in about.items():
-        assert file_digest(REFERENCE / name / "results.csv") == run["results"], name
+        assert file_digest(REFERENCE / name / reference.NUMBERS) == run["results"], name
         assert {p.stem for p in (REFERENCE / name).glob("*.ipynb")} == set(run["notebooks"])
     assert sum(path.stat().st_size for path in REFERENCE.rglob("*") if path.is_file()) <= reference.LARGEST
     if old := stale():
@@ -81,7 +81,7 @@ def test_a_reference_is_made_of_a_finished_run_and_becomes_stale_with_its_notebo
     assert {path.name for path in (made / "mine").iterdir()} == {
         "00_first.ipynb",
         "01_second.ipynb",
-        "results.csv",
+        "results.csv.gz",
         "claims.csv",
     }
     text = "".join(path.read_text() for path in made.rglob("*") if path.is_file())
