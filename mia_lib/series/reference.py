@@ -179,12 +179,8 @@ def contents(runs: dict[str, dict], series: list[Notebook]) -> str:
     ]
     for name, run in runs.items():
         days = f", {when(run)}" if when(run) else ""
-        lines += [
-            f"## `{name}`",
-            "",
-            f"`{command(run)}`{days}; the numbers: [claims]({name}/claims.csv), [all]({name}/{NUMBERS})",
-            "",
-        ]
+        numbers = f"[claims]({name}/claims.csv), [all numbers]({name}/{NUMBERS})"
+        lines += [f"## `{name}`", "", f"`{command(run)}`{days}; {numbers}", ""]
         lines += [f"- [{one.number:02} {one.title}]({name}/{one.name}.ipynb)" for one in series]
         lines += [""]
     return "\n".join(lines)
