@@ -63,8 +63,9 @@ def asked(run: str, part: str | None = None) -> list[str]:
 
 def records(run: str) -> pd.DataFrame:
     """The records of a run on its own corpus: notebook 05 makes far-field ones besides. UsageError where there is no run."""
-    path = Path(run) / "results.csv"
-    if not path.is_file():
+    names = ("results.csv", "results.csv.gz")  # packed in the reference that is committed
+    path = next((path for name in names if (path := Path(run) / name).is_file()), None)
+    if path is None:
         raise UsageError(f"{run} holds no results.csv: name the folder of a run, such as outputs/demo-standard-s0")
     table = pd.read_csv(path, keep_default_na=False, na_values={"value": "", "low": "", "high": ""})
     return table[table["corpus"] == table["corpus"].mode().iloc[0]] if len(table) else table
