@@ -195,8 +195,10 @@ def main(folders: Sequence[str]) -> int:
         page = made.parents[1] / "README.md"
         write_atomically(page, renewed(page.read_text(encoding="utf-8"), found_in(made)))
         for name, figure in PICTURES.items():
-            png = (Path(folders[0]) / "figures" / f"{figure}.png").read_bytes()
-            (made.parent / f"{name}.png").write_bytes(fewer_colours(png))
+            picture = Path(folders[0]) / "figures" / f"{figure}.png"
+            if not picture.is_file():
+                raise UsageError(f"there is no {picture}: the first page keeps an old picture, run that notebook again")
+            (made.parent / f"{name}.png").write_bytes(fewer_colours(picture.read_bytes()))
     except MiaError as error:
         print(f"mia_lib: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1

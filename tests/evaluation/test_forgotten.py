@@ -66,13 +66,14 @@ def test_a_sentence_names_the_view_that_says_most_its_control_and_who_pays():
     assert said.endswith("those who stay pay 5.0 points of accuracy.")
     said = forgotten.sentence(pd.concat([*WORLD, method("scrub:3", 0.9)], ignore_index=True), "scrub:3")
     assert "who was never in, and is asked to be forgotten, is not told (0.500" in said
-    assert said.endswith(f"pay {forgotten.NOTHING}.")
+    assert said.endswith("pay no more accuracy than the tolerated 3 points, and no privacy that can be told.")
 
 
 def test_advice_names_the_fastest_that_forgets_and_what_others_pay_for_another():
     records = pd.concat([*WORLD, method("scrub:3", 0.9), method("sisa:2", cost=0.05)], ignore_index=True)
     assert forgotten.advice(records, [RETRAIN, "scrub:3", "sisa:2"]) == (
-        "`retrain` forgets in 0.10 of the time of training again, and costs those who stay " + forgotten.NOTHING + "; "
+        "`retrain` forgets in 0.10 of the time of training again, and costs those who stay "
+        "no more accuracy than the tolerated 3 points, and no privacy that can be told; "
         "`sisa:2` forgets in 0.10 of the time of training again, and costs those who stay 5.0 points of accuracy; "
         "1 of 3 methods leave a trace of who left."
     )

@@ -95,7 +95,7 @@ def test_a_reference_is_made_of_a_finished_run_and_becomes_stale_with_its_notebo
     assert stale(made) == ["the code that decides numbers", "00_first", "01_second"]
 
 
-def test_the_first_page_gets_what_the_reference_found_and_its_pictures(finished, tmp_path, monkeypatch):
+def test_the_first_page_gets_what_the_reference_found_and_its_pictures(finished, tmp_path, monkeypatch, capsys):
     root = tmp_path / "project"
     monkeypatch.setattr(reference, "REFERENCE", root / "outputs" / "reference")
     (root / "outputs").mkdir(parents=True)
@@ -107,6 +107,8 @@ def test_the_first_page_gets_what_the_reference_found_and_its_pictures(finished,
     page = (root / "README.md").read_text(encoding="utf-8")
     assert "old" not in page and "On `mine`" in page and page.startswith("before") and page.endswith("after\n")
     assert {path.name for path in (root / "outputs").glob("*.png")} == {"main_result.png", "plane.png"}
+    (finished / "figures" / "12_comparison-plane.png").unlink()
+    assert main([str(finished)]) == 2 and "12_comparison-plane.png: the first page keeps" in capsys.readouterr().err
 
 
 def test_what_is_no_finished_run_or_too_large_is_refused_and_the_old_reference_stays(
