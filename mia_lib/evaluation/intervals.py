@@ -4,7 +4,7 @@ What is measured on several targets varies for two reasons. Recordings (or speak
 fall together, on all targets that are asked about it. And targets differ: another one, trained anew, leaks more or less. The
 first is had from the Bayesian bootstrap over clusters; the second only from how far the targets lie apart, and with three of
 them that is two degrees of freedom, which Student's t knows. A single target cannot say how far another would be from it: its
-interval holds for that very model. `tests/benchmarks/coverage.py` measures the coverage.
+interval holds for that very model. `tests/benchmarks/interval_coverage.py` measures the coverage.
 """
 
 import math

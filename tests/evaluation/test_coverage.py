@@ -1,4 +1,4 @@
-"""95 % intervals hold the truth that often: a small version of tests/benchmarks/coverage.py."""
+"""95 % intervals hold the truth that often: a small version of tests/benchmarks/interval_coverage.py."""
 
 from dataclasses import replace
 
