@@ -83,11 +83,13 @@ def moments(x, running_mean, running_variance, momentum, epsilon, mean, scale):
             running_variance[k, c] += momentum * (v[c] * (n / (n - 1)) - running_variance[k, c])
 
 
-@_compiled("4", "2", "2", "2", "2", "int64", "4", "4")
-def normalised_maximum(x, weight, bias, mean, scale, pool, top, y):
-    """Write the largest of `pool` neighbours of (x - mean) / scale * weight + bias, as y [models, batch, length // pool,
-    channels], and as `top` what it was in x; weight, bias, mean and scale: [models, channels]."""
+@_compiled("4", "2", "2", "2", "2", "int64", "boolean", "4", "4")
+def normalised_maximum(x, weight, bias, mean, scale, pool, rectified, top, y):
+    """Write the largest of `pool` neighbours of (x - mean) / scale * weight + bias, its positive part where `rectified`, as y
+    [models, batch, length // pool, channels], and as `top` what it was in x; weight, bias, mean and scale: [models,
+    channels]."""
     models, batch, length, channels = x.shape
+    least = x.dtype.type(0 if rectified else -np.inf)
     sign, rate, shift = np.empty(channels, x.dtype), np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     for k in range(models):
         for c in range(channels):
@@ -112,14 +114,16 @@ def normalised_maximum(x, weight, bias, mean, scale, pool, top, y):
                             if x[k, b, j, c] * sign[c] > top[k, b, p, c] * sign[c]:
                                 top[k, b, p, c] = x[k, b, j, c]
                 for c in range(channels):
-                    y[k, b, p, c] = top[k, b, p, c] * rate[c] + shift[c]
+                    value = top[k, b, p, c] * rate[c] + shift[c]
+                    y[k, b, p, c] = least if value < least else value  # what is no number stays none
 
 
-@_compiled("4", "4", "4", "2", "2", "2", "int64", "boolean", "4", "2", "2")
-def slope_of_normalised(x, top, slope, weight, mean, scale, pool, moving, dx, dweight, dbias):
+@_compiled("4", "4", "4", "4", "2", "2", "2", "int64", "boolean", "boolean", "4", "2", "2")
+def slope_of_normalised(x, top, y, slope, weight, mean, scale, pool, rectified, moving, dx, dweight, dbias):
     """Write the slopes of x, weight and bias, where `slope` is that of y of `normalised_maximum`; mean and scale are
     those of x itself if they are `moving` with it, else constants."""
     models, batch, length, channels = x.shape
+    least = x.dtype.type(0 if rectified else -np.inf)
     down, tilt = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     rate, level, rest = np.empty(channels, x.dtype), np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     n, zero = batch * length, slope.dtype.type(0)
@@ -132,8 +136,9 @@ def slope_of_normalised(x, top, slope, weight, mean, scale, pool, moving, dx, dw
             tilt[:] = 0
             for p in range(length // pool):
                 for c in range(channels):
-                    down[c] += slope[k, b, p, c]
-                    tilt[c] += slope[k, b, p, c] * (top[k, b, p, c] - m[c])
+                    own = zero if y[k, b, p, c] <= least else slope[k, b, p, c]
+                    down[c] += own
+                    tilt[c] += own * (top[k, b, p, c] - m[c])
             for c in range(channels):
                 dbias[k, c] += down[c]
                 dweight[k, c] += tilt[c] / scale[k, c]
@@ -144,7 +149,7 @@ def slope_of_normalised(x, top, slope, weight, mean, scale, pool, moving, dx, dw
         for b in range(batch):
             for p in range(length // pool):
                 for c in range(channels):
-                    rest[c] = slope[k, b, p, c] * rate[c]
+                    rest[c] = zero if y[k, b, p, c] <= least else slope[k, b, p, c] * rate[c]
                 for i in range(p * pool, p * pool + pool):
                     for c in range(channels):
                         value = x[k, b, i, c]

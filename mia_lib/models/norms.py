@@ -10,7 +10,8 @@ GROUPS, GROUP_CHANNELS = 8, 4
 
 
 class CompiledNormalisedPool(torch.autograd.Function):
-    """Batch normalisation, then the maximum over `pool` neighbours, of [models, batch, length, channels] on a CPU.
+    """Batch normalisation, then the maximum over `pool` neighbours, of [models, batch, length, channels] on a CPU; of that its
+    positive part where `rectified`.
 
     A channel's normalisation rises or falls with the sign of its weight, so the maximum is taken first and only what is left
     is scaled and shifted. `running`, mean and variance [models, channels], moves by `momentum` to those of x, by which x is
@@ -19,11 +20,18 @@ class CompiledNormalisedPool(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, x: Tensor, weight: Tensor, bias: Tensor, pool: int, running: tuple[Tensor, Tensor], momentum: float | None
+        ctx,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        pool: int,
+        running: tuple[Tensor, Tensor],
+        momentum: float | None,
+        rectified: bool = False,
     ) -> Tensor:
         from mia_lib.models import kernels  # numba takes its time to load
 
-        ctx.pool, ctx.moving, x = pool, momentum is not None, x.contiguous()
+        ctx.how, x = (pool, rectified, momentum is not None), x.contiguous()
         if momentum is None:
             mean, scale = running[0], (running[1] + EPSILON).sqrt()
         else:
@@ -33,19 +41,19 @@ class CompiledNormalisedPool(torch.autograd.Function):
         top = x.new_empty(*x.shape[:2], x.shape[2] // pool, x.shape[3])
         y = torch.empty_like(top)
         given = map(kernels.array, (x, weight, bias, mean, scale))
-        kernels.normalised_maximum(*given, pool, kernels.array(top), kernels.array(y))
-        ctx.save_for_backward(x, top, weight, mean, scale)
+        kernels.normalised_maximum(*given, pool, rectified, kernels.array(top), kernels.array(y))
+        ctx.save_for_backward(x, top, y, weight, mean, scale)
         return y
 
     @staticmethod
     def backward(ctx, slope: Tensor):
         from mia_lib.models import kernels
 
-        x, top, weight, mean, scale = ctx.saved_tensors
+        x, top, y, weight, mean, scale = ctx.saved_tensors
         dx, dweight, dbias = torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
-        given = map(kernels.array, (x, top, slope.contiguous(), weight, mean, scale))
-        kernels.slope_of_normalised(*given, ctx.pool, ctx.moving, *map(kernels.array, (dx, dweight, dbias)))
-        return dx, dweight, dbias, None, None, None
+        given = map(kernels.array, (x, top, y, slope.contiguous(), weight, mean, scale))
+        kernels.slope_of_normalised(*given, *ctx.how, *map(kernels.array, (dx, dweight, dbias)))
+        return dx, dweight, dbias, None, None, None, None
 
 
 class NormalisedPool(torch.autograd.Function):
@@ -121,19 +129,21 @@ class BatchNorm(nn.Module):
         y = self.pooled(x if x.ndim == 4 else x[:, :, None], 1)
         return y if x.ndim == 4 else y[:, :, 0]
 
-    def pooled(self, x: Tensor, size: int) -> Tensor:
-        """`max_pool` of what `forward` gives."""
+    def pooled(self, x: Tensor, size: int, rectified: bool = False) -> Tensor:
+        """`max_pool` of what `forward` gives, its positive part (ReLU) where `rectified`."""
         running, momentum = (self.running_mean, self.running_var), self.momentum if self.training else None
         if self._forward_hooks and size > 1:  # who listens to this layer hears what it gives before anything is pooled
-            return max_pool(self(x), size)
-        if device.compiled(x):
-            return CompiledNormalisedPool.apply(x, self.weight, self.bias, size, running, momentum)
-        if self.training:
-            return NormalisedPool.apply(x, self.weight, self.bias, size, running, momentum)
-        scale = self.weight * (self.running_var + EPSILON).rsqrt()
-        shift = self.bias - self.running_mean * scale
-        y = torch.addcmul(shift[:, None, None], x, scale[:, None, None])
-        return max_pool(y, size) if size > 1 else y
+            y = max_pool(self(x), size)
+        elif device.compiled(x):
+            return CompiledNormalisedPool.apply(x, self.weight, self.bias, size, running, momentum, rectified)
+        elif self.training:
+            y = NormalisedPool.apply(x, self.weight, self.bias, size, running, momentum)
+        else:
+            scale = self.weight * (self.running_var + EPSILON).rsqrt()
+            shift = self.bias - self.running_mean * scale
+            y = torch.addcmul(shift[:, None, None], x, scale[:, None, None])
+            y = max_pool(y, size) if size > 1 else y
+        return y.relu() if rectified else y
 
     def gradient_squares(self, x: Tensor, slope: Tensor, copies: int = 1) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has, in evaluation mode; those of `copies`
@@ -178,9 +188,10 @@ class GroupNorm(nn.Module):
         y = self.normalised(x).flatten(1, 2)
         return torch.addcmul(self.bias[:, None], y, self.weight[:, None]).reshape(x.shape)
 
-    def pooled(self, x: Tensor, size: int) -> Tensor:
-        """`max_pool` of what `forward` gives."""
-        return max_pool(self(x), size)
+    def pooled(self, x: Tensor, size: int, rectified: bool = False) -> Tensor:
+        """`max_pool` of what `forward` gives, its positive part (ReLU) where `rectified`."""
+        y = max_pool(self(x), size)
+        return y.relu() if rectified else y
 
     def gradient_squares(self, x: Tensor, slope: Tensor, copies: int = 1) -> Tensor:
         """Squared norms [models, batch] of the gradients that each example alone has; those of `copies` neighbours are added

@@ -35,8 +35,8 @@ class ThreeBlocks(StackedNetwork):
 
     def convolve(self, x: Tensor) -> Tensor:
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            pooled = norm.pooled(convolution(x), POOL)  # type: ignore[operator]  # a ModuleList forgets its modules' class
-            x = relu(pooled)  # the maximum and ReLU commute: pool first, it is cheaper
+            # the maximum and ReLU commute: pool first, it is cheaper
+            x = norm.pooled(convolution(x), POOL, rectified=True)  # type: ignore[operator]  # a ModuleList forgets classes
         return self.output(self.drop_hidden(relu(self.hidden(self.drop_input(x.flatten(2))))))
 
 

@@ -22,13 +22,21 @@ def there_and_back(function, given, *options):
     return y, *torch.autograd.grad(y, given, slope)
 
 
+@pytest.mark.parametrize("rectified", [False, True], ids=["as it is", "rectified"])
 @pytest.mark.parametrize("pool", [1, 3, 4])
-def test_a_compiled_normalisation_is_that_of_torchs_operations(pool):
+def test_a_compiled_normalisation_is_that_of_torchs_operations(pool, rectified):
+    class Torchs:
+        @staticmethod
+        def apply(*given):
+            y = NormalisedPool.apply(*given[:-1])
+            return y.relu() if rectified else y
+
     x, (weight, bias) = numbers(MODELS, BATCH, LENGTH, CHANNELS), numbers(2, MODELS, CHANNELS, seed=2).unbind()
     found, moved = [], []
-    for function in (CompiledNormalisedPool, NormalisedPool):
+    for function in (CompiledNormalisedPool, Torchs):
         moved.append((torch.full((MODELS, CHANNELS), 0.5), torch.full((MODELS, CHANNELS), 2.0)))
-        found.append(there_and_back(function, (x, weight, bias), pool, moved[-1], 0.1))
+        found.append(there_and_back(function, (x, weight, bias), pool, moved[-1], 0.1, rectified))
+    assert (found[0][0] == 0).any() == rectified
     for ours, theirs in zip(found[0] + moved[0], found[1] + moved[1], strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
@@ -50,7 +58,7 @@ def test_a_settled_normalisation_is_that_of_torchs_operations(turned, monkeypatc
         tensor.normal_(generator=torch.Generator().manual_seed(3))
 
     def answers():
-        y = layer.pooled(x.transpose(1, 2) if turned else x, 2)
+        y = layer.pooled(x.transpose(1, 2) if turned else x, 2, rectified=True)
         slope = torch.randn(y.shape, generator=torch.Generator().manual_seed(1))
         return y, *torch.autograd.grad(y, (x, layer.weight, layer.bias), slope)
 
@@ -89,9 +97,10 @@ def test_what_is_not_a_number_stays_none():
     x = numbers(1, 2, 8, 3).detach()
     x[0, 0, 0, 1] = float("nan")
     running = torch.zeros(1, 3), torch.ones(1, 3)
-    y = CompiledNormalisedPool.apply(x, torch.ones(1, 3), torch.zeros(1, 3), 4, running, 0.1)
-    assert torch.isnan(y[..., 1]).all()
-    assert torch.isfinite(y[..., [0, 2]]).all()
+    for rectified in (False, True):
+        y = CompiledNormalisedPool.apply(x, torch.ones(1, 3), torch.zeros(1, 3), 4, running, 0.1, rectified)
+        assert torch.isnan(y[..., 1]).all()
+        assert torch.isfinite(y[..., [0, 2]]).all()
 
 
 def test_what_would_be_written_to_a_copy_is_refused():
