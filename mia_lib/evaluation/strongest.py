@@ -44,15 +44,39 @@ class Contest:
         """The attack with the largest value."""
         return int(self.values.argmax())
 
-    def deviations(self) -> np.ndarray:
-        """How far the mean over targets of each attack lies from itself in each draw, [draws, attacks and more].
+    def ways(self) -> list["Way"]:
+        """Each attack; one near one half might as well have been turned round, and is there both ways."""
+        found = []
+        for value, drawn, clusters in zip(self.values, self.drawn, self.clusters, strict=True):
+            found.append(Way(value, drawn, clusters))
+            if self.may_turn and value - 0.5 < NEAR * drawn.mean(1).std():
+                found.append(Way(1 - value, 1 - drawn, clusters))
+        return found
 
-        An attack near one half might as well have been turned round: it counts both ways.
-        """
-        means = np.stack([drawn.mean(1) for drawn in self.drawn], axis=1)
-        off = means - means.mean(0)
-        either_way = self.may_turn & (self.values - 0.5 < NEAR * off.std(0))
-        return np.concatenate([off, -off[:, either_way]], axis=1)
+
+@dataclass(frozen=True)
+class Way:
+    """One of several numbers of which the largest is asked for: its value, its draws [draws, targets], and of how many
+    clusters."""
+
+    value: float
+    drawn: np.ndarray
+    clusters: int
+
+    def beyond(self, other: "Way") -> "Way":
+        """How far it lies above another one, target by target; where these are not as many, both spreads add up, which the
+        draws say that are left: of the mean, as wide as both together."""
+        gap, thin = self.value - other.value, min(self.clusters, other.clusters)
+        if self.drawn.shape == other.drawn.shape:
+            return Way(gap, self.drawn - other.drawn, thin)
+        means = (self.drawn.mean(1) - other.drawn.mean(1))[:, None]
+        spread = hypot(*(spread_of_mean(way.drawn.mean(0), way.drawn, thin) for way in (self, other)))
+        usual = NORMAL * np.hypot(self.drawn.mean(1).std(), other.drawn.mean(1).std())
+        return Way(gap, means * spread / max(usual, 1e-12), 0)
+
+    def inflation(self) -> float:
+        """How many times as wide its interval is as its draws; `beyond` has widened those of unequal targets already."""
+        return inflation(self.drawn, self.clusters) if self.clusters else 1.0
 
 
 @dataclass(frozen=True)
@@ -141,10 +165,12 @@ def strongest_of(
 ) -> Strongest:
     """The attack with the largest value, with a 95 % interval of the largest true one; chunk: draws at once.
 
-    How far the value of any attack rises above itself in a draw, at most, bounds all of them from below together, and so the
-    one that was picked; how far any falls, from above (Romano and Wolf, Econometrica 2005). Percentiles of the largest drawn
-    value would not do: they repeat the optimism of picking. How far targets lie apart widens it as `spread_of_mean` says. The
-    value itself stays the largest and is optimistic.
+    How far any attack rises above itself in a draw, at most, in its own standard deviations, bounds all of them from below
+    together, and so the largest; how far any falls, from above (studentised max-statistics: Romano and Wolf, Econometrica
+    2005). The largest of the lower ends is that of the largest true value, and so with the upper ones: an attack tried on few
+    examples widens nothing but its own bounds. Percentiles of the largest drawn value would not do: they repeat the optimism
+    of picking. How far targets lie apart widens each as `spread_of_mean` says. The value itself stays the largest and is
+    optimistic.
     """
     return _winner(contests([audits], [measure], draws, seed, chunk)[measure][0])
 
@@ -153,8 +179,9 @@ def change_of_strongest(new: Audits, old: Audits, draws: int = 1000, seed: int =
     """The largest value of `new` less the largest of `old`, with a 95 % interval, paired where targets are the same.
 
     Recordings weigh the same on both sides of each draw, so what both share falls away. Attacks were picked on either side:
-    the interval is widened by the largest deviations of all, as in `strongest_of`. Where the picked ones have as many
-    targets, the difference is taken target by target (they must come in the same order); else both spreads add up.
+    all pairs of a new and an old attack are bounded together, as in `strongest_of`, and the difference of the largest is the
+    largest, over the new, of the smallest, over the old. Where two have as many targets, theirs is taken target by target
+    (they must come in the same order); else both spreads add up.
     """
     return _change(*contests([new, old], [measure], draws, seed)[measure])
 
@@ -178,27 +205,27 @@ def strongest_beside(
 
 
 def _winner(contest: Contest) -> Strongest:
-    best, off = contest.best, contest.deviations()
-    wider = inflation(contest.drawn[best], contest.clusters[best])
-    value = float(contest.values[best])
-    low = value - wider * float(np.quantile(off.max(1), 0.975))
-    high = value + wider * float(np.quantile((-off).max(1), 0.975))
-    return Strongest(
-        contest.attacks[best], Measure(value, max(0.0, low), min(1.0, high), contest.n[best]), len(contest.attacks)
-    )
+    lows, highs = _simultaneous(contest.ways())
+    best = contest.best
+    measure = Measure(float(contest.values[best]), max(0.0, lows.max()), min(1.0, highs.max()), contest.n[best])
+    return Strongest(contest.attacks[best], measure, len(contest.attacks))
 
 
 def _change(after: Contest, before: Contest) -> Measure:
     a, b = after.best, before.best
+    new, old = after.ways(), before.ways()
+    bounds = _simultaneous([one.beyond(other) for one in new for other in old])
+    low, high = (ends.reshape(len(new), len(old)).min(1).max() for ends in bounds)
     gap = float(after.values[a] - before.values[b])
-    up, down = after.deviations(), before.deviations()
-    thin = min(after.clusters[a], before.clusters[b])
-    one, other = after.drawn[a], before.drawn[b]
-    if one.shape == other.shape:
-        wider = inflation(one - other, thin)
-    else:
-        alone = [spread_of_mean(drawn.mean(0), drawn, thin) for drawn in (one, other)]
-        wider = hypot(*alone) / max(NORMAL * np.hypot(one.mean(1).std(), other.mean(1).std()), 1e-12)
-    low = gap - wider * float(np.quantile(up.max(1) + (-down).max(1), 0.975))
-    high = gap + wider * float(np.quantile((-up).max(1) + down.max(1), 0.975))
-    return Measure(gap, low, high, min(after.n[a], before.n[b]))
+    return Measure(gap, float(low), float(high), min(after.n[a], before.n[b]))
+
+
+def _simultaneous(ways: Sequence[Way]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower ends, and upper ends, that leave none of several numbers outside in 97.5 % of cases each: [ways]."""
+    means = np.stack([way.drawn.mean(1) for way in ways], axis=1)
+    off = means - means.mean(0)
+    spread = off.std(0)
+    scaled = off / np.maximum(spread, 1e-12)
+    values, wide = (np.array(column) for column in zip(*((way.value, way.inflation()) for way in ways), strict=True))
+    down, up = (float(np.quantile(most, 0.975)) for most in (scaled.max(1), (-scaled).max(1)))
+    return values - wide * spread * down, values + wide * spread * up

@@ -78,6 +78,20 @@ def test_the_change_of_the_strongest_is_covered(attacks, gap):
     assert covered >= 54
 
 
+def test_an_attack_tried_on_few_examples_widens_nothing_but_its_own_bounds():
+    rng = np.random.default_rng(7)
+    clear, weaker = (audits(gap * MEMBER + rng.standard_normal((TARGETS, N))) for gap in (4, 2))
+    few = rng.permutation(N)[:24]
+    noisy = [
+        Audit((1.0 * MEMBER + rng.standard_normal(N))[few], MEMBER[few], UNITS[few], 0.5, few) for _ in range(TARGETS)
+    ]
+    alone, beside = (strongest_of(attacks, 500).measure for attacks in ({"a": clear}, {"a": clear, "few": noisy}))
+    assert alone.low - beside.low < 0.3 * (alone.value - alone.low)
+    change = change_of_strongest({"a": weaker, "few": noisy}, {"a": clear, "few": noisy}, 500)
+    without = change_of_strongest({"a": weaker}, {"a": clear}, 500)
+    assert change.value == without.value and change.low > 2 * without.low
+
+
 def test_sides_with_other_numbers_of_targets_are_compared_unpaired():
     rng = np.random.default_rng(5)
     few, many = (audits(MEMBER + rng.standard_normal((targets, N))) for targets in (2, 6))
