@@ -25,8 +25,8 @@ RULE = (
     "The strength of each defense is chosen on the validation model: "
     f"of those that cost at most {100 * TOLERANCE:.0f} points of its test accuracy, the one behind which the attack is "
     "nearest to chance (where it is to hide, the paper's attack as the paper ran it; where it is to protect, the strongest "
-    "of three that know it: the paper's, the one on labels, and LiRA on a few reference models); "
-    "of all that are as near within a standard error, the most accurate; "
+    "that knows it: of the paper's, the one on labels, LiRA on a few reference models and, where answers are changed, the "
+    "one on labels that is calibrated on these); of all that are as near within a standard error, the most accurate; "
     "where all cost more, the one that costs least. Of the paper's own defenses also the strength at which the paper's claim "
     "holds there, whatever it costs, the most accurate of several."
 )

@@ -10,8 +10,8 @@ GROUPS, GROUP_CHANNELS = 8, 4
 
 
 class CompiledNormalisedPool(torch.autograd.Function):
-    """Batch normalisation, then the maximum over `pool` neighbours, of [models, batch, length, channels] on a CPU; of that its
-    positive part where `rectified`.
+    """Batch normalisation, then the maximum over `pool` neighbours, of [models, batch, length, channels] on a CPU; of that
+    the positive part where `rectified`.
 
     A channel's normalisation rises or falls with the sign of its weight, so the maximum is taken first and only what is left
     is scaled and shifted. `running`, mean and variance [models, channels], moves by `momentum` to those of x, by which x is

@@ -24,7 +24,7 @@ from mia_lib.support.progress import progress
 CALIBRATED = ("lira_online", "rmia_online", "label_only_calibrated")
 PROVING = ("largest_posterior", "lira_online", "rmia_online")
 FEW_REFERENCES, FEW_SPEAKERS = 4, 12  # where strengths are chosen
-CONSUMING = ("loss", "top3_network")
+CONSUMING = ("loss", "top3_network", "label_only")
 Choice = tuple[str, str, bool]
 """An attack, a protocol, and whether the attack knows the defense."""
 
@@ -134,15 +134,22 @@ class DefenseEvaluation:
 
     def screening(self) -> pd.DataFrame:
         """What a choice of strength needs, without intervals: utility; the paper's attack, knowing the defense or not; and
-        what no change of answers stops and no threshold hides, the attack on labels and LiRA on a few reference models."""
+        what no change of answers stops and no threshold hides, the attack on labels and LiRA on a few reference models. Where
+        answers are changed, LiRA may see nothing: there the attack on labels is tried on the same models, too."""
         choices = [("top3_network", p, adaptive) for p in ("paper", "utterance") for adaptive in (False, True)]
         choices.append(("label_only", "utterance", True))
 
-        def tables() -> list[pd.DataFrame]:
-            rates = evaluate(self.few.audits("lira_online"), 0, self.few.seed)
-            return [self.few.table("utterance", "lira_online", {"auc": rates["auc"]}, adaptive=True)]
+        alters = make_defense(self.defense).alters
+        attacks = ("lira_online", *["label_only_calibrated"] * alters)
 
-        calibrated = self.few.kept("screening of references", tables, ("lira_online",))
+        def tables() -> list[pd.DataFrame]:
+            found = []
+            for attack in attacks:
+                rates = evaluate(self.few.audits(attack), 0, self.few.seed)
+                found.append(self.few.table("utterance", attack, {"auc": rates["auc"]}, adaptive=True))
+            return found
+
+        calibrated = self.few.kept("screening of references", tables, attacks)
         return pd.concat([self._attacked("screening", choices, intervals=False), calibrated])
 
     def records(self) -> pd.DataFrame:

@@ -62,8 +62,9 @@ def screen(study: ShadowStudy, family: str) -> pd.DataFrame:
 
     Columns: test_accuracy, train_accuracy; paper and utterance, the balanced accuracy of the paper's attack without knowledge
     of the defense under those protocols; paper_adaptive and utterance_adaptive, with it; auc_adaptive, under `utterance`, of
-    the strongest of three that know it: that attack, the one on labels, and LiRA on a few reference models; by, which; n, the
-    smallest number of fragments that one of these attacks was tried on.
+    the strongest that knows it: that attack, the one on labels, LiRA on a few reference models and, where answers are
+    changed, the one on labels that is calibrated on these; by, which; paper_n and auc_adaptive_n, the fragments that the
+    attack was tried on.
     """
     names = ("none", *candidates_of(study, family))
     validation, rows = study.validation(), []
@@ -83,13 +84,13 @@ def _row(records: pd.DataFrame) -> dict[str, Any]:
     for protocol in ("paper", "utterance"):
         for adaptive in (False, True):
             part = records[(records["protocol"] == protocol) & (records["adaptive"] == adaptive)]
-            part = part[part["attack"] == "top3_network"].set_index("metric")
-            row[protocol + "_adaptive" * adaptive] = part["value"]["balanced_accuracy"]
+            part = part[part["attack"] == "top3_network"].set_index("metric").loc["balanced_accuracy"]
+            row[protocol + "_adaptive" * adaptive] = part["value"]
+            row |= {"paper_n": part["n"]} if protocol == "paper" else {}
     known = records[(records["protocol"] == "utterance") & records["adaptive"] & (records["metric"] == "auc")]
-    known = known.set_index("attack")["value"]
-    row["by"] = (known - 0.5).abs().idxmax()
-    row["auc_adaptive"] = known[row["by"]]
-    row["n"] = records.loc[records["metric"].isin(("auc", "balanced_accuracy")), "n"].min()  # others count persons
+    known = known.set_index("attack")
+    row["by"] = (known["value"] - 0.5).abs().idxmax()
+    row["auc_adaptive"], row["auc_adaptive_n"] = known.loc[row["by"], ["value", "n"]]
     return row
 
 
@@ -117,16 +118,17 @@ def best_of(table: pd.DataFrame, column: str) -> str:
     """The defense with the value of `column` nearest to chance, 0.5, of those that cost at most TOLERANCE of test accuracy;
     of all that are as near, within a standard error, the most accurate.
 
-    table: of `screen`. Where all cost more, the one that costs least. The rule of one standard error: Breiman et al.,
-    Classification and Regression Trees, 1984. It is that of an AUC at chance, n / 2 members beside n / 2 others (Mann and
-    Whitney 1947): 1 / sqrt(3 n). A balanced accuracy's is about as large.
+    table: of `screen`; column: `paper` or `auc_adaptive`. Where all cost more, the one that costs least; of those alike in
+    both numbers, the first of the table. The rule of one standard error: Breiman et al., Classification and Regression Trees,
+    1984. It is that of an AUC at chance, n / 2 members beside n / 2 others (Mann and Whitney 1947): 1 / sqrt(3 n). A balanced
+    accuracy's is about as large.
     """
     offered = table.drop(index="none")
     affordable = offered[offered["test_accuracy"] >= table.loc["none", "test_accuracy"] - TOLERANCE]
     if affordable.empty:
         return str(offered["test_accuracy"].idxmax())
     table = affordable.assign(distance=(affordable[column] - 0.5).abs())
-    as_near = table[table["distance"] <= table["distance"].min() + (3 * table["n"]) ** -0.5]
+    as_near = table[table["distance"] <= table["distance"].min() + (3 * table[f"{column}_n"].astype(float)) ** -0.5]
     return str(as_near.sort_values(["test_accuracy", "distance"], ascending=[False, True]).index[0])
 
 
@@ -144,6 +146,12 @@ def recommended(study: ShadowStudy) -> str:
     return best_of(
         table.drop(index=[name for name in given if table.loc[name, "test_accuracy"] <= alone]), "auc_adaptive"
     )
+
+
+def alike(table: pd.DataFrame, name: str, column: str) -> list[str]:
+    """The other defenses of a table of `screen` with the same value of `column` and the same test accuracy as one of them."""
+    same = (table[[column, "test_accuracy"]] == table.loc[name, [column, "test_accuracy"]]).all(axis=1)
+    return table.index[same].drop(name).tolist()
 
 
 def evaluated(study: ShadowStudy, family: str) -> pd.DataFrame:

@@ -104,7 +104,7 @@ def test_a_defense_that_needs_data_gets_some_that_is_neither_trained_on_nor_audi
 
 def test_the_choice_is_the_nearest_to_chance_among_what_costs_little():
     table = pd.DataFrame(
-        dict(test_accuracy=[0.95, 0.94, 0.95 - TOLERANCE, 0.5], paper=[1.0, 0.7, 0.45, 0.5], n=300),
+        dict(test_accuracy=[0.95, 0.94, 0.95 - TOLERANCE, 0.5], paper=[1.0, 0.7, 0.45, 0.5], paper_n=300),
         index=["none", "weak", "good", "ruinous"],
     )
     assert selection.best_of(table, "paper") == "good"
@@ -114,7 +114,13 @@ def test_the_choice_is_the_nearest_to_chance_among_what_costs_little():
 def test_the_papers_claim_is_looked_for_at_any_cost_and_at_the_most_accurate_strength(experiment, monkeypatch):
     names = ["none", "distillation:5", "distillation:20", "distillation:50", "dmp:1"]
     table = pd.DataFrame(
-        dict(test_accuracy=[0.95, 0.94, 0.7, 0.6, 0.5], paper=[0.99, 0.8, 0.52, 0.5, 0.5], auc_adaptive=0.9, n=900),
+        dict(
+            test_accuracy=[0.95, 0.94, 0.7, 0.6, 0.5],
+            paper=[0.99, 0.8, 0.52, 0.5, 0.5],
+            auc_adaptive=0.9,
+            paper_n=900,
+            auc_adaptive_n=900,
+        ),
         index=names,
     )
     monkeypatch.setattr(selection, "screen", lambda *_: table)
@@ -129,12 +135,15 @@ def test_the_papers_claim_is_looked_for_at_any_cost_and_at_the_most_accurate_str
 def test_of_what_is_as_near_to_chance_the_most_accurate_is_chosen():
     """With 300 fragments a standard error is 1/30: .53 is as near as .50, .54 is not."""
     table = pd.DataFrame(
-        dict(test_accuracy=[0.95, 0.93, 0.94, 0.945], auc_adaptive=[0.9, 0.5, 0.53, 0.54], n=300),
+        dict(test_accuracy=[0.95, 0.93, 0.94, 0.945], auc_adaptive=[0.9, 0.5, 0.53, 0.54], auc_adaptive_n=300),
         index=["none", "nearest", "as_near", "further"],
     )
     assert selection.best_of(table, "auc_adaptive") == "as_near"
-    assert selection.best_of(table.assign(n=30_000), "auc_adaptive") == "nearest"
+    assert selection.best_of(table.assign(auc_adaptive_n=30_000), "auc_adaptive") == "nearest"
     assert selection.best_of(table.assign(test_accuracy=0.95), "auc_adaptive") == "nearest"  # as accurate: the nearer
+    twin = pd.concat([table, table.loc[["nearest"]].rename({"nearest": "twin"})])
+    assert selection.alike(twin, "nearest", "auc_adaptive") == ["twin"]
+    assert selection.alike(twin, "further", "auc_adaptive") == []
 
 
 def test_every_defense_belongs_to_a_family_and_other_families_are_refused(experiment):
@@ -174,7 +183,9 @@ def test_a_combination_is_what_protects_best_above_what_protects_best(experiment
     )
     monkeypatch.setattr(selection, "selected", lambda _, family: {"protects": family[:3]})
     monkeypatch.setattr(
-        selection, "screen", lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f], n=10_000))
+        selection,
+        "screen",
+        lambda _, f: pd.DataFrame(dict(test_accuracy=0.9, auc_adaptive=tables[f], auc_adaptive_n=10_000)),
     )
     under = ("reg", "dis", "adv", "dmp+augmentation")
     assert selection.candidates_of(experiment, "combination") == tuple(f"{name}+obf" for name in under)
@@ -183,7 +194,7 @@ def test_a_combination_is_what_protects_best_above_what_protects_best(experiment
 def test_a_combination_is_chosen_by_what_it_does_against_labels_too(experiment):
     validation = experiment.validation()
     both = DefenseEvaluation(validation, "label_smoothing:0.2+label_only").screening()
-    assert set(both["attack"]) == {"none", "top3_network", "label_only", "lira_online"}
+    assert set(both["attack"]) == {"none", "top3_network", "label_only", "lira_online", "label_only_calibrated"}
     known = both[(both["metric"] == "auc") & both["adaptive"] & (both["protocol"] == "utterance")].set_index("attack")[
         "value"
     ]
@@ -201,7 +212,9 @@ def test_a_strength_is_chosen_by_an_attack_that_no_threshold_hides_on_models_tha
     assert both.any() and 0.3 < (coins[0][:5] == coins[1][:5])[both].mean() < 0.7  # other coins
     row = selection._row(records := evaluation.screening())
     assert row["by"] == "lira_online" and row["train_accuracy"] > row["test_accuracy"]
-    assert row["n"] == records.loc[records["metric"] == "auc", "n"].min()  # fragments; some other records count persons
+    own = records[(records["attack"] == "lira_online") & (records["metric"] == "auc")]
+    assert row["auc_adaptive_n"] == own["n"].item()  # its fragments: few for other attacks say nothing of it
+    assert "label_only_calibrated" not in set(records["attack"])  # LiRA sees all that there is
 
 
 def test_what_is_recommended_is_chosen_on_the_validation_model_and_beats_its_extra_recordings_alone(
@@ -215,7 +228,9 @@ def test_what_is_recommended_is_chosen_on_the_validation_model_and_beats_its_ext
     def screen(_, family):
         names = ["none", families[family]]
         return pd.DataFrame(
-            dict(test_accuracy=[accuracy[n] for n in names], auc_adaptive=[leak[n] for n in names], n=10_000),
+            dict(
+                test_accuracy=[accuracy[n] for n in names], auc_adaptive=[leak[n] for n in names], auc_adaptive_n=10_000
+            ),
             index=names,
         )
 
