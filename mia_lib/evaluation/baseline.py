@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mia_lib.evaluation.differences import compared, difference
+from mia_lib.evaluation.differences import compared, difference, turned
 from mia_lib.evaluation.reading import measure_of, pick
 
 BASELINE = "reference_only"
@@ -27,9 +27,12 @@ def beside_baseline(records: pd.DataFrame) -> list[str]:
     sentences = []
     for name in dict.fromkeys(given["defense"]):
         part = given[given["defense"] == name]
-        best = part.iloc[int(part["value"].to_numpy().argmax())]
-        leak = measure_of(best)
-        leaked = f"its reference recordings are found with AUC {leak.text()} by {best['attack']}"
+        best = part.iloc[int((part["value"] - 0.5).abs().to_numpy().argmax())]
+        leak, round_ = turned(measure_of(best)), ", turned round" * bool(best["value"] < 0.5)
+        leaked = (
+            f"its reference recordings are found with AUC {leak.text()} by {best['attack']}{round_}, the strongest of "
+            f"{len(part)} attacks that need no reference models"
+        )
         if name == BASELINE:
             sentences.append(f"`{name}`: accuracy {alone.text()} without any private recording; {leaked}.")
             continue

@@ -35,8 +35,9 @@ class Measure:
     n: int
 
     def text(self) -> str:
-        """Such as `0.912 [0.894, 0.930]`; without brackets where there is no interval."""
-        return f"{self.value:.3f}" + ("" if math.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
+        """Such as `0.912 [0.894, 0.930]`; without brackets where there is no interval, or one that is a point."""
+        bare = math.isnan(self.low) or self.low == self.high
+        return f"{self.value:.3f}" + ("" if bare else f" [{self.low:.3f}, {self.high:.3f}]")
 
     def signed(self) -> str:
         """A difference, such as `+0.020 [+0.004, +0.036]`."""

@@ -92,6 +92,8 @@ def _price(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
     lost = cost(records, undefended)
     over = "" if lost.value <= TOLERANCE else "above" if lost.low > TOLERANCE else "perhaps above"
     tolerated = f", {over} the {100 * TOLERANCE:.0f} that are tolerated" if over else ""
+    if lost.value < 0:
+        return f"a gain of {_points(Measure(-lost.value, -lost.high, -lost.low, lost.n))} points of accuracy"
     return f"a cost of {_points(lost)} points of accuracy{tolerated}"
 
 

@@ -129,7 +129,7 @@ def luck_of(controls: Iterable[str], of: str = "negative controls") -> list[str]
         return []
     verb, surprise = "lies" if luck.outside == 1 else "lie", ""
     if luck.so_many < SURPRISING:
-        surprise = ": more than luck alone explains"
+        surprise = ": more than luck alone explains, were each a model of its own; those of one model share its luck"
     elif luck.so_few < SURPRISING:
         surprise = (
             ": fewer than luck would put there, so these intervals are wider than 95 %, or the controls hang together"

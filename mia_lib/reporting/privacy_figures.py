@@ -41,5 +41,5 @@ def costs(table, undefended: float, chance: float) -> Figure:
     axis.axhline(chance, color=SOFT, linestyle=":")
     axis.annotate("undefended", (0, undefended), (4, 3), xycoords=("axes fraction", "data"), textcoords="offset points")
     axis.set(xscale="log", xlabel="ε promised", ylabel="test accuracy", ylim=(0, 1))
-    axis.legend(loc="center right")
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return figure

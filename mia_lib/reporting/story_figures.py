@@ -15,6 +15,9 @@ DOUBTS = (0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999)
 """Posteriors that are marked on an axis which opens up near 1."""
 FAINT = 0.25
 
+LEAST = 1e-7
+"""Nats below which losses are drawn as this."""
+
 
 def two_worlds(recording: pd.DataFrame, bystander: pd.DataFrame, pair: tuple[int, int] = (0, 1)) -> Figure:
     """How sure models are of the right speaker over the epochs of their training: of a recording that the first of a pair
@@ -108,21 +111,27 @@ def losses(groups: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
         sharey=True,
         squeeze=False,
     )
-    every = np.log10(np.clip(np.concatenate([np.concatenate(pair) for pair in groups.values()]), 1e-7, None))
+    every = np.log10(np.clip(np.concatenate([np.concatenate(pair) for pair in groups.values()]), LEAST, None))
     edges = np.linspace(every.min(), every.max(), 31)
     for axis, (name, pair) in zip(axes[0], groups.items(), strict=True):
         for values, colour, label in zip(pair, (MEMBER, NON_MEMBER), ("trained on", "other recordings"), strict=True):
             weights = np.full(len(values), 1 / max(1, len(values)))
-            clipped = np.log10(np.clip(values, 1e-7, None))
+            clipped = np.log10(np.clip(values, LEAST, None))
             axis.hist(clipped, edges, weights=weights, color=colour, alpha=0.5, label=label)
             axis.axvline(np.median(clipped), color=colour, linestyle="--")
         axis.set_title(name, parse_math=False)
         axis.set_xlabel("loss (nats; dashed: median)")
         marks = np.linspace(every.min(), every.max(), 5 if len(groups) < 3 else 3)
-        axis.set_xticks(marks, [f"{10**mark:.1g}" for mark in marks])
+        axis.set_xticks(marks, [_tick(mark, every.min()) for mark in marks])
     axes[0, 0].set_ylabel("share of fragments")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=2)
     return figure
+
+
+def _tick(mark: float, lowest: float) -> str:
+    """The loss at a place of the logarithmic axis; at its lower end also smaller ones."""
+    text = f"{10**mark:.1g}"
+    return f"≤ {text}" if mark == lowest == np.log10(LEAST) else text
 
 
 def threshold(rehearsal: tuple[np.ndarray, np.ndarray], real: tuple[np.ndarray, np.ndarray], cut: float) -> Figure:

@@ -1,6 +1,7 @@
 """How often do 95 % intervals hold the truth? Run by hand, nothing is asserted:
 
-    PYTHONPATH=tests python tests/benchmarks/interval_coverage.py [--sets 400] [--draws 300] [--only "nine targets"] [--seed 0]
+    PYTHONPATH=tests python tests/benchmarks/interval_coverage.py [--sets 400] [--draws 300] [--only "nine targets"]
+        [--seed 0]
 
 Worlds: tests/evaluation/worlds.py. In each, the share of made-up data sets whose interval holds the true rate, in percent;
 `-` where no interval is given, since the audit set cannot carry it. A coverage of 95 % comes out between 93 and 97 in most

@@ -27,7 +27,7 @@ def test_a_defense_that_is_no_more_accurate_than_its_extra_recordings_alone_is_t
     assert same == (
         "`dmp:2`: accuracy 0.902 [0.892, 0.912], not told from 0.900 [0.890, 0.910] of a model trained on its reference "
         "recordings alone (difference 0.002 [-0.012, 0.016]); its reference recordings are found with AUC "
-        "0.740 [0.720, 0.760] by loss."
+        "0.740 [0.720, 0.760] by loss, the strongest of 2 attacks that need no reference models."
     )
     assert alone.startswith("`reference_only`: accuracy 0.900") and "AUC 0.900 [0.880, 0.920] by top3_network" in alone
 
@@ -37,3 +37,10 @@ def test_one_that_is_better_or_worse_is_told_so_and_without_a_baseline_nothing_i
     assert beside_baseline(records) == []
     better, worse, _ = beside_baseline(pd.concat([records, judged("reference_only", 0.9, (0.9, 0.9))]))
     assert "more accurate than 0.900" in better and "less accurate than 0.900" in worse
+
+
+def test_recordings_that_are_told_the_wrong_way_round_are_told_all_the_same():
+    records = pd.concat(
+        [judged("none", 0.95), judged("dmp:2", 0.9, (0.2, 0.6)), judged("reference_only", 0.9, (0.5, 0.5))]
+    )
+    assert "AUC 0.800 [0.780, 0.820] by loss, turned round" in beside_baseline(records)[0]

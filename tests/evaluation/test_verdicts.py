@@ -136,7 +136,7 @@ def test_a_broken_model_never_protects(accuracy):
     [
         (0.926, "at a cost of 2.4 [-0.4, 5.2] points of accuracy;"),
         (0.80, "at a cost of 15.0 [12.2, 17.8] points of accuracy, above the 3 that are tolerated;"),
-        (0.975, "at a cost of -2.5 [-5.3, 0.3] points of accuracy;"),
+        (0.975, "at a gain of 2.5 [-0.3, 5.3] points of accuracy;"),
     ],
 )
 def test_the_cost_has_an_interval_and_is_called_more_than_is_tolerated(accuracy, words):

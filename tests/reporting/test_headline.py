@@ -85,7 +85,11 @@ def test_controls_behind_defenses_are_counted_apart():
     ("outside", "n", "words"),
     [
         (7, 146, "7 of 146 controls lie outside their chance, where about 7.3 are expected by luck."),
-        (20, 146, "expected by luck: more than luck alone explains."),
+        (
+            20,
+            146,
+            "expected by luck: more than luck alone explains, were each a model of its own;",
+        ),
         (1, 146, "1 of 146 controls lies outside their chance, where about 7.3 are expected by luck: fewer than"),
     ],
 )
