@@ -53,7 +53,8 @@ OF_NEIGHBOURS = [
     ),
     Claim(
         "08.pruned_accuracy",
-        "A network of which 90 % of the weights are pruned names as many test fragments rightly as a whole one.",
+        "Among all speakers of the corpus, a network of which 90 % of the weights are pruned names as many test fragments "
+        "rightly as a whole one.",
         _accuracy("pruning:0.9"),
         _accuracy("none"),
         "near",
@@ -69,7 +70,7 @@ OF_NEIGHBOURS = [
     ),
     Claim(
         "08.balanced",
-        "Pruned and balanced, a model leaks less than one that is pruned only.",
+        "Pruned and balanced, a model leaks less than one that is pruned only, whatever either costs in accuracy.",
         _strongest("auc", "pair_balancing:16"),
         _strongest("auc", "pruning:0.6"),
         "below",
