@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mia_lib.studies.cost import Forecast
 
 BUSY = 1.25  # times as long as on an idle machine, from which on both are said
+SELDOM = 20  # times as long as the pages took to renew they stay as they are, while notebooks come to their ends
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,9 @@ def _forecast(run: Run, notebooks: list[Notebook], console: Console, count: int)
 def _run_notebooks(
     run: Run, parts: Parts, header: dict, console: Console, forecast: "Forecast | None" = None, count: int = 1
 ) -> Outcome:
-    """Execute the chosen notebooks, `count` beside each other; the records and the report are renewed after each that is
-    executed, and so is what was forecast."""
-    outcome, spent, titles = Outcome(), dict[str, float](), dict[str, str]()
+    """Execute the chosen notebooks, `count` beside each other; the records are renewed after each that is executed, and so is
+    what was forecast; pages and report now and then, and at the end."""
+    outcome, spent, titles, pages = Outcome(), dict[str, float](), dict[str, str](), _Seldom()
     for position, notebook in enumerate(run.chosen, start=1):
         titles[notebook.name] = f"[{position}/{len(run.chosen)}] {notebook.name}"
 
@@ -222,17 +223,39 @@ def _run_notebooks(
             left = forecast.left(spent) if forecast else None
             rest = f"; about {duration(left)} left" if left else ""
             console.say(f"{before}done in {duration(spent[notebook.name])}{rest}")
-        _record(parts, header)
+        _record(parts, header, pages)
+    _record(parts, header)
     return outcome
 
 
-def _record(parts: Parts, header: dict) -> None:
-    """Renew `results.csv`, `run.json`, the pages and the report from the present parts."""
+class _Seldom:
+    """What is done again only after SELDOM times as long as it took the last time."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        started = time.monotonic()
+        if started >= self._due:
+            work()
+            ended = time.monotonic()
+            self._due = ended + SELDOM * (ended - started)
+
+
+def _record(parts: Parts, header: dict, seldom: "_Seldom | None" = None) -> None:
+    """Renew `results.csv`, `run.json`, and (`seldom`: if it is time) the pages and the report from the present parts."""
     from mia_lib.reporting.page import write_report
     from mia_lib.reporting.site import write_site
 
     present = parts.present()
     results, claims = merge_results(parts.folder, present), merge_claims(parts.folder, present)
     write_run(parts.folder, present, header, len(results))
-    write_site(parts.folder, present)
-    write_report(parts.folder, results, claims)
+
+    def pages() -> None:
+        write_site(parts.folder, present)
+        write_report(parts.folder, results, claims)
+
+    if seldom is None:
+        pages()
+    else:
+        seldom(pages)

@@ -44,6 +44,21 @@ def test_notebooks_run_in_order_and_leave_merged_records_and_a_report(series):
     assert series.said.index("[1/2] 01_first") < series.said.index("[2/2] 02_second") < series.said.index("12.3 s")
 
 
+def test_records_are_renewed_after_each_notebook_and_pages_seldom_but_whole_at_the_end(series, monkeypatch):
+    from mia_lib.reporting import page, site
+
+    rows, written, made = [], runner.write_run, site.write_site
+    monkeypatch.setattr(runner, "write_run", lambda *given: rows.append(given[3]) or written(*given))
+    monkeypatch.setattr(site, "write_site", lambda *given: made(*given) or time.sleep(1))
+    report, reports = page.write_report, []
+    monkeypatch.setattr(page, "write_report", lambda *given: reports.append(len(given[1])) or report(*given))
+    for name in ("01_first", "02_second", "03_third"):
+        series.add(name)
+    series.run()
+    assert rows == [0, 2, 3, 4, 4]  # before, after each, and at the end
+    assert len(reports) < len(rows) and reports[-1] == 4
+
+
 def test_what_is_done_is_not_repeated_until_notebook_or_data_change(series):
     series.add("01_first")
     series.add("02_second")
