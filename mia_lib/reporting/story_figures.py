@@ -35,9 +35,8 @@ def two_worlds(recording: pd.DataFrame, bystander: pd.DataFrame, pair: tuple[int
             line = table[table["model"] == model]
             colour = MEMBER if line["inside"].iloc[0] else NON_MEMBER
             axis.plot(line["epoch"], line["phi"], color=colour, linewidth=2.5, linestyle=dashes)
-        axis.legend(
-            [*axis.lines[-2:], *faint], [*names, *others], loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2
-        )
+        look: dict[str, Any] = dict(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, columnspacing=1)
+        axis.legend([*axis.lines[-2:], *faint], [*names, *others], **look)
         axis.set_title(title)
         axis.set(xlabel="epoch", ylabel="")
     posterior_axis(axes[0])
