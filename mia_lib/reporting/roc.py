@@ -9,7 +9,7 @@ from mia_lib.evaluation.intervals import bootstrap_weights
 from mia_lib.reporting.looks import SOFT, colour_of, plt
 from mia_lib.support.draws import generator
 
-LOW_FPR = np.logspace(-3, 0, 200)
+LOW_FPR = np.logspace(-3, 0, 301)  # 1 % and 10 % are among them
 
 
 def _roc_band(

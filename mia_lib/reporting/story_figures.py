@@ -27,7 +27,10 @@ def two_worlds(recording: pd.DataFrame, bystander: pd.DataFrame, pair: tuple[int
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
     titles = ("a recording that one of the two trained on", "a recording that neither trained on")
-    for axis, table, title in zip(axes, (recording, bystander), titles, strict=True):
+    ends = ("trained on it", "did not: nothing else differs"), ("trained on the left one", "did not")
+    faint = [mark_line(colour, "-", alpha=FAINT + 0.1, width=1) for colour in (MEMBER, NON_MEMBER)]
+    others = ("others that trained on it", "others that did not")
+    for axis, table, title, names in zip(axes, (recording, bystander), titles, ends, strict=True):
         for _, line in table[~table["model"].isin(pair)].groupby("model"):
             colour = MEMBER if line["inside"].iloc[0] else NON_MEMBER
             axis.plot(line["epoch"], line["phi"], color=colour, alpha=FAINT, linewidth=1)
@@ -35,12 +38,10 @@ def two_worlds(recording: pd.DataFrame, bystander: pd.DataFrame, pair: tuple[int
             line = table[table["model"] == model]
             colour = MEMBER if line["inside"].iloc[0] else NON_MEMBER
             axis.plot(line["epoch"], line["phi"], color=colour, linewidth=2.5, linestyle=dashes)
+        look: dict[str, Any] = dict(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, columnspacing=1)
+        axis.legend([*axis.lines[-2:], *faint], [*names, *others], **look)
         axis.set_title(title)
         axis.set(xlabel="epoch", ylabel="")
-    one, other = (mark_line(colour, dashes) for colour, dashes in ((MEMBER, "-"), (NON_MEMBER, "--")))
-    faint = [mark_line(colour, "-", alpha=FAINT + 0.1, width=1) for colour in (MEMBER, NON_MEMBER)]
-    names = ["trained on it", "did not: nothing else differs", "others that trained on it", "others that did not"]
-    figure.legend([one, other, *faint], names, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=4)
     posterior_axis(axes[0])
     axes[0].set_ylabel("posterior of the right speaker")
     return figure

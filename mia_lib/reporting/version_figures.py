@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mia_lib.fragments.versions import EXACT
 from mia_lib.reporting import figures
 from mia_lib.reporting.looks import OTHERS, SOFT, plt
-from mia_lib.reporting.words import percent
+from mia_lib.reporting.words import number, percent
 from mia_lib.studies.versions import HOLDING, LEFT
 
 HELD = {
@@ -37,11 +38,14 @@ def _shares(records: pd.DataFrame, rate: str) -> pd.DataFrame:
 
 def shares_table(records: pd.DataFrame, rate: str) -> pd.DataFrame:
     """Which share of what each attack (columns) finds with the file it still finds with each version (rows), as text with
-    95 % intervals; a dash where there is no share, or none that is known."""
-    shares, versions = _shares(records, rate), records.loc[records["control"] == "", "condition"].unique()
+    95 % intervals; a dash where there is no share, or none that is known. The row of the file has what they are shares of."""
+    shares, plain = _shares(records, rate), records[records["control"] == ""]
+    attacks, versions = shares["attack"].unique(), plain["condition"].unique()
+    whole = plain[(plain["measure"] == rate) & (plain["condition"] == HOLDING + EXACT) & plain["attack"].isin(attacks)]
+    whole = whole.assign(text=[f"{figures.name(rate)} {number(row)}" for row in whole.itertuples()])
     shares = shares.assign(text=[percent(row) for row in shares.itertuples()])
-    table = shares.pivot(index="condition", columns="attack", values="text")
-    table = table.reindex([one for one in versions if one in table.index], columns=shares["attack"].unique())
+    table = pd.concat([whole, shares]).pivot(index="condition", columns="attack", values="text")
+    table = table.reindex([one for one in versions if one in table.index], columns=attacks)
     return table.fillna("–").rename(index=held, columns=figures.name).rename_axis(index="", columns="")
 
 

@@ -20,7 +20,7 @@ def table(beliefs: dict[str, tuple[str, Outcome | None]]) -> str:
         numbers = "" if outcome is None else outcome.numbers().removeprefix("(").removesuffix(")")
         rows.append(f"| {_in_cell(question)} | **{words[-1]}** | {_in_cell(numbers)} |")
     counts = [f"{words.count(word)} {word}" for word in (*WORDS.values(), "not decided") if word in words]
-    return "\n".join(rows) + f"\n\nOf {len(words)} beliefs and claims: {', '.join(counts)}."
+    return "\n".join(rows) + f"\n\nBeliefs and claims: {', '.join(counts)}."
 
 
 def _in_cell(text: str) -> str:

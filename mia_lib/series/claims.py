@@ -173,7 +173,7 @@ CLAIMS = [
     ),
     Claim(
         "11.high",
-        "At a promise of 1000 private training costs at most five points of accuracy.",
+        "At ε = 1000 (differential privacy) training costs at most five points of accuracy.",
         Pick("test_accuracy_change", protocol="", defense="dp_finetune:1000"),
         -0.05,
     ),
@@ -204,7 +204,8 @@ CLAIMS = [
     ),
     Claim(
         "13.trap",
-        "What an attack finds is what the model remembers: in one that heard none of these recordings it is at chance.",
+        "Where members came by telephone and the others by microphone, what an attack finds is what the model "
+        "remembers: in one that heard none of these recordings it is at chance.",
         _audited("loss", "two_microphones_unexposed"),
         0.5,
         "near",

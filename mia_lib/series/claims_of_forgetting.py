@@ -16,7 +16,7 @@ def _recordings(method: str, condition: str = ALL) -> Pick:
 FORGETTING = [
     Claim(
         "14.retrained",
-        "Whom a second training, from scratch, leaves out is not told from somebody who was never there.",
+        "A person left out of a retraining from scratch is not told from one who was never there.",
         _recordings(RETRAIN),
         0.5,
         "near",
@@ -24,7 +24,7 @@ FORGETTING = [
     ),
     Claim(
         "14.fine_tuned",
-        "After an epoch on the others, it is still told that the person was there.",
+        "An epoch of further training without a person does not make a model forget: it is still told that they were there.",
         _recordings("fine_tune:1"),
         0.5,
     ),

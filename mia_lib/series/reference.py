@@ -42,6 +42,10 @@ WIDTHS = (1000, 840, 720, 600)
 """How many dots wide figures may be, the widest first."""
 PICTURES = {"main_result": "00_start_here-main_result", "plane": "12_comparison-plane"}
 """Pictures of the project's first page, in `outputs` -> the figures of a run that they are."""
+FOLDED = (
+    "*Imports, parameters (corpus, seed, settings) and the cell that opens `lab` and `experiment` are left out here; "
+    "they stand at the top of the notebook in `notebooks/`.*"
+)
 SOUND = "*Sound is left out here ({captions}): run the notebook, or open its page, to hear it.*"
 
 
@@ -125,11 +129,20 @@ def _run(folder: Path, series: list[Notebook]) -> dict:
 
 def to_read(content: dict, width: int = WIDTHS[0]) -> dict:
     """An executed notebook without what only operates it, for a web page that shows notebooks."""
-    cells = [_cell(cell, width) for cell in content["cells"] if not {SETUP, INJECTED} & {*tags(cell)}]
+    story = [cell for cell in content["cells"] if not {SETUP, INJECTED} & {*tags(cell)}]
+    cells = [_cell(cell, width) for cell in story]
+    if len(story) < len(content["cells"]):
+        cells[:1] = [cell | {"source": below_title(text_of(cell["source"]), FOLDED)} for cell in cells[:1]]
     metadata = {
         name: content["metadata"][name] for name in ("kernelspec", "language_info") if name in content["metadata"]
     }
     return content | {"cells": cells, "metadata": metadata}
+
+
+def below_title(text: str, line: str) -> str:
+    """Markdown with one more line below its title; as it is where it has none."""
+    title, gap, rest = text.partition("\n\n")
+    return f"{title}\n\n{line}{gap}{rest}" if title.startswith("# ") else text
 
 
 def _cell(cell: dict, width: int) -> dict:

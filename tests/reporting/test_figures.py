@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mia_lib.evaluation.audit import Audit
+from mia_lib.evaluation.evaluate import evaluate
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.records import COLUMNS, Result, results_table
 from mia_lib.reporting import figures
@@ -77,4 +79,15 @@ def test_a_speakers_name_is_no_formula():
     audio, features = np.arange(1000, dtype=np.int16)[None], np.random.default_rng(0).random((1, 5, 4))
     figure = figures.waveforms(audio, features, [r"$\frac1$"], 512)
     figure.savefig(io.BytesIO())
+    figures.plt.close(figure)
+
+
+def test_the_title_of_a_roc_says_the_rate_that_the_records_say():
+    rng = np.random.default_rng(0)
+    member, clusters = np.repeat([True, False], 300), np.array([f"s{i % 30}" for i in range(600)])
+    scores = rng.normal(member * 1.5, 1)
+    audits = [Audit(scores, member, clusters, 0.0, np.arange(600))]
+    figure = figures.roc({"loss": audits}, 10)
+    found = evaluate(audits, 0)["tpr_at_fpr_1e-2"].value
+    assert figure.get_label() == f"Members found at 1 % false alarms: loss {100 * found:.1f} %"
     figures.plt.close(figure)

@@ -43,6 +43,7 @@ def test_set_up_stands_apart_what_was_injected_nowhere_and_no_folder_of_the_mach
     story, _, setup = text.partition('<details class="setup">')
     assert "import" not in story.partition("<main>")[2] and "The parameters:" not in story
     assert "numpy" in setup and "The parameters:" in setup
+    assert '<a href="#setup">folded away</a>' in story and 'id="setup"' in setup
     assert not any("/home/me" in path.read_text() for path in [*(run / "pages").iterdir(), run / "index.html"])
 
 

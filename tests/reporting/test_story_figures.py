@@ -26,6 +26,8 @@ def test_who_trained_on_the_recording_has_the_members_colour_on_the_left_and_nob
     left, right = ([(line.get_color(), line.get_linewidth() > 2) for line in axis.lines] for axis in figure.axes)
     assert left == [(MEMBER, False), (NON_MEMBER, False), (MEMBER, True), (NON_MEMBER, True)]
     assert right[2:] == [(NON_MEMBER, True)] * 2
+    legends = [[line.get_color() for line in axis.get_legend().get_lines()[:2]] for axis in figure.axes]
+    assert legends == [[MEMBER, NON_MEMBER], [NON_MEMBER, NON_MEMBER]]
     assert figure.axes[0].lines[2].get_ydata().tolist() == [0, 1, 2]
 
 

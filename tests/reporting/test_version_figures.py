@@ -51,9 +51,11 @@ def test_a_share_whose_interval_has_no_end_is_not_shown():
     ]
     table = pd.DataFrame(rows, columns=["condition", "attack", "low"])
     table = table.assign(measure="left_of_auc", value=0.5, high=0.9, n=9, control="")
-    shown = shares_table(table, "auc")
+    whole = dict(condition="held_file", attack="lira_offline", measure="auc", value=0.9, low=0.8, high=0.95)
+    shown = shares_table(pd.concat([pd.DataFrame([table.iloc[0].to_dict() | whole]), table]), "auc")
+    assert shown.iloc[0].to_dict() == {"LiRA, offline": "AUC 0.900 [0.800, 0.950]", "top-3 network": "–"}
     assert shown.loc["MP3, 48 kbit/s"].to_dict() == {"LiRA, offline": "50.0 % [10.0, 90.0]", "top-3 network": "–"}
-    assert list(shown.index) == ["MP3, 48 kbit/s", "somebody talks, 10 dB below"]
+    assert list(shown.index) == ["the file itself", "MP3, 48 kbit/s", "somebody talks, 10 dB below"]
     assert "inf" not in " ".join(what_is_left(table, "top3_network", "held_mp3"))
     assert shares_table(table[:0].astype(object), "auc").empty
 

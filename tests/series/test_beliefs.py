@@ -44,7 +44,7 @@ def test_beliefs_are_counted_by_what_became_of_them():
         Outcome(claim, word, MEASURED, Measure(0.5, 0.5, 0.5, 0), MEASURED) for word in (HOLDS, FAILS, UNDECIDED)
     ]
     text = table({str(i): ("Pigs | fly.", outcome) for i, outcome in enumerate([*outcomes, None])})
-    assert "Of 4 beliefs and claims: 1 held, 1 fell, 1 undecided, 1 not decided." in text
+    assert "Beliefs and claims: 1 held, 1 fell, 1 undecided, 1 not decided." in text
     rows = [line for line in text.splitlines() if line.startswith("| Pigs")]
     assert (
         len(rows) == 4 and all(row.count(" | ") == 2 for row in rows) and "0.800 [0.750, 0.850] beside 0.5" in rows[0]

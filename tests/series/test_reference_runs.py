@@ -57,6 +57,13 @@ def test_sound_and_set_up_are_left_out_and_pictures_stay_pictures():
     assert Image.open(io.BytesIO(base64.b64decode(seen["data"]["image/png"]))).width == 1000
 
 
+def test_what_is_left_out_is_said_below_the_title():
+    title = dict(cell_type="markdown", id="t", source=["# Title\n", "\n", "**You will learn** it."], metadata={})
+    (first, *_) = to_read({"cells": [title, cell(tags=["setup"])], "metadata": {}})["cells"]
+    assert first["source"] == f"# Title\n\n{reference.FOLDED}\n\n**You will learn** it."
+    assert to_read({"cells": [title, cell()], "metadata": {}})["cells"][0]["source"] == title["source"]
+
+
 def test_a_picture_is_put_on_white_with_few_colours():
     clear = io.BytesIO()
     Image.new("RGBA", (20, 10), (0, 0, 0, 0)).save(clear, format="PNG")
