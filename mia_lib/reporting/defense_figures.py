@@ -123,50 +123,29 @@ def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
 def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     """Privacy against utility: one named point per defense (index), test accuracy x and leakage y, each with low and high.
 
-    To the right errors are drawn on a logarithmic scale, so that good models stand apart. Models that lie far to the left of
-    the others have a panel of their own. Where guessing finds few, the height is logarithmic above its share.
+    To the right errors are drawn on a logarithmic scale, so that good models stand apart. Where guessing finds few, the
+    height is logarithmic above its share.
     """
-    far = _far(points)
-    widths = [1, 3] if far.any() else [1]
-    figure, row = plt.subplots(
-        1,
-        len(widths),
-        figsize=(7.2, 4.6),
-        sharey=True,
-        squeeze=False,
-        gridspec_kw=dict(width_ratios=widths, wspace=0.06),
-    )
+    figure, axis = plt.subplots(figsize=(7.2, 4.6))
     families = list(dict.fromkeys(points["family"]))
     looks: dict[str, dict[str, Any]] = {
         family: dict(marker=MARKS[i % len(MARKS)], color=_of_family(family)) for i, family in enumerate(families)
     }
-    parts, spans = [points], [(0.0, 1.0)]
-    if far.any():
-        border = float(points["x"][far].max() + points["x"][~far].min()) / 2
-        parts, spans = [points[far], points[~far]], [(0.0, border), (border, 1.0)]
-    for axis, part, ends in zip(row[0], parts, spans, strict=True):
-        for name, point in part.iterrows():
-            errors: dict[str, Any] = {
-                f"{a}err": np.abs([[point[a] - point[f"{a}_low"]], [point[f"{a}_high"] - point[a]]]) for a in "xy"
-            }
-            look = looks[point["family"]] | dict(linestyle="", label=name)
-            axis.errorbar(point["x"], point["y"], capsize=2, alpha=0.75, elinewidth=1, markersize=7, **look, **errors)
-        _axes_of_plane(axis, part, chance, ends)
-    row[0][0].set_ylabel(ylabel)
-    figure.supxlabel("test accuracy (95 % interval; errors on a logarithmic scale)", fontsize="medium", y=-0.02)
+    for name, point in points.iterrows():
+        spans: dict[str, Any] = {
+            f"{a}err": np.abs([[point[a] - point[f"{a}_low"]], [point[f"{a}_high"] - point[a]]]) for a in "xy"
+        }
+        look = looks[point["family"]] | dict(linestyle="", label=name)
+        axis.errorbar(point["x"], point["y"], capsize=2, alpha=0.75, elinewidth=1, markersize=7, **look, **spans)
+    _axes_of_plane(axis, points, chance)
+    axis.set(xlabel="test accuracy (95 % interval; errors on a logarithmic scale)", ylabel=ylabel)
     figure.set_layout_engine("none")
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97)
-    if far.any():
-        labels.beside(row[0][0], _ends(points[far], _colours(points[far])))
-    named = _ends(points[~far], _colours(points[~far]))
-    labels.at_ends(row[0][-1], named | end_of_guessing(row[0][-1], chance))
+    colours = [_of_family(family) for family in points["family"]]
+    labels.at_ends(axis, _ends(points, colours) | end_of_guessing(axis, chance))
     marks = [plt.Line2D([], [], label=family, linestyle="", **look) for family, look in looks.items()]
-    figure.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, -0.03), ncols=min(4, len(marks)))
+    figure.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(4, len(marks)))
     return figure
-
-
-def _colours(points: pd.DataFrame) -> list[str]:
-    return [_of_family(family) for family in points["family"]]
 
 
 def _ends(points: pd.DataFrame, colours: list[str]) -> dict[str, tuple[float, float, str]]:
@@ -179,21 +158,15 @@ def _of_family(family: str) -> str:
     return {"undefended": UNDEFENDED, "baseline": SOFT}.get(family, DEFENDED)
 
 
-def _far(points: pd.DataFrame) -> np.ndarray:
-    """Which points lie far to the left: worse than half of the best accuracy, where that is not most of them."""
-    far = (points["x"] < 0.5 * points["x"].max()).to_numpy()
-    return far if far.sum() <= len(points) / 2 else np.zeros(len(points), dtype=bool)
-
-
-def _axes_of_plane(axis: Axes, points: pd.DataFrame, chance: float, ends: tuple[float, float]) -> None:
-    """Scales, limits and marks of one panel of a plane, which does not reach beyond the accuracies `ends`."""
+def _axes_of_plane(axis: Axes, points: pd.DataFrame, chance: float) -> None:
+    """Scales, limits and marks of a plane."""
     axis.axhline(chance, color=SOFT, linestyle=":", linewidth=1.2, zorder=0)
     if chance < 0.1:
         axis.set_yscale("symlog", linthresh=chance)
         axis.set_ylim(-chance / 4, 1)
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    low, high = max(ends[0], points["x_low"].min() - 0.05), points["x_high"].max()
-    right = min(0.999, ends[1], 1 - (1 - high) / 1.5)
+    low, high = max(0.0, points["x_low"].min() - 0.05), points["x_high"].max()
+    right = min(0.999, 1 - (1 - high) / 1.5)
     axis.set_xscale("function", functions=(_of_error, lambda x: 1 - 10.0**-x))
     axis.set_xlim(low, right)
     axis.set_xticks(_apart([tick for tick in ACCURACIES if low <= tick <= right], (low, right)))

@@ -30,29 +30,6 @@ def at_ends(axis: Axes, lines: dict[str, tuple[float, float, str]]) -> None:
         )
 
 
-def beside(axis: Axes, named: dict[str, tuple[float, float, str]]) -> None:
-    """Write names right of their points, or left of those near the right edge, moved up or down until none covers another:
-    name -> (x, y, colour)."""
-    place, line = _pixels(axis, [(x, y) for x, y, _ in named.values()]), _line(axis)
-    box, points = axis.get_window_extent(), 72 / axis.figure.dpi
-    left = place[:, 0] > box.x0 + 0.62 * box.width
-    heights = place[:, 1].copy()
-    for side in (False, True):
-        heights[left == side] = spread(place[left == side, 1], line)
-    for (name, (x, y, colour)), side, move in zip(named.items(), left, heights - place[:, 1], strict=True):
-        axis.annotate(
-            name,
-            (x, y),
-            (-12 if side else 12, move * points),
-            textcoords="offset points",
-            ha="right" if side else "left",
-            va="center",
-            color=colour,
-            parse_math=False,
-            arrowprops=dict(arrowstyle="-", color=colour, alpha=0.5, linewidth=0.7, shrinkA=0, shrinkB=3),
-        )
-
-
 def spread(heights: np.ndarray, apart: float) -> np.ndarray:
     """Heights [n] moved as little as is needed for each to lie at least so far apart from the next, in their order."""
     order = np.argsort(heights, kind="stable")
