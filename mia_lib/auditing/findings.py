@@ -14,6 +14,7 @@ from mia_lib.evaluation.resolution import measurable
 from mia_lib.evaluation.strongest import STRONGEST
 
 CHANCE = 0.5
+NEAR = 0.03  # of chance: a control whose whole interval lies so near is at chance
 OPEN = 0.1  # above chance: a control whose interval reaches so far leaves open that it finds something
 
 
@@ -130,7 +131,8 @@ def _control(results: pd.DataFrame, strongest: str) -> list[str]:
             f"What it finds in a model that trained on none of this is too uncertain to be a control (AUC {found.text()}): "
             "the interval holds chance, and also what is found here."
         ]
-    return [f"On a model that trained on none of this it is at chance, as it should be (AUC {found.text()})."]
+    word = "at chance" if found.low >= CHANCE - NEAR and found.high <= CHANCE + NEAR else "not told from chance"
+    return [f"On a model that trained on none of this it is {word}, as it should be (AUC {found.text()})."]
 
 
 def _epsilon(results: pd.DataFrame) -> list[str]:

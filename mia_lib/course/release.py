@@ -32,8 +32,8 @@ HOW = """\
 *{minutes} minutes, {exercises} exercises, {points} points. Each asks for one function of a few lines on arrays; NumPy as
 `np`, `scipy.special` as `special` and `scipy.stats` as `stats` are all you need. Write it where it says `YOUR CODE HERE`, run
 the cell, then run the check below it. Hints are folded: open the first, try again, then the next. When a class is graded,
-your functions are called with other arguments than those you see. Alone, `python -m mia_lib course grade` with the folder of
-your notebooks does the same, and calls a usual mistake by its name.*
+your functions are called with other arguments than those you see. Whoever learns alone, and has installed the package: there
+`python -m mia_lib course grade` with the folder of your notebooks does the same, and calls a usual mistake by its name.*
 """
 
 

@@ -1,10 +1,13 @@
 """Has a model forgotten a person? A verdict on each unlearning method, made of its records and of those of retraining.
 
 What counts as found is what U-LiRA finds beyond what it finds where models were trained again without the person: of four
-views, recordings and persons, with and without the person's class among the answers, the one that says most.
+views, recordings and persons, with and without the person's class among the answers, the one that says most. Methods that
+are exact, by construction, are not convicted: what is found behind them is a false alarm.
 """
 
 import math
+from collections.abc import Collection
+from statistics import NormalDist
 
 import pandas as pd
 
@@ -23,7 +26,13 @@ VIEWS = {
     ("speaker", NO_CLASS): "persons, class removed",
 }
 FORGETS, HIDES, COSTLY, REMEMBERS = "forgets", "only hides", "forgets at the cost of others", "remembers"
-NOTHING = f"no more accuracy than the tolerated {100 * TOLERANCE:.0f} points, and no privacy that can be told"
+EXACT = "forgets by construction"
+MORE, PERHAPS, TOLERATED = "more than", "perhaps more than", "at most"
+POINTS = f"{100 * TOLERANCE:.0f} points of accuracy"
+NOTHING = f"{TOLERATED} {POINTS}, and no privacy that can be told"
+TOGETHER = NormalDist().inv_cdf(1 - 0.025 / len(VIEWS)) / NormalDist().inv_cdf(0.975)
+"""How much wider than at 95 % intervals are that hold in all views together (Bonferroni)."""
+UNEXPOSED = "models that never heard the person, and are asked to forget them,"
 WIDE = 0.5
 """Width of an interval of an AUC from which on it says nothing."""
 GONE = 0.5
@@ -46,81 +55,137 @@ def number_of(records: pd.DataFrame, method: str, measure: str, condition: str, 
 
 
 def beyond_retraining(records: pd.DataFrame, method: str) -> dict[str, Measure]:
-    """What U-LiRA finds behind a method beyond what it finds behind retraining, in each view, with its interval."""
+    """What U-LiRA finds behind a method beyond what it finds behind retraining, or by guessing where that is more, in each
+    view; the intervals hold in all views together."""
     gaps = {}
     for view, words in VIEWS.items():
         one, other = (found(records, name, *view) for name in (method, RETRAIN))
         if one is not None and other is not None:
-            gaps[words] = difference(one, other)
+            low, value, high = (max(end, 0.5) for end in (other.low, other.value, other.high))
+            gap = difference(one, Measure(value, low, high, other.n))
+            low, high = (gap.value + TOGETHER * (end - gap.value) for end in (gap.low, gap.high))
+            gaps[words] = Measure(gap.value, low, high, gap.n)
     return gaps
 
 
-def looks_forgotten(records: pd.DataFrame, method: str) -> bool:
-    """Whether one of the usual tests is passed: the person is named less than half as often as before, or the population
-    attack is not told from chance."""
+def yardstick(records: pd.DataFrame) -> str:
+    """In which views retraining, behind which there is nothing to find, is told from chance, and what is made of it."""
+    aucs = {words: auc for view, words in VIEWS.items() if (auc := found(records, RETRAIN, *view)) is not None}
+    off = [f"{words} {auc.text()}" for words, auc in aucs.items() if beside_chance(auc) in ("above", "below")]
+    told = f"Behind `{RETRAIN}`, where there is nothing to find, U-LiRA is off chance in {len(off)} of {len(aucs)} views by "
+    told += f"the 95 % interval{': ' if off else ''}{'; '.join(off)}"
+    return f"{told}. Differences are measured from what it finds there, and where that is less than guessing, from 0.5."
+
+
+def traced(records: pd.DataFrame, method: str) -> bool:
+    """Whether U-LiRA finds more behind a method, in any view, than behind retraining."""
+    return any(gap.low > 0 for gap in beyond_retraining(records, method).values())
+
+
+def looks_gone(records: pd.DataFrame, method: str) -> bool:
+    """Whether a method passes the first of the usual tests: the person is named less than half as often as before."""
     after, before = (number_of(records, name, "train_accuracy", LEAVERS) for name in (method, BEFORE))
+    return after is not None and before is not None and after.high < GONE * before.value
+
+
+def looks_unheard(records: pd.DataFrame, method: str) -> bool:
+    """Whether a method passes the other usual test: the population attack is not told from chance."""
     attack = number_of(records, method, "auc", LEAVERS, POPULATION)
-    fallen = after is not None and before is not None and after.high < GONE * before.value
-    return fallen or (attack is not None and beside_chance(attack) == "at")
+    return attack is not None and beside_chance(attack) == "at"
+
+
+def accuracy_paid(records: pd.DataFrame, method: str) -> str:
+    """Whether those who stay lose MORE accuracy than is tolerated, PERHAPS more, or what is TOLERATED, by the interval."""
+    lost = number_of(records, method, "test_accuracy_change", OTHERS)
+    if lost is None or lost.low >= -TOLERANCE:
+        return TOLERATED
+    return MORE if lost.high < -TOLERANCE else PERHAPS
+
+
+def privacy_paid(records: pd.DataFrame, method: str) -> bool:
+    """Whether the recordings of those who stay are found better than before."""
+    exposed = number_of(records, method, "auc_change", OTHERS, "lira_online")
+    return exposed is not None and exposed.low > 0
 
 
 def paid_by_others(records: pd.DataFrame, method: str) -> list[str]:
-    """What those who stay lose, each in a few words: accuracy beyond the tolerated, and privacy where exposure rises."""
+    """What those who stay pay, each in a few words: accuracy that is, or may be, beyond the tolerated, and privacy."""
     lost = number_of(records, method, "test_accuracy_change", OTHERS)
     exposed = number_of(records, method, "auc_change", OTHERS, "lira_online")
     paid = []
-    if lost is not None and lost.value < -TOLERANCE:
-        paid.append(f"{-100 * lost.value:.1f} points of accuracy")
-    if exposed is not None and exposed.low > 0:
+    if lost is not None and (word := accuracy_paid(records, method)) != TOLERATED:
+        points = [100 * end + 0.0 for end in (-lost.value, -lost.high, -lost.low)]
+        paid.append("{} {} ({:.1f} [{:.1f}, {:.1f}])".format(word, POINTS, *points))
+    if exposed is not None and privacy_paid(records, method):
         paid.append(f"exposure (LiRA's AUC {exposed.signed()})")
     return paid
 
 
-def verdict(records: pd.DataFrame, method: str) -> str:
-    """`forgets`, `only hides`, `forgets at the cost of others`, or `remembers`."""
-    gaps = beyond_retraining(records, method)
-    if any(gap.low > 0 for gap in gaps.values()):
-        return HIDES if looks_forgotten(records, method) else REMEMBERS
-    return COSTLY if paid_by_others(records, method) else FORGETS
+def verdict(records: pd.DataFrame, method: str, exact: Collection[str] = ()) -> str:
+    """`forgets`, `only hides`, `forgets at the cost of others`, `remembers`, or of the `exact` methods, that they forget by
+    construction."""
+    if method in exact:
+        return EXACT
+    if traced(records, method):
+        return HIDES if looks_gone(records, method) or looks_unheard(records, method) else REMEMBERS
+    costly = accuracy_paid(records, method) == MORE or privacy_paid(records, method)
+    return COSTLY if costly else FORGETS
 
 
-def sentence(records: pd.DataFrame, method: str) -> str:
+def sentence(records: pd.DataFrame, method: str, exact: Collection[str] = ()) -> str:
     """The verdict with the numbers that decide it."""
     gaps = beyond_retraining(records, method)
     aucs = {words: auc for view, words in VIEWS.items() if (auc := found(records, method, *view)) is not None}
     words, gap = max(gaps.items(), key=lambda pair: (pair[1].low > 0, pair[1].value, aucs[pair[0]].value))
     view, auc = next(view for view, name in VIEWS.items() if name == words), aucs[words]
     parts = [f"U-LiRA finds most by {words}: AUC {auc.text()}, {gap.signed()} beside retraining"]
+    if method in exact and traced(records, method):
+        parts[0] += ", a false alarm"
     control = found(records, method, *view, "unexposed")
     if control is not None:
-        told = "is not told" if beside_chance(control) == "at" else "is told, too"
-        told = "cannot be judged" if control.high - control.low > WIDE else told
-        parts.append(f"who was never in, and is asked to be forgotten, {told} ({control.text()})")
-    paid = paid_by_others(records, method)
-    parts.append("those who stay pay " + (" and ".join(paid) or NOTHING))
-    return f"`{method}` **{verdict(records, method)}**: {'; '.join(parts)}."
+        parts.append(f"{UNEXPOSED} {_told_of(control)} ({control.text()})")
+    parts.append("those who stay pay " + (" and ".join(paid_by_others(records, method)) or NOTHING))
+    return f"`{method}` **{verdict(records, method, exact)}**: {'; '.join(parts)}."
 
 
-def advice(records: pd.DataFrame, methods: list[str]) -> str:
-    """What to use, by the verdicts: the fastest of what forgets for free, and of what forgets at others' cost."""
-    shares = {m: number_of(records, m, "train_seconds_ratio", LEAVERS) for m in methods}
-    times = {m: math.inf if share is None else share.value for m, share in shares.items()}
-    words = {m: verdict(records, m) for m in methods}
-    parts = []
-    for word, cost in ((FORGETS, f"costs those who stay {NOTHING}"), (COSTLY, "costs those who stay {}")):
-        fit = [m for m in methods if words[m] == word]
-        if fit:
-            best = min(fit, key=times.__getitem__)
-            paid = " and ".join(paid_by_others(records, best))
-            parts.append(
-                f"`{best}` forgets in {times[best]:.2f} of the time of training again, and {cost.format(paid)}"
-            )
-    left = [m for m in methods if words[m] in (HIDES, REMEMBERS)]
-    parts.append(f"{len(left)} of {len(methods)} methods leave a trace of who left")
+def _told_of(control: Measure) -> str:
+    """What is told of models that were asked to forget whom they never heard."""
+    if too_wide(control):
+        return "cannot be judged"
+    told = dict(above="are told, too", below="look less like ones that unlearned than those that were not asked")
+    return told.get(beside_chance(control), "are not told")
+
+
+def too_wide(auc: Measure) -> bool:
+    """Whether the interval of an AUC is so wide that it says nothing."""
+    return auc.high - auc.low > WIDE
+
+
+def advice(records: pd.DataFrame, methods: list[str], exact: Collection[str] = ()) -> str:
+    """What to use, by the verdicts: the fastest of what forgets for free, and of what forgets at others' cost; then what it
+    costs to train but a part again, and how many leave a trace of those that are not exact."""
+    inexact = [m for m in methods if m not in exact]
+    words = {m: verdict(records, m) for m in inexact}
+    fit = [[m for m in inexact if words[m] == word] for word in (FORGETS, COSTLY)]
+    best = [min(some, key=lambda m: _time(records, m)) for some in fit if some]
+    parts = [] if best else ["Only training again forgets"]
+    for name in (*best, *(m for m in methods if m in exact and m != RETRAIN)):
+        cost = " and ".join(paid_by_others(records, name)) or NOTHING
+        parts.append(
+            f"`{name}` forgets in {_time(records, name):.2f} of the time of training again, and costs those who stay {cost}"
+        )
+    left = [m for m in inexact if words[m] in (HIDES, REMEMBERS)]
+    parts.append(f"{len(left)} of {len(inexact)} methods that change the trained model leave a trace of who left")
     return "; ".join(parts) + "."
 
 
-def table(records: pd.DataFrame) -> pd.DataFrame:
+def _time(records: pd.DataFrame, method: str) -> float:
+    """The time of a method as a share of that of training again."""
+    share = number_of(records, method, "train_seconds_ratio", LEAVERS)
+    return math.inf if share is None else share.value
+
+
+def table(records: pd.DataFrame, exact: Collection[str] = ()) -> pd.DataFrame:
     """One row per method, in the order of the records: what it leaves, what it costs, and the verdict, as text."""
     rows = {}
     for method in records["defense"].unique():
@@ -134,7 +199,7 @@ def table(records: pd.DataFrame) -> pd.DataFrame:
         cells["exposure, others"] = _text(number_of(records, method, "auc", OTHERS, "lira_online"))
         share = number_of(records, method, "train_seconds_ratio", LEAVERS)
         cells["time / retraining"] = "" if share is None else f"{share.value:.2f}"
-        cells["verdict"] = "" if method == BEFORE else verdict(records, method)
+        cells["verdict"] = "" if method == BEFORE else verdict(records, method, exact)
         rows[method] = cells
     return pd.DataFrame(rows).T
 

@@ -5,6 +5,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mia_lib.evaluation.differences import difference
+from mia_lib.evaluation.intervals import Measure
 from mia_lib.reporting.figures import name
 from mia_lib.reporting.looks import LINE, MARKS, MEMBER, NON_MEMBER, OTHERS, SOFT
 
@@ -38,7 +40,7 @@ def traces(losses: np.ndarray, vulnerable: np.ndarray) -> Figure:
         low, middle, high = np.nanquantile(losses[mask], [0.25, 0.5, 0.75], axis=0)
         x = np.arange(len(middle))
         axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-        axis.plot(x, middle, color=colour, label=f"{label} ({int(mask.sum())} recordings)")
+        axis.plot(x, middle, color=colour, label=f"{label} ({int(mask.sum())} fragments)")
     axis.set(xlabel="passes over the training set", ylabel="loss in nats (median, quartiles)")
     axis.legend()
     return figure
@@ -46,18 +48,33 @@ def traces(losses: np.ndarray, vulnerable: np.ndarray) -> Figure:
 
 def recordings(records: pd.DataFrame, level: float = 0.01) -> Figure:
     """How far a rate of finding members lies above false alarms against the recordings of each person, both logarithmic
-    (Tobaben et al. 2024), with a straight line."""
+    (Tobaben et al. 2024), with a straight line, which ends where all are found."""
     rows = records[records["measure"] == f"tpr_at_fpr_{level:.0e}".replace("e-0", "e-")]
     x = rows["condition"].str.removeprefix("recordings_").astype(float).to_numpy()
     y, low, high = (np.clip(rows[end].to_numpy(float) - level, 1e-4, None) for end in ("value", "low", "high"))
     slope, start = np.polyfit(np.log(x), np.log(y), 1)
+    along = np.geomspace(x.min(), x.max(), 100)
     figure, axis = plt.subplots(figsize=(7, 3.6))
     axis.errorbar(x, y, [y - low, high - y], fmt="o", color=MEMBER, capsize=3)
-    axis.plot(x, np.exp(start) * x**slope, color=SOFT, linestyle="--")
-    axis.set(xscale="log", yscale="log", xlabel="recordings of each person", ylabel="members found less false alarms")
+    axis.plot(along, np.minimum(np.exp(start) * along**slope, 1), color=SOFT, linestyle="--")
+    axis.set(xscale="log", yscale="log")
+    axis.set(xlabel="recordings of each person (logarithmic)", ylabel="members found less\nfalse alarms (logarithmic)")
     axis.set_xticks(x, [f"{value:g}" for value in x])
     axis.set_yticks(y, [f"{value:.3f}" for value in y])
     axis.minorticks_off()
     axis.grid(color=LINE)
-    figure.set_label(f"A slope of {slope:.2f}: twice the recordings, {2**slope:.2f} times as much to find")
+    figure.set_label(
+        f"Found, less false alarms: {100 * y[0]:.0f} % with {x[0]:g} recordings of each person, {100 * y[-1]:.0f} % with "
+        f"{x[-1]:g}"
+    )
     return figure
+
+
+def estimate_aloud(estimate: Measure, found: Measure) -> str:
+    """Whether an estimate of what an attack finds is right, by the interval of what it does find."""
+    gap = difference(Measure(estimate.value, estimate.value, estimate.value, estimate.n), found)
+    if gap.low <= 0 <= gap.high:
+        return "The estimate lies within the interval of what LiRA finds."
+    low, value, high = sorted(abs(100 * end) for end in (gap.low, gap.value, gap.high))
+    side = "above" if gap.value > 0 else "below"
+    return f"The estimate lies {value:.1f} points [{low:.1f}, {high:.1f}] {side} what LiRA finds."

@@ -57,7 +57,7 @@ OF_EXPOSURE = [
     ),
     Claim(
         "15.forecast",
-        "Of the hundredth of recordings whose loss moved most in training, at least seven in ten are found beyond doubt.",
+        "Of the hundredth of fragments whose loss moved most in training, at least seven in ten are found beyond doubt.",
         _found("precision_at_1e-2", "loss_spread", JUDGE),
         0.7,
     ),

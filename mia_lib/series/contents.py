@@ -27,7 +27,7 @@ def reading_minutes(notebook: Notebook) -> int:
 def series_map(folder: Path = NOTEBOOKS) -> str:
     """A Markdown table with a row for each notebook: link, what one learns, reading time, and the machine time of profile
     `standard` as the notebook itself states it."""
-    rows = ["| notebook | you learn | to read | to run |", "| --- | --- | --- | --- |"]
+    rows = ["| notebook | you learn | to read | to run, on `demo` |", "| --- | --- | --- | --- |"]
     total = 0
     for notebook in find_notebooks(folder):
         head = "".join(notebook.content["cells"][0]["source"])

@@ -132,7 +132,7 @@ def test_a_score_that_is_no_better_than_a_guess_is_not_called_strong_for_lying_b
 @pytest.mark.parametrize(
     ("control", "says"),
     [
-        ("unexposed", "it is at chance, as it should be"),
+        ("unexposed", "it is not told from chance, as it should be"),
         ("the same", "It finds as much"),
         ("few", "too uncertain to be a"),
     ],

@@ -72,11 +72,12 @@ def measure(options: dict) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """Slope and start of a straight line with the smallest relative deviations, and the largest of those."""
+def line(x: np.ndarray, y: np.ndarray) -> tuple[float, float, np.ndarray]:
+    """Slope and start of a straight line with the smallest relative deviations, and how far each point lies from it, as a
+    share of the line."""
     weights = np.stack([x, np.ones_like(x)], 1) / y[:, None]
     slope, start = np.linalg.lstsq(weights, np.ones_like(y), rcond=None)[0]
-    return slope, start, float(np.abs((slope * x + start) / y - 1).max())
+    return slope, start, y / (slope * x + start) - 1
 
 
 def main() -> None:
@@ -98,9 +99,11 @@ def main() -> None:
         x = np.array(values, float)
         for row, (key, scale, unit) in enumerate((("seconds", 1000, "ms per step"), ("memory", 1e-6, "MB"))):
             y = scale * np.array([point[key] for point in points])
-            slope, start, worst = line(x, y)
+            slope, start, off = line(x, y)
+            worst = int(np.abs(off).argmax())
             print(
-                f"  {unit}: {slope:.4g} for each of the {name} + {start:.4g}; furthest point {100 * worst:.0f} % away"
+                f"  {unit} against {name}: {slope:.4g} for each + {start:.4g}; furthest from its line: {values[worst]:,} "
+                f"{name}, {100 * off[worst]:+.0f} % of it"
             )
             axes[row, column].plot(x, y, "o")
             axes[row, column].plot(x, slope * x + start, "--", color="grey")
