@@ -120,8 +120,9 @@ def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
     return figure
 
 
-def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
-    """Privacy against utility: one named point per defense (index), test accuracy x and leakage y, each with low and high.
+def plane(points: pd.DataFrame, ylabel: str, chance: float, chosen: str = "") -> Figure:
+    """Privacy against utility: one named point per defense (index), test accuracy x and leakage y, each with low and high;
+    chosen: the one that a rule recommends, which the title tells of.
 
     To the right errors are drawn on a logarithmic scale, so that good models stand apart. Where guessing finds few, the
     height is logarithmic above its share.
@@ -143,6 +144,9 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float) -> Figure:
     figure.subplots_adjust(left=0.1, right=0.98, bottom=0.1, top=0.97)
     colours = [_of_family(family) for family in points["family"]]
     labels.at_ends(axis, _ends(points, colours) | end_of_guessing(axis, chance))
+    if chosen:
+        mine, bare = (f"{points['y'][name]:.2g} at {100 * points['x'][name]:.1f} %" for name in (chosen, "none"))
+        figure.set_label(f"Recommended by the rule: {chosen}, {mine} test accuracy; undefended {bare}")
     marks = [plt.Line2D([], [], label=family, linestyle="", **look) for family, look in looks.items()]
     figure.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=min(4, len(marks)))
     return figure

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from mia_lib.studies.shadow import ShadowStudy
 
@@ -18,3 +19,8 @@ def losses_behind(study: ShadowStudy, names: Sequence[str]) -> dict[str, tuple[n
         loss, member = signals.statistics.loss[0], signals.member[0]
         found[name] = loss[member == 1], loss[member == 0]
     return found
+
+
+def told_by_loss(members: np.ndarray, others: np.ndarray) -> float:
+    """AUC of a threshold on the loss, which members have less of: 0.5 where the two lie alike, whatever their medians."""
+    return float(roc_auc_score(np.repeat([0, 1], [len(members), len(others)]), np.concatenate([members, others])))
