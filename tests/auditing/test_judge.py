@@ -86,7 +86,7 @@ def test_labels_that_only_members_have_are_not_seen():
     random = np.random.default_rng(0)
     arrays["logits"] = random.standard_normal((200, 20))
     found = aucs(judged(arrays, attacks=["loss", "shokri", "gap"]))
-    assert (found["low"] < 0.5).all() and found.loc["gap", "value"] == 0.5
+    assert (found["low"] <= 0.5).all() and found.loc["gap", "value"] == 0.5
 
 
 def test_embeddings_are_judged_by_the_attacks_on_encoders_alone():
