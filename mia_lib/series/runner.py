@@ -224,19 +224,21 @@ def _run_notebooks(
             rest = f"; about {duration(left)} left" if left else ""
             console.say(f"{before}done in {duration(spent[notebook.name])}{rest}")
         _record(parts, header, pages)
-    _record(parts, header)
+    if pages.late:
+        _record(parts, header)
     return outcome
 
 
 class _Seldom:
-    """What is done again only after SELDOM times as long as it took the last time."""
+    """What is done again only after SELDOM times as long as it took the last time; `late`: it was not, the last time."""
 
     def __init__(self) -> None:
-        self._due = 0.0
+        self._due, self.late = 0.0, False
 
     def __call__(self, work: Callable[[], None]) -> None:
         started = time.monotonic()
-        if started >= self._due:
+        self.late = started < self._due
+        if not self.late:
             work()
             ended = time.monotonic()
             self._due = ended + SELDOM * (ended - started)

@@ -57,6 +57,9 @@ def test_records_are_renewed_after_each_notebook_and_pages_seldom_but_whole_at_t
     series.run()
     assert rows == [0, 2, 3, 4, 4]  # before, after each, and at the end
     assert len(reports) < len(rows) and reports[-1] == 4
+    reports.clear()
+    series.run()
+    assert reports == [4]  # nothing was executed: there is nothing to renew at the end
 
 
 def test_what_is_done_is_not_repeated_until_notebook_or_data_change(series):
