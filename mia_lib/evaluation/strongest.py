@@ -64,8 +64,8 @@ class Way:
     clusters: int
 
     def beyond(self, other: "Way") -> "Way":
-        """How far it lies above another one, target by target; where these are not as many, both spreads add up, which the
-        draws say that are left: of the mean, as wide as both together."""
+        """How far it lies above another one, target by target. Where these are not as many, the draws are of the difference
+        of means, widened to the spread of both together, and so have no clusters by which to widen them again."""
         gap, thin = self.value - other.value, min(self.clusters, other.clusters)
         if self.drawn.shape == other.drawn.shape:
             return Way(gap, self.drawn - other.drawn, thin)
