@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 
-from mia_lib.evaluation.differences import difference
+from mia_lib.evaluation.differences import at_least, difference
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.reading import COUNTS, measure_of, with_circumstances
 from mia_lib.support.errors import UsageError
@@ -56,7 +56,8 @@ class Claim:
 
     id: `06.some-words`, beginning with its notebook. question: the sentence, for people. one, other: what is compared, the
     second possibly a fixed number. direction: `one` lies `above`, `below` or `near` the other, by more than `margin`, or for
-    `near` within it. Raises UsageError for another direction, and for `near` without a margin.
+    `near` within it. floor: what the other counts for where it lies below, such as guessing.
+    Raises UsageError for another direction, and for `near` without a margin.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Claim:
     other: Pick | float
     direction: str = "above"
     margin: float = 0.0
+    floor: float = -math.inf
 
     def __post_init__(self):
         if self.direction not in DIRECTIONS:
@@ -146,6 +148,7 @@ def decide(claim: Claim, records: pd.DataFrame) -> Outcome:
         other = Measure(fixed, fixed, fixed, 0)
     if one is None or other is None:
         return Outcome(claim, UNDECIDED)
+    other = at_least(other, claim.floor)
     gap = difference(one, other)
     return Outcome(claim, word_of(gap, claim.direction, claim.margin), one, other, gap)
 

@@ -48,6 +48,12 @@ def compared(gap: Measure, margin: float) -> str:
     return "as much" if max(-gap.low, gap.high) <= margin else "undecided"
 
 
+def at_least(measure: Measure, floor: float) -> Measure:
+    """A measure whose value and ends lie at `floor` where they lie below it, such as what guessing gives."""
+    value, low, high = (max(end, floor) for end in (measure.value, measure.low, measure.high))
+    return Measure(value, low, high, measure.n)
+
+
 def turned(measure: Measure) -> Measure:
     """A rate whose chance is one half, as an attacker has it who may turn the answer round."""
     if measure.value >= 0.5:

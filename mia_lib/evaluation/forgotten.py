@@ -12,7 +12,7 @@ from statistics import NormalDist
 import pandas as pd
 
 from mia_lib.evaluation.claims import Pick
-from mia_lib.evaluation.differences import difference
+from mia_lib.evaluation.differences import at_least, difference
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.reading import beside_chance
 from mia_lib.evaluation.verdicts import TOLERANCE
@@ -61,8 +61,7 @@ def beyond_retraining(records: pd.DataFrame, method: str) -> dict[str, Measure]:
     for view, words in VIEWS.items():
         one, other = (found(records, name, *view) for name in (method, RETRAIN))
         if one is not None and other is not None:
-            low, value, high = (max(end, 0.5) for end in (other.low, other.value, other.high))
-            gap = difference(one, Measure(value, low, high, other.n))
+            gap = difference(one, at_least(other, 0.5))
             low, high = (gap.value + TOGETHER * (end - gap.value) for end in (gap.low, gap.high))
             gaps[words] = Measure(gap.value, low, high, gap.n)
     return gaps

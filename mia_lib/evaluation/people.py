@@ -8,13 +8,13 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from mia_lib.evaluation.audit import Audit
-from mia_lib.evaluation.intervals import Measure, mean_measure
+from mia_lib.evaluation.intervals import Measure, mean_change, mean_measure
 from mia_lib.evaluation.rates import threshold_at
 from mia_lib.support.draws import generator
 from mia_lib.support.errors import UsageError
 
 LEVEL, STRICT = 0.01, 0.001
-"""False alarms at which a person's recordings are found, and at which an attack says so beyond doubt."""
+"""False alarms at which a person's recordings are found, and at which few can be accused wrongly."""
 
 Audits = Mapping[str, Sequence[Audit]]
 """Of each attack, one audit a target, whose clusters are persons; all attacks ask about the same fragments."""
@@ -48,19 +48,13 @@ def agreement(table: pd.DataFrame, within: str, across: str, draws: int, seed: i
     table: of `people`. Targets across, attacks within: is it the same persons in every model? The other way round: for every
     attack? Persons who are not in both of a pair are left out of it.
     """
-    wide = [part.pivot(index="speaker", columns=across, values="exposure") for _, part in table.groupby(within)]
-    names, rng = sorted(set(table["speaker"])), generator(seed, "persons of an agreement")
+    wide, names = _by_person(table, within, across), sorted(set(table["speaker"]))
+    rng = generator(seed, "persons of an agreement")
     if table[across].nunique() < 2:
         raise UsageError(f"an agreement across {across} needs two of them")
 
     def mean(chosen: list[str]) -> float:
-        values = []
-        for part in wide:
-            drawn = part.reindex(chosen)
-            for one, other in combinations(part.columns, 2):
-                both = drawn[[one, other]].dropna().to_numpy()
-                if len(both) > 2 and (np.ptp(both, axis=0) > 0).all():
-                    values.append(spearmanr(both[:, 0], both[:, 1]).statistic)
+        values = [value for part in wide for value in _correlations(part.reindex(chosen)).values()]
         return float(np.mean(values)) if values else np.nan
 
     again = [mean(rng.choice(names, len(names)).tolist()) for _ in range(min(draws, 200))]
@@ -68,25 +62,63 @@ def agreement(table: pd.DataFrame, within: str, across: str, draws: int, seed: i
     return Measure(mean(names), float(low), float(high), len(names))
 
 
+def agreement_by_pair(table: pd.DataFrame, within: str, across: str) -> pd.DataFrame:
+    """The same for each pair of `across`, mean over `within`, as a square table."""
+    names = list(table[across].unique())
+    found = pd.DataFrame(np.eye(len(names)), names, names)
+    every = [_correlations(part) for part in _by_person(table, within, across)]
+    for one, other in combinations(sorted(names), 2):
+        values = [pairs[one, other] for pairs in every if (one, other) in pairs]
+        found.loc[one, other] = found.loc[other, one] = np.mean(values) if values else np.nan
+    return found
+
+
+def _by_person(table: pd.DataFrame, within: str, across: str) -> list[pd.DataFrame]:
+    """Exposure by person (rows) and `across` (columns), a table for each of `within`."""
+    return [part.pivot(index="speaker", columns=across, values="exposure") for _, part in table.groupby(within)]
+
+
+def _correlations(exposure: pd.DataFrame) -> dict[tuple, float]:
+    """The rank correlation of each two columns, over the rows that have both; none where a column says nothing."""
+    found = {}
+    for one, other in combinations(exposure.columns, 2):
+        both = exposure[[one, other]].dropna().to_numpy()
+        if len(both) > 2 and (np.ptp(both, axis=0) > 0).all():
+            found[one, other] = float(spearmanr(both[:, 0], both[:, 1]).statistic)
+    return found
+
+
 def found_by_any(audits: Audits, draws: int, seed: int, level: float = STRICT) -> dict[str, Measure]:
-    """Share of members whom at least one attack accepts where each accepts `level` of the non-members (`members`), the same
-    of the non-members (`others`: false alarms of all attacks together), and of members by the best single attack (`best`)."""
-    called = {
-        attack: [audit.scores >= threshold_at(audit.scores, audit.member, level) for audit in targets]
-        for attack, targets in audits.items()
-    }
+    """What several attacks find together, where a recording is called a member by any of them, beside the best of them alone.
+
+    Each accepts `level` of the non-members, so that together they find at least as many members (`members`), and raise more
+    false alarms (`others`). Fair is only what one attack finds with as many false alarms as all raise together: `best`, of
+    the attack that then finds most, and `gain`, how many more the attacks together find, with the interval of the
+    difference on the same recordings.
+    """
     first = list(next(iter(audits.values())))
-    any_of = [np.any(parts, axis=0) for parts in zip(*called.values(), strict=True)]
 
-    def share(accepted: Sequence[np.ndarray], members: bool) -> Measure:
-        sides = [audit.member == members for audit in first]
-        values = [a[side].astype(float) for a, side in zip(accepted, sides, strict=True)]
-        clusters = [audit.clusters[side] for audit, side in zip(first, sides, strict=True)]
-        return mean_measure(values, clusters, draws, seed)
+    def called(targets: Sequence[Audit], levels: Sequence[float]) -> list[np.ndarray]:
+        return [
+            audit.scores >= threshold_at(audit.scores, audit.member, own)
+            for audit, own in zip(targets, levels, strict=True)
+        ]
 
-    alone = [share(accepted, True) for accepted in called.values()]
-    best = max(alone, key=lambda measure: measure.value)
-    return {"members": share(any_of, True), "others": share(any_of, False), "best": best}
+    def of(side: bool, accepted: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [own[audit.member == side].astype(float) for own, audit in zip(accepted, first, strict=True)]
+
+    parts = [called(targets, [level] * len(first)) for targets in audits.values()]
+    together = [np.any(accepted, axis=0) for accepted in zip(*parts, strict=True)]
+    found, alarms = of(True, together), of(False, together)
+    alone = [of(True, called(targets, [own.mean() for own in alarms])) for targets in audits.values()]
+    best = max(alone, key=lambda values: np.mean([own.mean() for own in values]))
+    members, others = ([audit.clusters[audit.member == side] for audit in first] for side in (True, False))
+    return {
+        "members": mean_measure(found, members, draws, seed),
+        "others": mean_measure(alarms, others, draws, seed),
+        "best": mean_measure(best, members, draws, seed),
+        "gain": mean_change(found, best, members, draws, seed),
+    }
 
 
 def precision_at(forecast: np.ndarray, vulnerable: np.ndarray, share: float) -> float:

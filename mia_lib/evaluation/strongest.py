@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import hypot
 
 import numpy as np
+from scipy.special import ndtr
+from scipy.stats import t as student
 
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.bootstrap import CHUNK, DrawnAudit, draw, found_at
@@ -74,9 +76,18 @@ class Way:
         usual = NORMAL * np.hypot(self.drawn.mean(1).std(), other.drawn.mean(1).std())
         return Way(gap, means * spread / max(usual, 1e-12), 0)
 
-    def inflation(self) -> float:
-        """How many times as wide its interval is as its draws; `beyond` has widened those of unequal targets already."""
-        return inflation(self.drawn, self.clusters) if self.clusters else 1.0
+    def reach(self, most: float) -> float:
+        """How many standard deviations of its draws its interval reaches, where no draw of any reaches further than `most`.
+
+        Of one model the clusters are all that brings luck, and few of them bring more of it the further out one looks: the
+        quantile of Student's t that lies as far out. With several, as many times more as `spread_of_mean` says at 95 %;
+        `beyond` has widened those of unequal targets already.
+        """
+        if not self.clusters:
+            return most
+        if self.drawn.shape[1] == 1:
+            return float(student.ppf(ndtr(most), max(self.clusters - 1, 1)))
+        return most * inflation(self.drawn, self.clusters)
 
 
 @dataclass(frozen=True)
@@ -226,6 +237,9 @@ def _simultaneous(ways: Sequence[Way]) -> tuple[np.ndarray, np.ndarray]:
     off = means - means.mean(0)
     spread = off.std(0)
     scaled = off / np.maximum(spread, 1e-12)
-    values, wide = (np.array(column) for column in zip(*((way.value, way.inflation()) for way in ways), strict=True))
-    down, up = (float(np.quantile(most, 0.975)) for most in (scaled.max(1), (-scaled).max(1)))
-    return values - wide * spread * down, values + wide * spread * up
+    values = np.array([way.value for way in ways])
+    down, up = (
+        np.array([way.reach(float(np.quantile(most, 0.975))) for way in ways])
+        for most in (scaled.max(1), (-scaled).max(1))
+    )
+    return values - spread * down, values + spread * up

@@ -29,7 +29,8 @@ def persons(table: pd.DataFrame, judge: str) -> Figure:
 
 
 def traces(losses: np.ndarray, vulnerable: np.ndarray) -> Figure:
-    """Loss over the passes, median and quartiles, of members [n, passes] that LiRA finds beyond doubt and of all others."""
+    """Loss over the passes, median and quartiles, of members [n, passes] that LiRA finds at 0.1 % false alarms, and of all
+    others."""
     figure, axis = plt.subplots(figsize=(7, 3.6))
     for mask, colour, label in (
         (vulnerable, MEMBER, "found at 0.1 % false alarms"),
@@ -46,13 +47,25 @@ def traces(losses: np.ndarray, vulnerable: np.ndarray) -> Figure:
     return figure
 
 
-def recordings(records: pd.DataFrame, level: float = 0.01) -> Figure:
-    """How far a rate of finding members lies above false alarms against the recordings of each person, both logarithmic
-    (Tobaben et al. 2024), with a straight line, which ends where all are found."""
-    rows = records[records["measure"] == f"tpr_at_fpr_{level:.0e}".replace("e-0", "e-")]
-    x = rows["condition"].str.removeprefix("recordings_").astype(float).to_numpy()
-    y, low, high = (np.clip(rows[end].to_numpy(float) - level, 1e-4, None) for end in ("value", "low", "high"))
+def slope_of(records: pd.DataFrame, level: float = 0.01) -> tuple[float, float]:
+    """Slope and start of the straight line that fits best, of log(TPR - FPR) over the logarithm of recordings of each
+    person (Tobaben et al. 2024)."""
+    x, y, _, _ = _by_recordings(records, level)
     slope, start = np.polyfit(np.log(x), np.log(y), 1)
+    return float(slope), float(start)
+
+
+def _by_recordings(records: pd.DataFrame, level: float) -> list[np.ndarray]:
+    """Recordings of each person, and TPR less FPR with its interval: [points] each."""
+    rows = records[records["measure"] == f"tpr_at_fpr_{level:.0e}".replace("e-0", "e-")]
+    ends = [np.clip(rows[end].to_numpy(float) - level, 1e-4, None) for end in ("value", "low", "high")]
+    return [rows["condition"].str.removeprefix("recordings_").astype(float).to_numpy(), *ends]
+
+
+def recordings(records: pd.DataFrame, level: float = 0.01) -> Figure:
+    """How far a rate of finding members lies above false alarms against the recordings of each person, both logarithmic,
+    with a straight line (`slope_of`), which ends where all are found."""
+    (x, y, low, high), (slope, start) = _by_recordings(records, level), slope_of(records, level)
     along = np.geomspace(x.min(), x.max(), 100)
     figure, axis = plt.subplots(figsize=(7, 3.6))
     axis.errorbar(x, y, [y - low, high - y], fmt="o", color=MEMBER, capsize=3)

@@ -18,7 +18,7 @@ from mia_lib.attacks.u_lira import u_lira, without_class
 from mia_lib.evaluation.audit import Audit, shuffled
 from mia_lib.evaluation.evaluate import evaluate, thinnest
 from mia_lib.evaluation.forgotten import ALL, BEFORE, LEAVERS, NO_CLASS, OTHERS, POPULATION, U_LIRA
-from mia_lib.evaluation.intervals import Measure, mean_change, mean_measure
+from mia_lib.evaluation.intervals import Measure, mean_change, mean_measure, spread_of_weights
 from mia_lib.evaluation.records import Result, results_table
 from mia_lib.evaluation.strongest import change_of_strongest
 from mia_lib.fragments.splits import HELD_OUT, TRAIN
@@ -119,7 +119,10 @@ class ForgettingStudy:
     ) -> list[Audit]:
         """U-LiRA: one audit for each pair of models. given: recordings one by one that members trained on, else persons, by
         their other recordings; removed: the person's class is not among the answers; control: in the place of members stand
-        models that never saw the person and were asked to forget them."""
+        models that never saw the person and were asked to forget them.
+
+        Each pair is attacked by means of all others, which are attacked in their turn: what the attack learns of one is the
+        luck of the others, and intervals are as wide as that asks."""
         signals = self._signals(np.concatenate([stand.inside, stand.outside], 1), people, given)
         controls = self._signals(stand.control, people, given) if control and stand.control is not None else None
         if removed:
@@ -132,8 +135,8 @@ class ForgettingStudy:
             if not given:
                 clusters, start, person = np.unique(names, return_index=True, return_inverse=True)
                 scores, first = [np.bincount(person, side) for side in scores], rows[start]
-            member = np.repeat([True, False], len(clusters))
-            audits.append(Audit(np.concatenate(scores), member, np.tile(clusters, 2), 0.0, np.tile(first, 2)))
+            member, spread = np.repeat([True, False], len(clusters)), spread_of_weights(len(people), learnt=1.0)
+            audits.append(Audit(np.concatenate(scores), member, np.tile(clusters, 2), 0.0, np.tile(first, 2), spread))
         return audits
 
     def population(self, stand: Stand, people: Sequence[int]) -> list[Audit]:

@@ -1,5 +1,7 @@
 """Who is exposed: shares, agreement and forecasts by hand, and that chance looks like chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,13 +42,29 @@ def test_the_same_persons_agree_over_targets_and_others_do_not():
         people.agreement(table, "target", "attack", 10, 0)
 
 
+def test_pairs_that_agree_and_pairs_that_contradict_are_told_apart():
+    one = drawn(0, [0, 3, 7, 9])
+    table = people.people({"lira": [one], "rmia": [one], "loss": [replace(one, scores=-one.scores)]})
+    pairs = people.agreement_by_pair(table, "target", "attack")
+    assert pairs.loc["lira", "rmia"] == pytest.approx(1) and pairs.loc["rmia", "loss"] == pytest.approx(-1)
+    assert people.agreement(table, "target", "attack", 20, 0).value == pytest.approx(-1 / 3)
+
+
 def test_any_of_several_attacks_finds_at_least_as_many_and_alarms_are_counted_too():
     one, other = drawn(0, [1]), drawn(0, [2])
     found = people.found_by_any({"loss": [one], "entropy": [other]}, 50, 0, level=0.01)
-    assert found["members"].value > found["best"].value + 0.02
-    assert found["best"].value >= 0.03 and found["others"].value <= 0.02 + 1e-9
+    assert found["gain"].value == pytest.approx(found["members"].value - found["best"].value)
+    assert found["gain"].value > 0.02 and found["gain"].low > -0.01 and found["others"].value <= 0.02 + 1e-9
     alone = people.found_by_any({"loss": [one]}, 50, 0, level=0.01)
     assert alone["members"].value == alone["best"].value and alone["others"].value <= 0.01
+    assert (alone["gain"].low, alone["gain"].high) == (0, 0)
+
+
+def test_two_attacks_that_find_the_same_find_no_more_for_more_false_alarms():
+    scores = drawn(0, [1, 2, 3])
+    noise = np.random.default_rng(1).standard_normal(len(scores.scores))
+    found = people.found_by_any({"loss": [scores], "noise": [replace(scores, scores=noise)]}, 50, 0, level=0.01)
+    assert found["members"].value > 0.1 and found["others"].value > 0.015 and found["gain"].high < 0.03
 
 
 def test_precision_counts_the_highest_forecasts_only():

@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.evaluate import evaluate
-from mia_lib.evaluation.strongest import change_of_strongest, strongest_of
+from mia_lib.evaluation.strongest import Way, change_of_strongest, strongest_of
 from mia_lib.support.errors import UsageError
 
 TARGETS, N = 2, 120
@@ -30,6 +30,17 @@ def test_the_largest_is_named_with_its_value_and_out_of_how_many():
     assert (found.attack, found.out_of, found.measure.n) == ("clear", 4, TARGETS * N)
     assert found.measure.value == pytest.approx(evaluate(clear, 0)["auc"].value)
     assert 0.5 < found.measure.low < found.measure.value < found.measure.high <= 1
+
+
+def test_of_one_model_few_clusters_bring_more_luck_the_further_out_one_looks():
+    drawn = np.random.default_rng(0).standard_normal((100, 1))
+    far = norm.ppf(0.995)
+    assert Way(0.6, drawn, 5).reach(far) == pytest.approx(
+        4.604, abs=1e-3
+    )  # Student's t with 4 degrees of freedom, 99.5 %
+    assert Way(0.6, drawn, 5).reach(norm.ppf(0.975)) == pytest.approx(2.776, abs=1e-3)
+    assert Way(0.6, drawn, 10_000).reach(far) == pytest.approx(far, abs=1e-3)
+    assert Way(0.6, drawn, 0).reach(far) == far  # was widened before
 
 
 def test_the_same_attack_twice_is_no_more_luck_than_once():

@@ -51,7 +51,7 @@ def test_forecasts_are_of_members_and_say_whether_they_are_found(references):
 def test_persons_over_targets_and_attacks_are_recorded(references):
     audits = exposed.audits_of(references, ("lira_online", "loss"))
     records = exposed.people_records(references, audits, people.people(audits))
-    assert {"found_by_any_members", "found_by_any_others", "found_by_any_best", "exposure_agreement"} == set(
+    assert {f"found_by_any_{one}" for one in ("members", "others", "best", "gain")} | {"exposure_agreement"} == set(
         records["measure"]
     )
 
