@@ -8,9 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from mia_lib.evaluation.changes import SAME
+from mia_lib.evaluation.differences import compared
+from mia_lib.evaluation.reading import measure_of
+from mia_lib.evaluation.verdicts import BROKEN
 from mia_lib.reporting import figures, labels
 from mia_lib.reporting.figures import end_of_guessing, guessing, span
 from mia_lib.reporting.looks import DEFENDED, MARKS, OTHERS, PAPER, SOFT, UNDEFENDED, plt
+from mia_lib.reporting.words import percent
+from mia_lib.studies.selection import FAMILIES
 
 HOLLOW = 0.08  # how far a hollow mark stands above the filled one, in rows
 ACCURACIES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)  # marked on an axis
@@ -120,6 +126,24 @@ def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
     return figure
 
 
+def compressed_aloud(records: pd.DataFrame) -> list[str]:
+    """What becomes of the strongest attack behind each compressed model, in a sentence with its accuracy; a model that names
+    hardly anybody any more is called broken, as everywhere."""
+    accuracy = records[records["measure"] == "test_accuracy"].set_index("defense")
+    said = []
+    for name, row in records[records["measure"] == "strongest_auc_change"].set_index("defense").iterrows():
+        change, word = measure_of(row), compared(measure_of(row), SAME)
+        broken = accuracy.loc[name, "value"] < BROKEN * accuracy.loc["none", "value"]
+        told = "no protection, a broken model" if broken else word if word == "undecided" else f"leaks {word}"
+        little = word not in ("as much", "undecided") and max(-change.low, change.high) <= SAME
+        within = f", within the {SAME:g} that counts as as much" if little else ""
+        said.append(
+            f"`{name}`: {told} (AUC of the strongest attack {change.signed()}{within}), test accuracy "
+            f"{percent(accuracy.loc[name])} beside {percent(accuracy.loc['none'])}."
+        )
+    return said
+
+
 def plane(points: pd.DataFrame, ylabel: str, chance: float, chosen: str = "") -> Figure:
     """Privacy against utility: one named point per defense (index), test accuracy x and leakage y, each with low and high;
     chosen: the one that a rule recommends, which the title tells of.
@@ -128,9 +152,9 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float, chosen: str = "") ->
     height is logarithmic above its share.
     """
     figure, axis = plt.subplots(figsize=(7.2, 4.6))
-    families = list(dict.fromkeys(points["family"]))
+    families = dict.fromkeys(points["family"])
     looks: dict[str, dict[str, Any]] = {
-        family: dict(marker=MARKS[i % len(MARKS)], color=_of_family(family)) for i, family in enumerate(families)
+        family: dict(marker=_mark_of(family), color=_of_family(family)) for family in families
     }
     for name, point in points.iterrows():
         spans: dict[str, Any] = {
@@ -155,6 +179,11 @@ def plane(points: pd.DataFrame, ylabel: str, chance: float, chosen: str = "") ->
 def _ends(points: pd.DataFrame, colours: list[str]) -> dict[str, tuple[float, float, str]]:
     """Points as `labels.at_ends` names them."""
     return dict(zip(map(str, points.index), zip(points["x"], points["y"], colours, strict=True), strict=True))
+
+
+def _mark_of(family: str) -> str:
+    """The mark of a family, the same in every figure of every run."""
+    return MARKS[("undefended", "baseline", *FAMILIES).index(family)]
 
 
 def _of_family(family: str) -> str:

@@ -27,7 +27,7 @@ def two_worlds(recording: pd.DataFrame, bystander: pd.DataFrame, pair: tuple[int
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
     titles = ("a recording that one of the two trained on", "a recording that neither trained on")
-    ends = ("trained on it", "did not: nothing else differs"), ("trained on the left one", "did not")
+    ends = ("trained on it", "did not: only this one differs"), ("trained on the left one", "did not")
     faint = [mark_line(colour, "-", alpha=FAINT + 0.1, width=1) for colour in (MEMBER, NON_MEMBER)]
     others = ("others that trained on it", "others that did not")
     for axis, table, title, names in zip(axes, (recording, bystander), titles, ends, strict=True):

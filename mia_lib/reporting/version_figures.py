@@ -49,6 +49,16 @@ def shares_table(records: pd.DataFrame, rate: str) -> pd.DataFrame:
     return table.fillna("–").rename(index=held, columns=figures.name).rename_axis(index="", columns="")
 
 
+def found_table(records: pd.DataFrame, rate: str) -> pd.DataFrame:
+    """A rate of each attack (columns) with each version in hand (rows), as text with 95 % intervals; a dash where an attack
+    has no row for a version."""
+    part = records[(records["measure"] == rate) & (records["control"] == "")]
+    part = part.assign(text=[percent(row) for row in part.itertuples()])
+    table = part.pivot(index="condition", columns="attack", values="text")
+    table = table.reindex(part["condition"].unique(), columns=part["attack"].unique())
+    return table.fillna("–").rename(index=held, columns=figures.name).rename_axis(index="", columns="")
+
+
 def what_is_left(records: pd.DataFrame, attack: str, condition: str) -> tuple[str, str]:
     """A title and a sentence on which share of an attack's advantage, by its AUC, is left without the file: with the version
     of `condition`, at most and at least. Where the file itself gives no advantage, or hardly any, no share of it is known."""
@@ -59,10 +69,13 @@ def what_is_left(records: pd.DataFrame, attack: str, condition: str) -> tuple[st
         none = f"With the file itself {name} is not told from guessing, or too little for a share of that to be known"
         return none, f"{none}."
     share, worst, mildest = left["value"], left["value"].idxmin(), left["value"].idxmax()
-    title = f"Without the file {name} keeps {100 * share.min():.0f} to {100 * share.max():.0f} % of its advantage"
+    title = (
+        f"Without the file {name} keeps {100 * share.min():.0f} to {100 * share.max():.0f} % of its advantage in AUC"
+    )
     return title, (
-        f"Of the advantage of {name}, {percent(left.loc[condition])} is left with {held(condition)}. It keeps most with "
-        f"{held(mildest)} ({percent(left.loc[mildest])}) and least with {held(worst)} ({percent(left.loc[worst])})."
+        f"Of the advantage of {name} (its AUC less 0.5), {percent(left.loc[condition])} is left with {held(condition)}. "
+        f"It keeps most with {held(mildest)} ({percent(left.loc[mildest])}) and least with {held(worst)} "
+        f"({percent(left.loc[worst])})."
     )
 
 

@@ -173,7 +173,7 @@ CLAIMS = [
     ),
     Claim(
         "11.high",
-        "At ε = 1000 (differential privacy) training costs at most five points of accuracy.",
+        "Training the last layer of a public network at ε = 1000 costs at most five points of accuracy.",
         Pick("test_accuracy_change", protocol="", defense="dp_finetune:1000"),
         -0.05,
     ),

@@ -16,8 +16,16 @@ def _recordings(method: str, condition: str = ALL) -> Pick:
 FORGETTING = [
     Claim(
         "14.retrained",
-        "A person left out of a retraining from scratch is not told from one who was never there.",
+        "Recordings of a person left out of a retraining from scratch are not told from those of one who was never there.",
         _recordings(RETRAIN),
+        0.5,
+        "near",
+        SAME,
+    ),
+    Claim(
+        "14.retrained_person",
+        "A person left out of a retraining is not told, by other recordings, from one who was never there.",
+        Pick("auc", U_LIRA, "speaker", RETRAIN, condition=ALL),
         0.5,
         "near",
         SAME,

@@ -46,7 +46,7 @@ OF_NEIGHBOURS = [
     ),
     Claim(
         "08.pruned",
-        "A network of which 90 % of the weights are pruned leaks less than a whole one.",
+        "A network of which 90 % of the weights are pruned leaks less than a whole one, whatever is left of its accuracy.",
         _strongest("auc_change", "pruning:0.9"),
         0.0,
         "below",
