@@ -1,6 +1,7 @@
 """What is released: stubs and hints for students, everything for the instructor, with the metadata that nbgrader reads."""
 
 import json
+import re
 
 import nbformat
 import pytest
@@ -11,6 +12,9 @@ from mia_lib.course.pages import PAGES, pointed, recounted
 from mia_lib.course.release import literal
 from mia_lib.series.notebooks import find_notebooks
 
+REGIONS = re.MULTILINE | re.DOTALL
+STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
+"""What nbgrader puts in the place of a solution, unless it is configured otherwise."""
 ALLOWED = {"schema_version", "grade_id", "grade", "solution", "locked", "task", "cell_type", "points"}
 """Of nbgrader's schema, version 3 (nbgrader/nbgraderformat/v3.py); a cell with a grade has points, no other."""
 
@@ -53,6 +57,21 @@ def test_cells_carry_what_nbgrader_reads(released):
         assert (
             sum(one.grade for one in about) == sum(one.solution for one in about) == len([o for o in about if o.grade])
         )
+
+
+def generated(source):
+    """What nbgrader's `generate_assignment` leaves of a cell's source (its ClearSolutions and ClearHiddenTests)."""
+    source = re.sub(
+        r"^( *)### BEGIN SOLUTION$.*?^ *### END SOLUTION$", rf"\1{STUB[0]}\n\1{STUB[1]}", source, flags=REGIONS
+    )
+    return re.sub(r"\n### BEGIN HIDDEN TESTS$.*?^### END HIDDEN TESTS$", "", source, flags=REGIONS)
+
+
+def test_what_nbgrader_makes_of_the_instructors_copy_is_what_students_get(released):
+    for chapter in find_chapters("06,13"):
+        student, instructor = (cells(released / side / f"{chapter.name}.ipynb") for side in ("student", "instructor"))
+        for own, full in zip(student, instructor, strict=True):
+            assert (own.source, own.metadata) == (generated(full.source), full.metadata)
 
 
 def test_the_instructors_copy_runs_and_a_stub_fails_its_checks(released):
