@@ -10,6 +10,7 @@ from mia_lib.cli import main
 from mia_lib.course.chapters import find_chapters
 from mia_lib.course.pages import PAGES, pointed, recounted
 from mia_lib.course.release import literal
+from mia_lib.series.contents import reading_minutes
 from mia_lib.series.notebooks import find_notebooks
 
 REGIONS = re.MULTILINE | re.DOTALL
@@ -116,6 +117,14 @@ def test_pages_count_what_there_is_and_are_released(released):
         assert (released / side / page.name).read_text(encoding="utf-8") == text
         assert all(chapter.name in text or chapter.title in text for chapter in find_chapters())
     assert not (released / "student" / "teaching.md").exists()
+
+
+def test_times_to_read_in_the_plans_are_about_those_of_the_notebooks():
+    minutes = {notebook.name[:2]: reading_minutes(notebook) for notebook in find_notebooks()}
+    plans = re.findall(r"about (\d+) minutes to read \(notebooks ([\d, ]+);", PAGES["instructor"].read_text("utf-8"))
+    assert len(plans) == 8
+    for told, numbers in plans:
+        assert abs(int(told) - sum(minutes[number] for number in numbers.split(", "))) <= 10, numbers
 
 
 def test_counts_follow_the_chapters():
