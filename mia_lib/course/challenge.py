@@ -51,7 +51,7 @@ def make(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     names = [name.strip() for name in arguments.scenarios.split(",") if name.strip()]
     if arguments.models < 6 or not names or len(set(names)) < len(names):
         raise UsageError(
-            "a challenge needs at least 6 models, and scenarios that differ, such as none,top_k:1,dp_finetune:8"
+            "a challenge needs at least 6 models, and scenarios that differ, such as none,label_only,dp_finetune:8"
         )
     if not 0 <= arguments.seed < 2**32 // 1000:
         raise UsageError(f"the seed must be from 0 to {2**32 // 1000 - 1}, not {arguments.seed}")

@@ -10,7 +10,7 @@ COURSE = "Exercises beside the notebooks: write them for a class, grade what it 
 CHALLENGE = (
     "A competition: who tells best which recordings a model was trained on? Make one, and score what is sent in."
 )
-SCENARIOS = "none, top_k:1, dp_finetune:8"
+SCENARIOS = "none, label_only, dp_finetune:8"
 
 
 def add_course(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
@@ -92,6 +92,11 @@ def add_challenge(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     )
     score.add_argument("folder", metavar="DIR", help="the folder that `challenge make` wrote")
     score.add_argument("file", metavar="SUBMISSION.csv", help="scores; the file's name is the name on the board")
+    score.add_argument(
+        "--replace",
+        action="store_true",
+        help="take the place of another submission of the same name (refused otherwise)",
+    )
     return [make, score]
 
 
@@ -158,5 +163,5 @@ def _make(arguments: argparse.Namespace, console: Console) -> None:
 def _score(arguments: argparse.Namespace, console: Console) -> None:
     from mia_lib.course.scoring import score
 
-    for line in score(Path(arguments.folder), Path(arguments.file)):
+    for line in score(Path(arguments.folder), Path(arguments.file), arguments.replace):
         console.say(line)

@@ -1,6 +1,7 @@
-"""A quiz whose answers need a run: the right ones are looked up in its results.csv, so none is written down anywhere."""
+"""A quiz whose answers need a run: the right ones are looked up in its results.csv, and are others for another run."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,12 +94,13 @@ def truth(question: Question, results: pd.DataFrame) -> float | str | None:
 
 
 def _records(results: pd.DataFrame, row: dict) -> pd.DataFrame:
-    """The records that a row names; a defense without a strength stands for any strength, None for anything."""
+    """The records that a row names; a defense without a strength stands for itself with any, None for anything."""
     kept = pd.Series(True, index=results.index)
     for name, value in {**USUAL, **row}.items():
         column = results[name].astype(str)
         if value is not None:
-            kept &= (column == str(value)) | ((name == "defense") & (column.str.split(":").str[0] == value))
+            strength = "(:[^+]*)?" if name == "defense" else ""
+            kept &= column.str.fullmatch(re.escape(str(value)) + strength)
     return results[kept]
 
 
@@ -113,18 +115,26 @@ def right(given: str, answer: float | str) -> bool:
         return False
 
 
-def checked(run: str, answers: str, part: str | None = None) -> list[str]:
-    """What to say of each answer, and the sum; of a folder of tables a line each.
+def checked(run: str, answers: str, part: str | None = None) -> Iterator[str]:
+    """What to say of each answer, and the sum; of a folder of tables a line each, also of those that cannot be read.
 
-    Raises UsageError or MiaError that names what cannot be read.
+    Raises UsageError or MiaError that names what cannot be read, of a folder after its last line.
     """
     table, wanted, place = records(run), questions(part), Path(answers)
     if not place.is_dir():
-        return _said(wanted, table, _given(place, wanted))
-    files = sorted(place.glob("*.csv"))
+        yield from _said(wanted, table, _given(place, wanted))
+        return
+    files, unread = sorted(place.glob("*.csv")), []
     if not files:
         raise UsageError(f"{answers} holds no table of answers: they are expected as NAME.csv")
-    return [f"{file.stem}: {_said(wanted, table, _given(file, wanted))[-1]}" for file in files]
+    for file in files:
+        try:
+            yield f"{file.stem}: {_said(wanted, table, _given(file, wanted))[-1]}"
+        except MiaError as error:
+            unread.append(file.name)
+            yield f"{file.stem}: not counted: {error}"
+    if unread:
+        raise MiaError(f"{len(unread)} of {len(files)} tables could not be counted: {', '.join(unread)}")
 
 
 def _said(wanted: list[Question], table: pd.DataFrame, given: dict[str, str]) -> list[str]:
@@ -154,5 +164,5 @@ def _given(file: Path, wanted: list[Question]) -> dict[str, str]:
     given = {str(row.question).strip(): str(row.answer) for row in table.itertuples() if str(row.answer).strip()}
     unknown = sorted(set(given) - {question.id for question in wanted})
     if unknown:
-        raise MiaError(f"{file}: there is no question {unknown[0]!r}; there are {', '.join(q.id for q in wanted)}")
+        raise MiaError(f"{file.name}: there is no question {unknown[0]!r}; there are {', '.join(q.id for q in wanted)}")
     return given

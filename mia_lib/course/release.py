@@ -1,7 +1,7 @@
 """`course release`: from chapters to notebooks. Students get stubs, examples, hints; the instructor's copy keeps all.
 
-Cells carry nbgrader's metadata (schema version 3), and solutions and hidden tests stand between its marks, so that the
-instructor's copy is a source for nbgrader, which makes of it the same notebook for students.
+Cells carry nbgrader's metadata (schema version 3), and all that is not for students stands between its marks (solutions;
+hidden tests, with notes on them as comments), so that nbgrader makes of the instructor's copy the cells of the students'.
 """
 
 import ast
@@ -81,8 +81,6 @@ def _cells(chapter: Chapter, solved: bool) -> Iterator[Any]:
         yield _cell("code", answer(exercise) if solved else stub(exercise), exercise.id, solution=True)
         tests = visible_tests(exercise) + (hidden_tests(exercise) if solved else "")
         yield _cell("code", tests, f"{exercise.id}-check", points=exercise.points)
-        if solved:
-            yield _cell("markdown", _notes(exercise), f"{exercise.id}-notes")
 
 
 def _cell(kind: str, source: str, name: str, solution: bool = False, points: int | None = None) -> Any:
@@ -165,6 +163,7 @@ def literal(value: Any) -> str:
 
 HIDDEN = """\
 ### BEGIN HIDDEN TESTS
+{notes}
 def _hidden(function):
     # The kernel is the student's own: all answers come first, and neither `check` nor NumPy nor a solution judges them.
     from builtins import abs, all, float, len, list, map, tuple, type, zip
@@ -206,7 +205,7 @@ def hidden_tests(exercise: Exercise) -> str:
     answers = [literal(function(*arguments)) for _, arguments in exercise.hidden(_released())]
     lines = [textwrap.fill(f"{one},".replace("np.", ""), 110, break_on_hyphens=False) for one in answers]
     right, cases = (textwrap.indent(text, " " * k) for text, k in (("\n".join(lines), 8), (exercise.cases.rstrip(), 4)))
-    return HIDDEN.format(cases=cases, right=right, name=exercise.name)
+    return HIDDEN.format(notes=_notes(exercise), cases=cases, right=right, name=exercise.name)
 
 
 def _released() -> np.random.Generator:
@@ -215,10 +214,9 @@ def _released() -> np.random.Generator:
 
 
 def _notes(exercise: Exercise) -> str:
-    """For the instructor: what is special in the hidden cases, and the usual mistakes."""
+    """For the instructor, as comments: what is special in the hidden cases, and the usual mistakes."""
     labels = [label for label, _ in exercise.hidden(_released())]
-    cases = "; ".join(dict.fromkeys(labels))
-    lines = [f"- **{mistake.title}.** {mistake.lesson}" for mistake in exercise.mistakes]
-    return "\n".join(
-        [f"*Instructor only. Hidden cases: {cases}.*", "", "Usual mistakes, which the grader names:", "", *lines]
-    )
+    mistakes = [f"- {mistake.title}: {mistake.lesson}" for mistake in exercise.mistakes]
+    lines = [f"Hidden cases: {'; '.join(dict.fromkeys(labels))}.", "Usual mistakes, which the grader names:", *mistakes]
+    wrap = textwrap.TextWrapper(110, initial_indent="# ", subsequent_indent="#   ", break_on_hyphens=False)
+    return "\n".join(map(wrap.fill, lines))

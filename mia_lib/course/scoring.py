@@ -31,8 +31,11 @@ DRAWS = 400
 RATED = ("dev", "final")
 
 
-def score(folder: Path, file: Path) -> list[str]:
-    """Rate a submission, renew `board.html`, and return what to say. UsageError or MiaError where something is wrong."""
+def score(folder: Path, file: Path, replace: bool = False) -> list[str]:
+    """Rate a submission, renew `board.html`, and return what to say. UsageError or MiaError where something is wrong.
+
+    A name on the board keeps its scores: others take their place with `replace` only.
+    """
     about = read_json(folder / "public" / PUBLIC, {})
     if not about:
         raise UsageError(f"{folder} holds no challenge: `challenge make` writes one")
@@ -51,6 +54,11 @@ def score(folder: Path, file: Path) -> list[str]:
             dev, last = (rates[part][name] for part in RATED)
             told.append(f"{scenario}, {words}: dev {dev.text()}, final {last.text()}")
     board = read_json(folder / "board.json", {})
+    if not replace and file.stem in board and json.dumps(board[file.stem]) != json.dumps(kept):
+        raise UsageError(
+            f"{file.stem} is on the board with another submission: --replace takes this one instead, "
+            "and somebody else's file needs a name of its own"
+        )
     board[file.stem] = kept
     write_atomically(folder / "board.json", json.dumps(board, indent=1))
     write_atomically(folder / "board.html", rendered("board.html", **_board(board, about)))

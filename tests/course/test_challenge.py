@@ -1,6 +1,7 @@
 """A challenge: what the class gets says nothing about final, and a submission that is tuned on dev drops there."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,15 @@ from scipy.special import log_softmax
 
 from mia_lib.cli import main
 from mia_lib.course.challenge import Scenario, answers, models_of, parts_of, publish
+from mia_lib.course.command import SCENARIOS
+from mia_lib.course.pages import PAGES
 from mia_lib.course.scoring import score
+from mia_lib.defenses.base import make_defense
+from mia_lib.defenses.label_only import LabelOnly
+from mia_lib.defenses.output import given_out
 from mia_lib.studies.dataset import Dataset
 
-NAME = "top_k:1"
+NAME, FILE = "dp_finetune:8", "dp_finetune-8.npz"
 
 
 def fabricated(seed=0, models=12, n=240):
@@ -35,7 +41,7 @@ def submitted(folder, path, change=lambda part, scores: scores):
     """The log posterior of the true speaker as a submission, after a change."""
     tables = []
     for part in ("dev", "final"):
-        data = np.load(folder / "public" / part / "top_k-1.npz")
+        data = np.load(folder / "public" / part / FILE)
         scores = change(part, data["log_posteriors"][:, np.arange(240), data["label"]])
         k, row = np.indices(scores.shape)
         tables.append(pd.DataFrame({"scenario": NAME, "part": part, "model": data["model"][k.ravel()], "row": row.ravel(),
@@ -51,8 +57,8 @@ def test_parts_share_no_model():
 
 
 def test_nothing_public_tells_who_is_a_member_in_final(challenge):
-    assert "member" in np.load(challenge / "public" / "dev" / "top_k-1.npz")
-    assert "member" not in np.load(challenge / "public" / "final" / "top_k-1.npz")
+    assert "member" in np.load(challenge / "public" / "dev" / FILE)
+    assert "member" not in np.load(challenge / "public" / "final" / FILE)
     sealed = json.loads((challenge / "secret" / "final.json").read_text())
     truth = fabricated().member[parts_of(12)["final"]]
     assert sealed["member"][NAME] == ["".join("01"[int(m)] for m in row) for row in truth]
@@ -61,7 +67,7 @@ def test_nothing_public_tells_who_is_a_member_in_final(challenge):
 
 
 def test_what_is_tuned_on_dev_drops_on_final(challenge, tmp_path):
-    truth = np.load(challenge / "public" / "dev" / "top_k-1.npz")["member"]
+    truth = np.load(challenge / "public" / "dev" / FILE)["member"]
     score(challenge, submitted(challenge, tmp_path / "honest.csv"))
     tuned = submitted(challenge, tmp_path / "tuned.csv", lambda part, s: s + 9 * truth if part == "dev" else s)
     told = score(challenge, tuned)
@@ -115,14 +121,54 @@ def test_answers_that_were_changed_after_the_start_are_refused(challenge, tmp_pa
     assert "its digest is not the published one" in capsys.readouterr().err
 
 
-def test_the_starting_notebook_makes_a_submission(challenge, tmp_path, monkeypatch):
-    monkeypatch.chdir(challenge / "public")
+def names_only(scenario):
+    """The same models, which give out nothing but a name."""
+    logits = scenario.log_posteriors
+    return replace(
+        scenario, log_posteriors=np.stack([given_out(LabelOnly().alter(z.astype(float)), z) for z in logits])
+    )
+
+
+def test_the_starting_notebook_makes_a_submission_of_its_own_name(tmp_path, monkeypatch):
+    scenarios = {NAME: fabricated(), "label_only": names_only(fabricated(seed=1))}
+    publish(tmp_path, scenarios, "salt", {"corpus": "demo", "synthetic": True})
+    monkeypatch.chdir(tmp_path / "public")
     namespace: dict = {"print": lambda *a: None}
-    for cell in json.loads((challenge / "public" / "start.ipynb").read_text(encoding="utf-8"))["cells"]:
+    for cell in json.loads((tmp_path / "public" / "start.ipynb").read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] == "code":
-            assert len(cell["source"].splitlines() if isinstance(cell["source"], str) else cell["source"]) <= 15
-            exec("".join(cell["source"]), namespace)
-    assert "final" in score(challenge, challenge / "public" / "my_submission.csv")[0]
+            source = "".join(cell["source"]).replace("your-pseudonym", "heron")
+            assert len(source.splitlines()) <= 15
+            exec(source, namespace)
+    told = score(tmp_path, tmp_path / "public" / "heron.csv")
+    assert all(any(line.startswith(f"{name}, balanced accuracy") for line in told) for name in scenarios)
+    assert list(json.loads((tmp_path / "board.json").read_text())) == ["heron"]
+
+
+def test_another_submission_of_a_name_on_the_board_is_refused_unless_it_is_to_replace_it(challenge, tmp_path, capsys):
+    path = submitted(challenge, tmp_path / "heron.csv")
+    again = ["challenge", "score", str(challenge), str(path)]
+    assert main(again) == main(again) == 0
+    before = (challenge / "board.json").read_bytes()
+    submitted(challenge, path, lambda part, scores: -scores)
+    assert main(again) == 2 and (challenge / "board.json").read_bytes() == before
+    assert "heron is on the board with another submission: --replace" in capsys.readouterr().err
+    assert main([*again, "--replace"]) == 0 and (challenge / "board.json").read_bytes() != before
+
+
+def test_a_challenge_has_by_default_the_scenarios_that_its_pages_tell_of():
+    names = [name.strip() for name in SCENARIOS.split(",")]
+    page = PAGES["instructor"].read_text(encoding="utf-8")
+    assert all(make_defense(name) and f"`{name}`" in page for name in names)
+
+
+def test_models_that_answer_with_a_name_only_say_which_and_nothing_else(tmp_path):
+    dataset = Dataset(
+        "demo:8x4", "smoke", 0, "cpu", tmp_path, settings=dict(epochs=1, max_speakers=0, max_utterances=0)
+    )
+    given = answers(dataset, "label_only", 6, "a").log_posteriors
+    named = given > np.log(0.5)
+    assert (named.sum(2) == 1).all() and np.isfinite(given).all()
+    assert np.allclose(given[named], 0, atol=1e-4) and np.ptp(given[~named]) < 1e-4
 
 
 def test_models_are_trained_by_coins_that_the_salt_draws(tmp_path):

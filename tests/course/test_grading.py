@@ -12,14 +12,16 @@ from class_of_thirty import CHAPTER, FIRST, NAME, SECOND, write_class
 
 from mia_lib.course import grade as grading
 from mia_lib.course import sandbox
-from mia_lib.course.chapters import find_chapters
+from mia_lib.course.chapters import FENCE, find_chapters
 from mia_lib.course.confinement import readable
 from mia_lib.course.frames import BadFrame, pack, read_frame, unpacked
 from mia_lib.course.grade import grade
 from mia_lib.course.gradebook import Graded
 from mia_lib.course.judge import Verdict, cases, judge
+from mia_lib.course.pages import PAGES
 from mia_lib.course.release import release
 from mia_lib.course.sandbox import WALLS, Died, Limits, Submission, missing_walls
+from mia_lib.course.submissions import handed_in, students
 from mia_lib.support.errors import UsageError
 
 LIMITS = Limits(seconds=0.5, total=12.0, memory=2**30)
@@ -130,6 +132,33 @@ def test_a_notebook_that_nobody_handed_in_is_expected_of_nobody_and_copies_do_no
     assert (tmp_path / "graded" / "feedback" / "Zoë.html").is_file()
     totals = pd.read_csv(tmp_path / "graded" / "totals.csv").set_index("student")
     assert totals["possible"].to_dict() == {"Ada": 7, "Zoë": 7, "nobody": 7}
+
+
+def test_folders_are_renamed_as_the_page_for_teachers_shows(tmp_path, monkeypatch):
+    (tmp_path / "class" / "Ada Lovelace_17_file").mkdir(parents=True)
+    (tmp_path / "names.csv").write_text("Ada Lovelace_17_file,heron\n", encoding="utf-8-sig")
+    monkeypatch.chdir(tmp_path / "class")
+    exec(FENCE.search(PAGES["instructor"].read_text(encoding="utf-8"))[1], {})
+    assert students(tmp_path / "class") == ["heron"]
+
+
+def test_of_files_in_one_folder_each_is_a_student_and_of_several_attempts_one_is_graded(tmp_path):
+    for name in (
+        "Ada_00_start_here",
+        "Zoe_00_start_here",
+        "Bob/attempt 1/00_start_here",
+        "Bob/attempt 2/00_start_here",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.ipynb").write_text('{"cells": []}')
+    found = [(one.student, one.path.parent.name) for one in handed_in(tmp_path)]
+    here = tmp_path.name
+    assert found == [
+        ("Ada_00_start_here", here),
+        ("Bob", "attempt 1"),
+        ("Bob", "attempt 2"),
+        ("Zoe_00_start_here", here),
+    ]
 
 
 def test_every_copy_of_the_package_is_hidden(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from mia_lib.course.quiz import Question, _records, asked, questions, records, r
 from mia_lib.evaluation.records import COLUMNS
 from mia_lib.support.errors import UsageError
 
-REFERENCE = Path(__file__).parents[2] / "outputs" / "reference" / "demo-standard-s0"
+REFERENCES = sorted((Path(__file__).parents[2] / "outputs" / "reference").glob("*-s0*"))
 ROWS = [
     ("", "none", "none", "train_accuracy", 1.0, 0.99, 1.0),
     ("", "none", "none", "test_accuracy", 0.9, 0.85, 0.95),
@@ -39,8 +39,9 @@ def test_every_part_has_five_to_eight_questions_of_known_kinds(run):
     assert len(set(ids)) == len(ids) and [line.split()[0] for line in asked(run)[: len(ids)]] == ids
 
 
-def test_the_committed_run_answers_every_question_by_one_record():
-    table = records(REFERENCE)
+@pytest.mark.parametrize("reference", REFERENCES, ids=lambda folder: folder.name)
+def test_a_committed_run_answers_every_question_by_one_record(reference):
+    table = records(reference)
     for question in questions():
         assert truth(question, table) is not None, question.id
         if question.kind not in ("largest", "smallest"):
@@ -71,6 +72,17 @@ def test_answers_are_looked_up(run):
         assert truth(Question("1", "01", "x", "", "above", row, "", level=level), table) == answer
 
 
+def test_no_question_asks_for_what_a_clock_says():
+    for question in questions():
+        assert not any("seconds" in row["metric"] for row in (question.row, question.other) if row), question.id
+
+
+def test_a_defense_without_a_strength_stands_for_any_but_for_no_combination():
+    results = pd.DataFrame({"defense": ["selena:4+hamp_output", "selena:4", "selena_two:4", "none"], "metric": "auc"})
+    results = results.assign(protocol="", attack="none", adaptive=False)
+    assert _records(results, {"defense": "selena", "metric": "auc"})["defense"].tolist() == ["selena:4"]
+
+
 def test_numbers_may_be_rounded_and_defenses_named_without_strength():
     assert right("0.86", 0.8559) and right("0,86", 0.8559) and not right("0.87", 0.8559) and not right("many", 0.8)
     assert right("DP_SGD", "dp_sgd:8") and right(" dp_sgd:8 ", "dp_sgd:8") and not right("8", "dp_sgd:8")
@@ -88,6 +100,12 @@ def test_a_table_of_answers_is_checked(run, tmp_path, capsys):
         (tmp_path / "class" / f"{name}.csv").write_text(f"question,answer\n{given}\n", encoding="utf-8")
     assert main(["course", "quiz", str(run), "--answers", str(tmp_path / "class")]) == 0
     assert capsys.readouterr().out.splitlines() == ["Ada: 2 of 2 right", "Zoë: 0 of 2 right"]
+    (tmp_path / "class" / "Bob.csv").write_text("number,answer\n1.1,0.1\n", encoding="utf-8")
+    assert main(["course", "quiz", str(run), "--answers", str(tmp_path / "class")]) == 1
+    told = capsys.readouterr()
+    bad = "Bob: not counted: Bob.csv needs the columns question and answer"
+    assert told.out.splitlines() == ["Ada: 2 of 2 right", bad, "Zoë: 0 of 2 right"]
+    assert "1 of 3 tables could not be counted: Bob.csv" in told.err
     answers.write_text("question,answer\n9.9,1\n", encoding="utf-8")
     assert main(["course", "quiz", str(run), "--answers", str(answers)]) == 1
     assert "there is no question '9.9'" in capsys.readouterr().err

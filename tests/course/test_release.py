@@ -1,6 +1,7 @@
 """What is released: stubs and hints for students, everything for the instructor, with the metadata that nbgrader reads."""
 
 import json
+import re
 
 import nbformat
 import pytest
@@ -9,8 +10,12 @@ from mia_lib.cli import main
 from mia_lib.course.chapters import find_chapters
 from mia_lib.course.pages import PAGES, pointed, recounted
 from mia_lib.course.release import literal
+from mia_lib.series.contents import reading_minutes
 from mia_lib.series.notebooks import find_notebooks
 
+REGIONS = re.MULTILINE | re.DOTALL
+STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
+"""What nbgrader puts in the place of a solution, unless it is configured otherwise."""
 ALLOWED = {"schema_version", "grade_id", "grade", "solution", "locked", "task", "cell_type", "points"}
 """Of nbgrader's schema, version 3 (nbgrader/nbgraderformat/v3.py); a cell with a grade has points, no other."""
 
@@ -55,6 +60,21 @@ def test_cells_carry_what_nbgrader_reads(released):
         )
 
 
+def generated(source):
+    """What nbgrader's `generate_assignment` leaves of a cell's source (its ClearSolutions and ClearHiddenTests)."""
+    source = re.sub(
+        r"^( *)### BEGIN SOLUTION$.*?^ *### END SOLUTION$", rf"\1{STUB[0]}\n\1{STUB[1]}", source, flags=REGIONS
+    )
+    return re.sub(r"\n### BEGIN HIDDEN TESTS$.*?^### END HIDDEN TESTS$", "", source, flags=REGIONS)
+
+
+def test_what_nbgrader_makes_of_the_instructors_copy_is_what_students_get(released):
+    for chapter in find_chapters("06,13"):
+        student, instructor = (cells(released / side / f"{chapter.name}.ipynb") for side in ("student", "instructor"))
+        for own, full in zip(student, instructor, strict=True):
+            assert (own.source, own.metadata) == (generated(full.source), full.metadata)
+
+
 def test_the_instructors_copy_runs_and_a_stub_fails_its_checks(released):
     for side, fails in (("instructor", False), ("student", True)):
         namespace: dict = {}
@@ -97,6 +117,14 @@ def test_pages_count_what_there_is_and_are_released(released):
         assert (released / side / page.name).read_text(encoding="utf-8") == text
         assert all(chapter.name in text or chapter.title in text for chapter in find_chapters())
     assert not (released / "student" / "teaching.md").exists()
+
+
+def test_times_to_read_in_the_plans_are_about_those_of_the_notebooks():
+    minutes = {notebook.name[:2]: reading_minutes(notebook) for notebook in find_notebooks()}
+    plans = re.findall(r"about (\d+) minutes to read \(notebooks ([\d, ]+);", PAGES["instructor"].read_text("utf-8"))
+    assert len(plans) == 8
+    for told, numbers in plans:
+        assert abs(int(told) - sum(minutes[number] for number in numbers.split(", "))) <= 10, numbers
 
 
 def test_counts_follow_the_chapters():
