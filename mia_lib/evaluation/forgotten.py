@@ -174,7 +174,7 @@ def advice(records: pd.DataFrame, methods: list[str], exact: Collection[str] = (
             f"`{name}` forgets in {_time(records, name):.2f} of the time of training again, and costs those who stay {cost}"
         )
     left = [m for m in inexact if words[m] in (HIDES, REMEMBERS)]
-    parts.append(f"{len(left)} of {len(inexact)} methods that change the trained model leave a trace of who left")
+    parts.append(f"{len(left)} of {len(inexact)} variants that change the trained model leave a trace of who left")
     return "; ".join(parts) + "."
 
 

@@ -76,7 +76,7 @@ def looks(records: pd.DataFrame) -> Figure:
     right.set(xlabel="AUC of the population attack")
     gone, unheard, both = map(len, _believed(records))
     figure.set_label(
-        f"{gone} of {len(order) - 1} have forgotten the person by accuracy, {unheard} by the population attack, "
+        f"Of {len(order) - 1} variants {gone} have forgotten the person by accuracy, {unheard} by the population attack, "
         f"{both} by both"
     )
     return figure
@@ -123,7 +123,9 @@ def traces(records: pd.DataFrame) -> Figure:
     labels = [*labels, f"hollow: never in, and asked to be forgotten (interval up to {WIDE:g})"]
     figure.legend([*handles, hollow], labels, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3)
     told, inexact = _told(records), _inexact(records)
-    figure.set_label(f"U-LiRA tells {len(told)} of {len(inexact)} that change the trained model from training again")
+    figure.set_label(
+        f"U-LiRA tells {len(told)} of {len(inexact)} variants that change the trained model from training again"
+    )
     return figure
 
 
@@ -173,7 +175,7 @@ def payers(records: pd.DataFrame) -> Figure:
     paying = [name for name in order if accuracy_paid(records, name) == MORE]
     found_better = [name for name in order if privacy_paid(records, name)]
     figure.set_label(
-        f"Those who stay pay more than {POINTS} behind {len(paying)} of {len(order)} methods, privacy behind "
+        f"Those who stay pay more than {POINTS} behind {len(paying)} of {len(order)} variants, privacy behind "
         f"{len(found_better)}"
     )
     return figure

@@ -59,6 +59,21 @@ def found_table(records: pd.DataFrame, rate: str) -> pd.DataFrame:
     return table.fillna("–").rename(index=held, columns=figures.name).rename_axis(index="", columns="")
 
 
+def found_aloud(records: pd.DataFrame, attack: str, level: float) -> str:
+    """How many members an attack finds at `level` false alarms with the file, and with the best and the worst single version
+    in its place."""
+    rate = f"tpr_at_fpr_{level:.0e}".replace("e-0", "e-")
+    own = records[(records["measure"] == rate) & (records["attack"] == attack) & (records["control"] == "")]
+    own = own.set_index("condition")
+    single = own.drop(index=[HOLDING + EXACT, f"{HOLDING}all"], errors="ignore")
+    most, least = (single.loc[place] for place in (single["value"].idxmax(), single["value"].idxmin()))
+    return (
+        f"At {100 * level:g} % false alarms {figures.name(attack)} finds {percent(own.loc[HOLDING + EXACT])} of the members "
+        f"with the file; without it at most {percent(most)}, with {held(most.name)}, and at least {percent(least)}, with "
+        f"{held(least.name)}. Guessing finds {100 * level:g} %."
+    )
+
+
 def what_is_left(records: pd.DataFrame, attack: str, condition: str) -> tuple[str, str]:
     """A title and a sentence on which share of an attack's advantage, by its AUC, is left without the file: with the version
     of `condition`, at most and at least. Where the file itself gives no advantage, or hardly any, no share of it is known."""

@@ -97,7 +97,7 @@ def test_what_is_found_behind_an_exact_method_is_a_false_alarm():
     assert "beside retraining, a false alarm; " in forgotten.sentence(records, "sisa:2", exact)
     assert "false alarm" not in forgotten.sentence(records, RETRAIN, exact)
     assert forgotten.advice(records, [*exact, "scrub:3"], exact).endswith(
-        "; 1 of 1 methods that change the trained model leave a trace of who left."
+        "; 1 of 1 variants that change the trained model leave a trace of who left."
     )
 
 
@@ -118,13 +118,13 @@ def test_advice_names_the_fastest_that_forgets_and_what_others_pay_for_another()
         "(6.0 [4.0, 8.0]); "
     )
     assert forgotten.advice(pd.concat(bad, ignore_index=True), methods, exact) == (
-        f"Only training again forgets; {part}1 of 1 methods that change the trained model leave a trace of who left."
+        f"Only training again forgets; {part}1 of 1 variants that change the trained model leave a trace of who left."
     )
     records = pd.concat([*bad, method("neg_grad:0.1")], ignore_index=True)
     assert forgotten.advice(records, [*methods, "neg_grad:0.1"], exact) == (
         "`neg_grad:0.1` forgets in 0.10 of the time of training again, and costs those who stay "
         f"at most 3 points of accuracy, and no privacy that can be told; {part}"
-        "1 of 2 methods that change the trained model leave a trace of who left."
+        "1 of 2 variants that change the trained model leave a trace of who left."
     )
 
 

@@ -22,13 +22,13 @@ def records():
 def test_titles_and_sentences_count_what_is_drawn(records):
     figures = {make: make(records) for make in (drawn.looks, drawn.traces, drawn.payers)}
     assert figures[drawn.looks].get_label() == (
-        "Of 5 methods 4 have forgotten the person by accuracy, 3 by the population attack, 3 by both"
+        "Of 5 variants 4 have forgotten the person by accuracy, 3 by the population attack, 3 by both"
     )
     assert figures[drawn.traces].get_label() == (
-        "U-LiRA tells 3 of 3 methods that change the trained model from training again"
+        "U-LiRA tells 3 of 3 variants that change the trained model from training again"
     )
     assert figures[drawn.payers].get_label() == (
-        "Those who stay pay more than 3 points of accuracy behind 1 of 5 methods, privacy behind 1"
+        "Those who stay pay more than 3 points of accuracy behind 1 of 5 variants, privacy behind 1"
     )
     labels = [tick.get_text() for tick in figures[drawn.looks].axes[0].get_yticklabels()]
     assert labels == ["before anybody leaves", "retrain", "fine tune:1", "scrub:3", "neg grad:0.1", "sisa:2"]

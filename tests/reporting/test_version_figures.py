@@ -6,7 +6,15 @@ from matplotlib import pyplot as plt
 
 from mia_lib.fragments.versions import CLOSE, VERSIONS
 from mia_lib.reporting.loss_figures import LARGEST, losses
-from mia_lib.reporting.version_figures import HELD, held, shares_table, what_is_left, without_file
+from mia_lib.reporting.version_figures import (
+    HELD,
+    found_aloud,
+    found_table,
+    held,
+    shares_table,
+    what_is_left,
+    without_file,
+)
 from mia_lib.studies.versions import ALL
 
 
@@ -34,13 +42,30 @@ def test_shares_are_told_in_words_and_of_nothing_there_is_none():
     table = pd.DataFrame(rows, columns=["condition", "value"]).assign(measure="left_of_auc", attack="lira_offline")
     table = table.assign(low=table.value - 0.1, high=table.value + 0.1, n=9)
     title, sentence = what_is_left(table, "lira_offline", "held_telephone")
-    assert title == "Without the file LiRA, offline keeps 20 to 90 % of its advantage"
+    assert title == "Without the file LiRA, offline keeps 20 to 90 % of its advantage in AUC"
     assert (
         "20.0 % [10.0, 30.0] is left with telephone (GSM)" in sentence
         and "most with MP3, 48 kbit/s (90.0 %" in sentence
     )
     title, sentence = what_is_left(table[:0].astype(object), "lira_offline", "held_telephone")
     assert sentence == f"{title}." and "not told from guessing" in title
+
+
+def test_what_is_found_with_few_false_alarms_is_told_with_and_without_the_file():
+    rows = [("held_file", 0.3), ("held_mp3", 0.05), ("held_talk", 0.01), ("held_all", 0.2)]
+    table = pd.DataFrame(rows, columns=["condition", "value"]).assign(
+        measure="tpr_at_fpr_1e-2", attack="ramia", control=""
+    )
+    table = table.assign(low=table.value - 0.01, high=table.value + 0.01, n=9)
+    assert found_aloud(table, "ramia", 0.01) == (
+        "At 1 % false alarms RaMIA (range) finds 30.0 % [29.0, 31.0] of the members with the file; without it at most 5.0 % "
+        "[4.0, 6.0], with MP3, 48 kbit/s, and at least 1.0 % [0.0, 2.0], with somebody talks, 10 dB below. Guessing "
+        "finds 1 %."
+    )
+    other = table[:2].assign(attack="lira_offline")
+    shown = found_table(pd.concat([table, other, table.assign(control="unexposed")]), "tpr_at_fpr_1e-2")
+    assert list(shown.columns) == ["RaMIA (range)", "LiRA, offline"] and len(shown) == 4
+    assert shown.iloc[2].tolist() == ["1.0 % [0.0, 2.0]", "–"]
 
 
 def test_a_share_whose_interval_has_no_end_is_not_shown():
