@@ -117,27 +117,29 @@ class ForgettingStudy:
     def attacked(
         self, stand: Stand, people: Sequence[int], given: bool, removed: bool = False, control: bool = False
     ) -> list[Audit]:
-        """U-LiRA: one audit for each pair of models. given: recordings one by one that members trained on, else persons, by
-        their other recordings; removed: the person's class is not among the answers; control: in the place of members stand
-        models that never saw the person and were asked to forget them.
+        """U-LiRA: one audit of all pairs of models together. given: recordings one by one that members trained on, else
+        persons, by their other recordings; removed: the person's class is not among the answers; control: in the place of
+        members stand models that never saw the person and were asked to forget them.
 
-        Each pair is attacked by means of all others, which are attacked in their turn: what the attack learns of one is the
-        luck of the others, and intervals are as wide as that asks."""
+        Each pair is attacked by means of all others, which are attacked in their turn. So pairs are no targets of their own,
+        and what the attack learns of one is the luck of the others: intervals draw people alone, as wide as that asks
+        (`spread_of_weights`; with eight people who left no trace 93 % of them hold one half, 84 % would without).
+        """
         signals = self._signals(np.concatenate([stand.inside, stand.outside], 1), people, given)
         controls = self._signals(stand.control, people, given) if control and stand.control is not None else None
         if removed:
             signals = without_class(signals)
             controls = None if controls is None else without_class(controls)
         names, rows = self._columns(people, given)
-        audits = []
-        for inside, outside in u_lira(signals, controls):
-            scores, clusters, first = [inside, outside], names, rows
-            if not given:
-                clusters, start, person = np.unique(names, return_index=True, return_inverse=True)
-                scores, first = [np.bincount(person, side) for side in scores], rows[start]
-            member, spread = np.repeat([True, False], len(clusters)), spread_of_weights(len(people), learnt=1.0)
-            audits.append(Audit(np.concatenate(scores), member, np.tile(clusters, 2), 0.0, np.tile(first, 2), spread))
-        return audits
+        sides: np.ndarray = np.array(u_lira(signals, controls))  # [pairs, inside and outside, n]
+        if not given:
+            names, start, person = np.unique(names, return_index=True, return_inverse=True)
+            rows = rows[start]
+            sides = np.apply_along_axis(lambda scores: np.bincount(person, scores), 2, sides)
+        member = np.broadcast_to(np.array([True, False])[:, None], sides.shape)
+        clusters, each = (np.broadcast_to(one, sides.shape).ravel() for one in (names, rows))
+        spread = spread_of_weights(len(people), learnt=1.0)
+        return [Audit(sides.ravel(), member.ravel(), clusters, 0.0, each, spread)]
 
     def population(self, stand: Stand, people: Sequence[int]) -> list[Audit]:
         """The attack of unlearning papers: in each model that served a request, the person's training recordings against the
