@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from mia_lib.evaluation.evaluate import evaluate
+from mia_lib.evaluation.intervals import spread_of_weights
 from mia_lib.fragments.splits import HELD_OUT, TRAIN, UNSEEN
 from mia_lib.signals.query import query_each
 from mia_lib.studies import leaving as module
@@ -136,17 +136,6 @@ def test_whoever_forgets_nothing_is_found_and_retraining_has_nothing_to_find(dat
     recordings = sum(len(study.leaving.rows(p, True)) for p in people)
     (all_pairs,) = told
     assert len(all_pairs.member) == 2 * study.leaving.group * recordings and all_pairs.smaller_side() == len(people)
-
-
-def test_where_nobody_left_a_trace_intervals_hold_one_half(dataset):
-    study = ForgettingStudy(ShadowStudy(dataset))
-    people = study.leaving.audited
-    stand, held = study.stand("retrain", people), []
-    for seed in range(30):
-        rng = np.random.default_rng(seed)
-        voices = rng.standard_normal((2, *stand.inside.shape[:2], 1, stand.inside.shape[-1]))
-        inside, outside = (voices + rng.standard_normal((2, *stand.inside.shape))).astype(np.float32)
-        audits = study.attacked(replace(stand, inside=inside, outside=outside), people, True)
-        auc = evaluate(audits, 100, seed, control=True)["auc"]
-        held.append(auc.low <= 0.5 <= auc.high)
-    assert np.mean(held) > 0.8
+    assert (
+        all_pairs.spread == spread_of_weights(len(people), 1.0) > 2
+    )  # what is learnt of one pair is the luck of the others
