@@ -9,12 +9,12 @@ from mia_lib.attacks.base import learns
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.intervals import Measure
-from mia_lib.evaluation.one_run import one_run_epsilon, steinke_epsilon, tight_epsilon
+from mia_lib.evaluation.one_run import DELTA, one_run_epsilon, steinke_epsilon, tight_epsilon
 from mia_lib.evaluation.records import Result
 
 GUESSED = (0.01, 0.05, 0.25)
 """Shares of the coins, the highest and as many of the lowest, about which the bounds of epsilon let an attack guess."""
-DELTA, CONFIDENCE = 1e-5, 0.95
+CONFIDENCE = 0.95
 
 
 def epsilons(evidence: Evidence, found: list[Trial]) -> Iterator[tuple[str, list[Result]]]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mia_lib.auditing.epsilons import DELTA
 from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.intervals import FEW_CLUSTERS, Measure
+from mia_lib.evaluation.one_run import DELTA
 from mia_lib.evaluation.rates import FPR_LEVELS
 from mia_lib.evaluation.reading import measure_of
 from mia_lib.evaluation.resolution import measurable

@@ -13,7 +13,7 @@ import pandas as pd
 from mia_lib.attacks.base import ATTACKS
 from mia_lib.auditing.baseline import BLIND
 from mia_lib.auditing.curves import picture
-from mia_lib.auditing.epsilons import CONFIDENCE, DELTA
+from mia_lib.auditing.epsilons import CONFIDENCE
 from mia_lib.auditing.exposed import exposed
 from mia_lib.auditing.exposure import LEVEL
 from mia_lib.auditing.findings import CHANCE, confounded, non_members, number
@@ -21,6 +21,7 @@ from mia_lib.auditing.players import SECONDS
 from mia_lib.auditing.remedies import COMPARED, advice, defenses_by_notebook, measured_costs
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.differences import compared, difference, turned
+from mia_lib.evaluation.one_run import DELTA
 from mia_lib.evaluation.rates import FPR_LEVELS
 from mia_lib.evaluation.reading import beside_chance
 from mia_lib.evaluation.resolution import measurable, too_coarse

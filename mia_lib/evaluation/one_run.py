@@ -17,6 +17,9 @@ from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.epsilon import cluster_scores
 from mia_lib.support.errors import UsageError
 
+DELTA = 1e-5
+"""The delta at which bounds are taken: that of Steinke et al. pays for delta times the number of coins, so that at one over
+the number of examples even many right guesses prove nothing."""
 NODES = 200  # of the integral over the quantile above which an attack guesses
 LARGEST = 1e3  # epsilon or mu beyond which no search goes
 

@@ -26,9 +26,22 @@ def lines(claims: pd.DataFrame) -> Iterator[str]:
             yield f"- {row['question']} **{row['outcome'].capitalize()}** {numbers}."
 
 
+def recommended(claims: pd.DataFrame) -> str:
+    """The defense that notebook 12's rule recommends, by the claims on it; empty where there are none."""
+    names = [
+        name.removeprefix(RECOMMENDED).rpartition(".")[0] for name in claims["claim"] if name.startswith(RECOMMENDED)
+    ]
+    return next(filter(None, names), "")
+
+
 def block(runs: Iterable[tuple[str, pd.DataFrame]]) -> str:
     """What all runs found, each under its name: runs are names with tables of claims."""
-    parts = [f"On `{name}`:\n\n" + "\n".join(lines(claims)) + "\n" for name, claims in runs]
+    parts = []
+    for name, claims in runs:
+        best, told = recommended(claims), list(lines(claims))
+        advised = f", where the rule of notebook 12 recommends the defense `{best}`" if best else ""
+        head = f"On `{name}`{advised} ({len(told)} of the {len(claims)} claims of the run):"
+        parts.append(f"{head}\n\n" + "\n".join(told) + "\n")
     return BEGIN + "\n".join(parts) + END
 
 

@@ -18,7 +18,7 @@ from mia_lib.evaluation.audit import Audit, shuffled
 from mia_lib.evaluation.epsilon import measured_epsilon
 from mia_lib.evaluation.evaluate import evaluate
 from mia_lib.evaluation.intervals import Measure
-from mia_lib.evaluation.one_run import one_run_epsilon
+from mia_lib.evaluation.one_run import DELTA, one_run_epsilon
 from mia_lib.evaluation.records import Result
 from mia_lib.fragments.splits import (
     HELD_OUT,
@@ -221,14 +221,15 @@ class ReferenceStudy(Study):
 
     def one_run_records(self, attack: str, tests: int = 1) -> pd.DataFrame:
         """The epsilon that one attack proves on a single model, the first target, from its coins alone: by the bound of
-        Steinke, Nasr and Jagielski (2023), with its negative control. Corrected for GUESSES and for the number of `tests`."""
-        recordings, delta = self.manifest["source"].astype(str).to_numpy(), 1 / (2 * len(self.splits[0].train()))
+        Steinke, Nasr and Jagielski (2023) at DELTA, with its negative control. Corrected for GUESSES and for the number of
+        `tests`."""
+        recordings = self.manifest["source"].astype(str).to_numpy()
         audits = [replace(audit, clusters=recordings[audit.rows]) for audit in self.audits(attack)[:1]]
         results = []
         for control, audited in (("", audits), ("shuffled", shuffled(audits, self.seed))):
             coins = len(set(audited[0].clusters))
             guesses = [(round(share * coins), round(share * coins)) for share in GUESSES]
-            proven = one_run_epsilon(audited[0], guesses, delta, 1 - 0.05 / tests)
+            proven = one_run_epsilon(audited[0], guesses, DELTA, 1 - 0.05 / tests)
             results.append(Result("epsilon_one_run", Measure(proven, proven, np.inf, coins), control=control))
         return self._table(attack, results)
 

@@ -32,6 +32,10 @@ def test_what_was_not_measured_has_no_number():
 def test_only_the_block_of_a_page_is_renewed():
     page = f"before\n{BEGIN}old\n{END}after\n"
     new = block([("a", claims())])
+    assert (
+        "On `a`, where the rule of notebook 12 recommends the defense `pgd:0.1` (3 of the 4 claims of the run):" in new
+    )
+    assert "recommends" not in block([("a", claims()[:2])])
     assert renewed(page, new) == f"before\n{new}after\n" and renewed("no block", new) == "no block"
 
 
