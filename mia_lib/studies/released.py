@@ -59,6 +59,14 @@ class ReleasedSignals:
         answers = Answers(logits, self.pool.job(), self.pool.models, self.raw_logits)
         return self.defense.answer(answers).astype(np.float32)
 
+    def answered(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        """The same for several questions [models, n, classes] each, [parts, models, n, classes]: all at once, so that what a
+        defense learns for its answers is learnt once. Each fragment is answered by itself, whichever others are asked about.
+        """
+        raw = np.stack(list(parts), axis=1)  # [models, parts, n, classes]
+        given = self.answer(raw.reshape(len(raw), -1, raw.shape[-1]))
+        return np.moveaxis(given.reshape(raw.shape), 0, 1)
+
     def copies(self, rows: np.ndarray, count: int = len(PERTURBATIONS)) -> np.ndarray:
         """What is given out for altered versions of chosen fragments, float32 [count, models, n, classes], memory-mapped.
 
@@ -67,10 +75,8 @@ class ReleasedSignals:
         if not self.defense.alters:
             return self._raw_copies(rows, count)
 
-        def compute() -> np.ndarray:
-            return np.stack([self.answer(raw) for raw in self._raw_copies(rows, count)])
-
-        return self._array("copies-released", self._defended | self._chosen(rows, count), compute, self._kinds)
+        key = self._defended | self._chosen(rows, count)
+        return self._array("copies-released", key, lambda: self.answered(self._raw_copies(rows, count)), self._kinds)
 
     def _raw_copies(self, rows: np.ndarray, count: int) -> np.ndarray:
         """What the models themselves say of altered versions; the features of these are shared by all pools."""
@@ -95,7 +101,7 @@ class ReleasedSignals:
             asked = version_features(
                 s.feature, data.fragments, rows, held, s.hop, data.cache, data.corpus, data.device, data.seed
             )
-            return np.stack([self.answer(query_models(network, heard, data.device)) for heard in asked])
+            return self.answered(query_models(network, heard, data.device) for heard in asked)
 
         params = self._defended if self.defense.alters else {}
         return self._array(
@@ -110,7 +116,7 @@ class ReleasedSignals:
         def compute() -> np.ndarray:
             features, network = data.features[rows].float(), self.pool.models.network
             asked = (query_models(network, heard, data.device) for heard in noisy(features, data.seed))
-            return sensitivity(self.logits[:, rows], map(self.answer, asked)).astype(np.float32)
+            return sensitivity(self.logits[:, rows], self.answered(asked)).astype(np.float32)
 
         params = self._defended if self.defense.alters else {}
         return self._array(

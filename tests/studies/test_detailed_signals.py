@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mia_lib.attacks.base import needs_of
-from mia_lib.defenses import DEFENSES
+from mia_lib.defenses import DEFENSES, memguard
 from mia_lib.defenses.base import Defense
 from mia_lib.features.compute import extract
 from mia_lib.fragments.cutting import Fragments
@@ -104,6 +104,17 @@ def test_copies_pass_through_the_defense_and_their_features_are_shared(experimen
     new = [line["stage"] for line in defended.cache.timings[before:] if not line["cached"]]
     assert new == ["copies-released"]
     np.testing.assert_array_equal(defended.fragments_for(("copies",)), experiment.fragments_for(("copies",)))
+
+
+def test_what_a_defense_learns_for_its_answers_is_learnt_once_for_all_questions(outputs, monkeypatch):
+    learnt, fit = [], memguard.fit_classifiers
+    monkeypatch.setattr(memguard, "fit_classifiers", lambda *known: learnt.append(known) or fit(*known))
+    released, rows = small(outputs).defended("memguard:0.5").released, np.array([1, 70, 90])
+    given = released.copies(rows, 3)
+    assert len(learnt) == 1
+    each = [released.answer(raw) for raw in released._raw_copies(rows, 3)]
+    assert len(learnt) == 4
+    np.testing.assert_allclose(given, each, rtol=1e-4, atol=1e-4)
 
 
 def test_an_attacker_who_does_not_know_the_defense_learns_from_undefended_copies(experiment, outputs, negated):
