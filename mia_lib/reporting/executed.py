@@ -101,7 +101,7 @@ def _unbroken(markup: str) -> str:
     sentences are marked as words."""
     markup = re.sub(r"\[([-+−\d.,]+), ([-+−\d.,]+)\]", "[\\1,\u00a0\\2]", markup)
     markup = re.sub(r">[^<>]*_[^<>]*(?=</th>)", lambda name: re.sub(r"(?<=[_+])", "<wbr>", name[0]), markup)
-    markup = re.sub(r"<td>(?=[^<]{60,}<)", '<td class="words">', markup)
+    markup = re.sub(r"<td>(?=[^<]{40,}<)", '<td class="words">', markup)
     return re.sub(r"(?<=\d) %", "\u00a0%", markup)
 
 
