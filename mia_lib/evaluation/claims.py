@@ -56,7 +56,7 @@ class Claim:
 
     id: `06.some-words`, beginning with its notebook. question: the sentence, for people. one, other: what is compared, the
     second possibly a fixed number. direction: `one` lies `above`, `below` or `near` the other, by more than `margin`, or for
-    `near` within it. floor: what the other counts for where it lies below, such as guessing.
+    `near` within it. floor: what either counts for where it lies below, such as guessing.
     Raises UsageError for another direction, and for `near` without a margin.
     """
 
@@ -148,7 +148,7 @@ def decide(claim: Claim, records: pd.DataFrame) -> Outcome:
         other = Measure(fixed, fixed, fixed, 0)
     if one is None or other is None:
         return Outcome(claim, UNDECIDED)
-    other = at_least(other, claim.floor)
+    one, other = (at_least(side, claim.floor) for side in (one, other))
     gap = difference(one, other)
     return Outcome(claim, word_of(gap, claim.direction, claim.margin), one, other, gap)
 

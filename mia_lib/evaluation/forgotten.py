@@ -7,9 +7,9 @@ are exact, by construction, are not convicted: what is found behind them is a fa
 
 import math
 from collections.abc import Collection
-from statistics import NormalDist
 
 import pandas as pd
+from scipy.stats import t as student
 
 from mia_lib.evaluation.claims import Pick
 from mia_lib.evaluation.differences import at_least, difference
@@ -30,8 +30,6 @@ EXACT = "forgets by construction"
 MORE, PERHAPS, TOLERATED = "more than", "perhaps more than", "at most"
 POINTS = f"{100 * TOLERANCE:.0f} points of accuracy"
 NOTHING = f"{TOLERATED} {POINTS}, and no privacy that can be told"
-TOGETHER = NormalDist().inv_cdf(1 - 0.025 / len(VIEWS)) / NormalDist().inv_cdf(0.975)
-"""How much wider than at 95 % intervals are that hold in all views together (Bonferroni)."""
 UNEXPOSED = "models that never heard the person, and are asked to forget them,"
 WIDE = 0.5
 """Width of an interval of an AUC from which on it says nothing."""
@@ -62,9 +60,17 @@ def beyond_retraining(records: pd.DataFrame, method: str) -> dict[str, Measure]:
         one, other = (found(records, name, *view) for name in (method, RETRAIN))
         if one is not None and other is not None:
             gap = difference(one, at_least(other, 0.5))
-            low, high = (gap.value + TOGETHER * (end - gap.value) for end in (gap.low, gap.high))
+            people = Pick("audit_units", U_LIRA, view[0], method, condition=ALL).find(records)
+            wide = together(people.value if people else math.inf)
+            low, high = (gap.value + wide * (end - gap.value) for end in (gap.low, gap.high))
             gaps[words] = Measure(gap.value, low, high, gap.n)
     return gaps
+
+
+def together(people: float) -> float:
+    """How much wider than at 95 % intervals over so many people are that hold in all views together (Bonferroni)."""
+    each, single = student.ppf([1 - 0.025 / len(VIEWS), 0.975], max(people - 1, 1))
+    return float(each / single)
 
 
 def yardstick(records: pd.DataFrame) -> str:

@@ -86,7 +86,7 @@ class Way:
         if not self.clusters:
             return most
         if self.drawn.shape[1] == 1:
-            return float(student.ppf(ndtr(most), max(self.clusters - 1, 1)))
+            return float(student.isf(ndtr(-most), max(self.clusters - 1, 1)))
         return most * inflation(self.drawn, self.clusters)
 
 

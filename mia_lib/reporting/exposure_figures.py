@@ -49,7 +49,7 @@ def traces(losses: np.ndarray, vulnerable: np.ndarray) -> Figure:
 
 def slope_of(records: pd.DataFrame, level: float = 0.01) -> tuple[float, float]:
     """Slope and start of the straight line that fits best, of log(TPR - FPR) over the logarithm of recordings of each
-    person (Tobaben et al. 2024)."""
+    person (Tobaben et al. 2024); a rate that is not above false alarms counts as a ten-thousandth above."""
     x, y, _, _ = _by_recordings(records, level)
     slope, start = np.polyfit(np.log(x), np.log(y), 1)
     return float(slope), float(start)

@@ -9,16 +9,14 @@ def _found(measure: str, condition: str = "", attack: str = "none") -> Pick:
     return Pick(measure, attack, "utterance", condition=condition)
 
 
-def exposure_claims(fewest: str, most: str) -> list[Claim]:
-    """Claims of the curve over recordings; fewest, most: conditions of its ends."""
-    return [
-        Claim(
-            "15.recordings",
-            "People of whom a model has few recordings are found more often than people of whom it has many.",
-            _found("tpr_at_fpr_1e-2", fewest, JUDGE),
-            _found("tpr_at_fpr_1e-2", most, JUDGE),
-        )
-    ]
+def claim_of_recordings(fewest: str, most: str) -> Claim:
+    """What is claimed of the curve over recordings; fewest, most: conditions of its ends."""
+    return Claim(
+        "15.recordings",
+        "People of whom a model has few recordings are found more often than people of whom it has many.",
+        _found("tpr_at_fpr_1e-2", fewest, JUDGE),
+        _found("tpr_at_fpr_1e-2", most, JUDGE),
+    )
 
 
 OF_EXPOSURE = [

@@ -63,6 +63,8 @@ class ReleasedSignals:
         """The same for several questions [models, n, classes] each, [parts, models, n, classes]: all at once, so that what a
         defense learns for its answers is learnt once. Each fragment is answered by itself, whichever others are asked about.
         """
+        if not self.defense.alters:
+            return np.stack(list(parts))
         raw = np.stack(list(parts), axis=1)  # [models, parts, n, classes]
         given = self.answer(raw.reshape(len(raw), -1, raw.shape[-1]))
         return np.moveaxis(given.reshape(raw.shape), 0, 1)
@@ -116,7 +118,8 @@ class ReleasedSignals:
         def compute() -> np.ndarray:
             features, network = data.features[rows].float(), self.pool.models.network
             asked = (query_models(network, heard, data.device) for heard in noisy(features, data.seed))
-            return sensitivity(self.logits[:, rows], self.answered(asked)).astype(np.float32)
+            given = self.answered(asked) if self.defense.alters else asked
+            return sensitivity(self.logits[:, rows], given).astype(np.float32)
 
         params = self._defended if self.defense.alters else {}
         return self._array(

@@ -16,7 +16,7 @@ import numpy as np
 from mia_lib.evaluation.evaluate import evaluate
 from mia_lib.studies.forgetting import ForgettingStudy
 
-RECORDINGS, CLASSES, SCATTER = 6, 10, 1.5
+RECORDINGS, SCATTER = 6, 1.5
 
 
 class MadeUp(ForgettingStudy):
@@ -26,7 +26,7 @@ class MadeUp(ForgettingStudy):
         rows = np.arange(people * RECORDINGS).reshape(people, RECORDINGS)
         self.leaving = SimpleNamespace(
             leavers=[f"person {p}" for p in range(people)],
-            splits=[SimpleNamespace(speakers=[f"person {p}" for p in range(CLASSES)])],
+            splits=[SimpleNamespace(speakers=[f"person {p}" for p in range(people + 2)])],
             rows=lambda p, given=None: rows[p],
             given=np.ones(rows.size, bool),
         )
@@ -37,7 +37,7 @@ class MadeUp(ForgettingStudy):
         for inside in (1, 0):
             voice, sound = rng.standard_normal((*shape[:2], 1)), rng.standard_normal(shape)
             confidence = hard + inside * harm + SCATTER * np.sqrt(0.5) * (voice + sound)
-            answers = rng.standard_normal((*shape, CLASSES))
+            answers = rng.standard_normal((*shape, people + 2))
             for p in range(people):
                 others = np.delete(answers[p], p, axis=-1)
                 answers[p, ..., p] = confidence[p] + np.log(np.exp(others).sum(-1))

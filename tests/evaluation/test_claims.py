@@ -49,6 +49,14 @@ def test_the_interval_of_the_difference_decides(one, direction, margin, word):
     assert outcome.word == word and outcome.sentence().startswith(f"**{word.capitalize()}:** A beats B. (")
 
 
+def test_below_guessing_nothing_counts_as_less_than_guessing():
+    table = records((0.39, 0.29, 0.47), (0.41, 0.3, 0.49))
+    assert decide(Claim("14.x", "?", A, B, "near", 0.05, 0.5), table).word == "holds"
+    assert decide(Claim("14.x", "?", A, B, "near", 0.05), table).word == "undecided"
+    found = decide(Claim("14.x", "?", A, 0.6, "below", 0.0, 0.5), table)
+    assert (found.one.value, found.gap.value) == (0.5, pytest.approx(-0.1))
+
+
 def test_a_fixed_number_has_no_luck_of_its_own():
     outcome = decide(Claim("00.x", "A finds members.", A, 0.5), records((0.53, 0.51, 0.55)))
     assert outcome.word == "holds" and outcome.numbers() == "(0.530 [0.510, 0.550] beside 0.5)"

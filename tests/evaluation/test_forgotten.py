@@ -37,6 +37,11 @@ def method(name, u_lira=0.5, removed=0.5, population=0.5, named=0.0, cost=0.0, e
     return pd.concat(tables, ignore_index=True)
 
 
+def test_intervals_that_hold_in_four_views_are_wider_the_fewer_people_they_draw():
+    assert forgotten.together(math.inf) == pytest.approx(2.4977 / 1.9600, abs=1e-4)
+    assert forgotten.together(8) == pytest.approx(3.3353 / 2.3646, abs=1e-3)  # Student's t with 7 degrees of freedom
+
+
 WORLD = [method(BEFORE, 0.95, 0.6, 0.8, 0.99), method(RETRAIN)]
 
 

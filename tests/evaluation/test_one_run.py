@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from mia_lib.evaluation.audit import Audit
 from mia_lib.evaluation.one_run import (
+    DELTA,
     approximate_errors,
     gaussian_epsilon,
     gaussian_errors,
@@ -54,6 +55,12 @@ def test_steinke_equals_the_published_numbers(shift, expected):
         if made and steinke_p_value(right, made, 2 * n, best, 1e-6) < level:
             best = steinke_epsilon(right, made, 2 * n, 1e-6, 1 - level)
     assert best == pytest.approx(expected, rel=1e-5)
+
+
+def test_many_right_guesses_prove_something_at_the_delta_in_use_and_nothing_at_one_over_the_examples():
+    right, guesses, coins = 180, 190, 630
+    assert steinke_epsilon(right, guesses, coins, DELTA, 0.995) > 1.5
+    assert steinke_epsilon(63, 63, coins, 1 / 680, 0.995) == 0 < steinke_epsilon(63, 63, coins, DELTA, 0.995)
 
 
 def test_steinkes_chance_is_the_sum_written_out():

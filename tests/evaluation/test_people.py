@@ -60,7 +60,7 @@ def test_any_of_several_attacks_finds_at_least_as_many_and_alarms_are_counted_to
     assert (alone["gain"].low, alone["gain"].high) == (0, 0)
 
 
-def test_two_attacks_that_find_the_same_find_no_more_for_more_false_alarms():
+def test_an_attack_that_finds_nothing_adds_false_alarms_and_no_gain():
     scores = drawn(0, [1, 2, 3])
     noise = np.random.default_rng(1).standard_normal(len(scores.scores))
     found = people.found_by_any({"loss": [scores], "noise": [replace(scores, scores=noise)]}, 50, 0, level=0.01)

@@ -1,5 +1,7 @@
 """Figures of who is exposed, and what they say, follow from the records."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -21,6 +23,12 @@ def test_the_line_over_recordings_never_says_that_more_than_all_are_found():
     assert line.max() == 1 and line.min() < 0.5
     assert figure.get_label() == "Found, less false alarms: 98 % with 3 recordings of each person, 39 % with 12"
     plt.close("all")
+
+
+def test_the_slope_is_that_of_a_power_law_above_false_alarms():
+    rows = [dict(measure="tpr_at_fpr_1e-2", condition=f"recordings_{n}", value=0.01 + 0.8 / n) for n in (2, 4, 8)]
+    slope, start = drawn.slope_of(pd.DataFrame(rows).assign(low=0.0, high=1.0))
+    assert slope == pytest.approx(-1) and math.exp(start) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
