@@ -9,6 +9,7 @@ from mia_lib.evaluation.differences import difference
 from mia_lib.evaluation.intervals import Measure
 from mia_lib.reporting.figures import name
 from mia_lib.reporting.looks import LINE, MARKS, MEMBER, NON_MEMBER, OTHERS, SOFT
+from mia_lib.reporting.words import rate_at
 
 
 def persons(table: pd.DataFrame, judge: str) -> Figure:
@@ -57,7 +58,7 @@ def slope_of(records: pd.DataFrame, level: float = 0.01) -> tuple[float, float]:
 
 def _by_recordings(records: pd.DataFrame, level: float) -> list[np.ndarray]:
     """Recordings of each person, and TPR less FPR with its interval: [points] each."""
-    rows = records[records["measure"] == f"tpr_at_fpr_{level:.0e}".replace("e-0", "e-")]
+    rows = records[records["measure"] == rate_at(level)]
     ends = [np.clip(rows[end].to_numpy(float) - level, 1e-4, None) for end in ("value", "low", "high")]
     return [rows["condition"].str.removeprefix("recordings_").astype(float).to_numpy(), *ends]
 

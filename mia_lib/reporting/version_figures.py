@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from mia_lib.fragments.versions import EXACT
 from mia_lib.reporting import figures
 from mia_lib.reporting.looks import OTHERS, SOFT, plt
-from mia_lib.reporting.words import number, percent
+from mia_lib.reporting.words import number, percent, rate_at
 from mia_lib.studies.versions import HOLDING, LEFT
 
 HELD = {
@@ -62,8 +62,7 @@ def found_table(records: pd.DataFrame, rate: str) -> pd.DataFrame:
 def found_aloud(records: pd.DataFrame, attack: str, level: float) -> str:
     """How many members an attack finds at `level` false alarms with the file, and with the best and the worst single version
     in its place."""
-    rate = f"tpr_at_fpr_{level:.0e}".replace("e-0", "e-")
-    own = records[(records["measure"] == rate) & (records["attack"] == attack) & (records["control"] == "")]
+    own = records[(records["measure"] == rate_at(level)) & (records["attack"] == attack) & (records["control"] == "")]
     own = own.set_index("condition")
     single = own.drop(index=[HOLDING + EXACT, f"{HOLDING}all"], errors="ignore")
     most, least = (single.loc[place] for place in (single["value"].idxmax(), single["value"].idxmin()))

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from mia_lib.evaluation.intervals import Measure
+from mia_lib.evaluation.rates import FPR_LEVELS
 from mia_lib.evaluation.reading import beside_chance, pick
 from mia_lib.evaluation.resolution import too_coarse
 from mia_lib.support.progress import duration
@@ -41,6 +42,11 @@ def percent(measure: Measure | pd.Series) -> str:
     """A rate with its 95 % interval, where it has one, such as `85.9 % [83.0, 88.1]`."""
     interval = "" if math.isnan(measure.low) else f" {between(measure.low, measure.high, 'rate')}"
     return written(measure.value, "rate") + interval
+
+
+def rate_at(level: float) -> str:
+    """The measure of members found at `level` false alarms, one of `FPR_LEVELS`."""
+    return next(name for name, own in FPR_LEVELS.items() if own == level)
 
 
 def number(measure: Measure | pd.Series) -> str:
