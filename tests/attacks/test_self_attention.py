@@ -106,9 +106,9 @@ def test_a_study_asks_its_models_through_their_defense(monkeypatch):
             network = SimpleNamespace()
             self.dataset = SimpleNamespace(seed=seed, device=device, features=features)
             self.pool = SimpleNamespace(models=SimpleNamespace(network=network), defense_name="none")
-            self.defense = SimpleNamespace(alters=False)
+            self.defense = SimpleNamespace(alters=True)
 
-        logits = np.zeros((1, 5, 2))
+        logits, _defended, _kinds = np.zeros((1, 5, 2)), {}, ()
 
         def answer(self, logits):
             return 2 * logits
