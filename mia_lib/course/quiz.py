@@ -13,7 +13,7 @@ from mia_lib.support.spreadsheets import every_cell
 
 FILE = Path(__file__).with_name("quiz.yaml")
 NEAR = 0.0100001
-"""How far a number may lie from the right one."""
+"""How far a number may lie from the right one, as a share of it where that is above 1."""
 USUAL = {"protocol": "", "defense": "none", "attack": "none", "adaptive": False}
 
 
@@ -51,7 +51,8 @@ def asked(run: str, part: str | None = None) -> list[str]:
     table, wanted = records(run), questions(part)
     lines = [f"{question.id}  {question.ask}" for question in wanted]
     lines.append(
-        "Answer in a table with the columns question and answer: a number (within .01), a name, yes or no; --answers FILE."
+        "Answer in a table with the columns question and answer: a number (within .01, or within 1 % where it is above 1), a "
+        "name, yes or no; --answers FILE."
     )
     waiting = [question for question in wanted if truth(question, table) is None]
     notebooks = sorted({number for question in waiting for number in question.notebooks.split(", ")})
@@ -72,16 +73,19 @@ def records(run: str) -> pd.DataFrame:
     return table[table["corpus"] == table["corpus"].mode().iloc[0]] if len(table) else table
 
 
-def truth(question: Question, results: pd.DataFrame) -> float | str | None:
-    """The right answer by the records of a run; None where it holds no such records."""
+def truth(question: Question, results: pd.DataFrame) -> float | str | tuple[str, ...] | None:
+    """The right answer by the records of a run; None where it holds no such records. Where a name is asked for, the names of
+    which any is right: the best by the number, and those whose interval holds that number, which are not told from it."""
     if question.kind in ("largest", "smallest"):
         found = _records(results, {**question.row, question.over: None})
         if question.among:
             found = found[found[question.over].isin(question.among)]
         if found[question.over].nunique() < 2:
             return None
-        best = found["value"].idxmax() if question.kind == "largest" else found["value"].idxmin()
-        return str(found.loc[best, question.over])
+        found = found.sort_values("value", ascending=question.kind == "smallest").drop_duplicates(question.over)
+        best = found["value"].iloc[0]
+        alike = (found["low"] <= best) & (best <= found["high"]) | (found["value"] == best)
+        return tuple(found.loc[alike, question.over].astype(str))
     rows = [_records(results, row) for row in (question.row, question.other) if row is not None]
     if any(found.empty for found in rows):
         return None
@@ -104,13 +108,15 @@ def _records(results: pd.DataFrame, row: dict) -> pd.DataFrame:
     return results[kept]
 
 
-def right(given: str, answer: float | str) -> bool:
-    """Whether an answer is right: a number near enough, or the name (a defense also without its strength)."""
+def right(given: str, answer: float | str | tuple[str, ...]) -> bool:
+    """Whether an answer is right: a number near enough, or a name that is right (a defense also without its strength)."""
     given = given.strip().lower()
+    if isinstance(answer, tuple):
+        return any(right(given, name) for name in answer)
     if isinstance(answer, str):
         return given in (answer.lower(), answer.lower().split(":")[0])
     try:
-        return abs(float(re.sub(r"(?<=\d),(?=\d)", ".", given)) - answer) <= NEAR
+        return abs(float(re.sub(r"(?<=\d),(?=\d)", ".", given)) - answer) <= NEAR * max(1, abs(answer))
     except ValueError:
         return False
 

@@ -91,8 +91,20 @@ class Change:
         return f"{of} {self.old.text()} → {self.new.text()}, change {self.gap.signed()}{beside}".strip()
 
 
+def in_a_word(gap: Measure) -> str:
+    """What a change of an AUC or an accuracy, beside that of no defense, says of a leak: `leaks more`, `leaks as much`,
+    `leaks less`, `undecided` (`compared`); `leaks hardly less` where the whole interval lies below zero but within SAME.
+
+    There is no such word for more: of an AUC near 1 a small rise may be most of what was left.
+    """
+    word = compared(gap, SAME)
+    hardly = word == "less" and gap.low >= -SAME
+    return word if word == "undecided" else f"leaks {'hardly ' * hardly}{word}"
+
+
 def change(records: pd.DataFrame, undefended: pd.DataFrame, metric: str = "auc", protocol: str = "utterance") -> Change:
-    """`leaks more`, `leaks as much`, `leaks less` or `undecided`, by the strongest attack that knows the defense.
+    """`leaks more`, `leaks as much`, `leaks less`, `leaks hardly less` or `undecided`, by the strongest attack that knows the
+    defense (`in_a_word`; of rates at few false alarms nothing is hardly less).
 
     Told by the interval of the difference (SAME): that of the same targets and recordings where both were measured together
     (`change_of_strongest`), else of two measures that have nothing in common (`difference`). Where it leaks less and the
@@ -104,10 +116,10 @@ def change(records: pd.DataFrame, undefended: pd.DataFrame, metric: str = "auc",
         return Change("undecided", new, old)
     together = measured_together(records, f"{STRONGEST}_{metric}_change", protocol)
     gap = difference(new.measure, old.measure) if together is None else together
-    word = compared(gap, SAME)
-    word = word if word == "undecided" else f"leaks {word}"
-    chance = LEVELS.get(metric, 0.5)
-    if word == "leaks less" and _all_at_chance(records, metric, protocol):
+    word, chance = in_a_word(gap), LEVELS.get(metric, 0.5)
+    if metric in LEVELS:
+        word = word.replace("hardly ", "")
+    if word.endswith(" less") and _all_at_chance(records, metric, protocol):
         near = new.measure.high - chance <= min(SAME, FOLD * chance) + 1e-9
         word = "at chance" if near else "leaks less, not told from chance"
     return Change(word, new, old, gap)

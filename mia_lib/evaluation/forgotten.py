@@ -87,6 +87,16 @@ def traced(records: pd.DataFrame, method: str) -> bool:
     return any(gap.low > 0 for gap in beyond_retraining(records, method).values())
 
 
+def of_the_request(records: pd.DataFrame, method: str) -> bool:
+    """Whether U-LiRA, in each view in which it finds more than behind retraining, finds as much in models that never heard
+    the person and were asked to forget them: then it sees the request, not the voice."""
+    told = [
+        view for view, words in VIEWS.items() if (gap := beyond_retraining(records, method).get(words)) and gap.low > 0
+    ]
+    pairs = [(found(records, method, *view), found(records, method, *view, "unexposed")) for view in told]
+    return bool(pairs) and all(own and other and difference(own, other).low <= 0 for own, other in pairs)
+
+
 def looks_gone(records: pd.DataFrame, method: str) -> bool:
     """Whether a method passes the first of the usual tests: the person is named less than half as often as before."""
     after, before = (number_of(records, name, "train_accuracy", LEAVERS) for name in (method, BEFORE))
@@ -143,7 +153,8 @@ def sentence(records: pd.DataFrame, method: str, exact: Collection[str] = ()) ->
     aucs = {words: auc for view, words in VIEWS.items() if (auc := found(records, method, *view)) is not None}
     words, gap = max(gaps.items(), key=lambda pair: (pair[1].low > 0, pair[1].value, aucs[pair[0]].value))
     view, auc = next(view for view, name in VIEWS.items() if name == words), aucs[words]
-    parts = [f"U-LiRA finds most by {words}: AUC {auc.text()}, {gap.signed()} beside retraining"]
+    beside = "" if method == RETRAIN else f", {gap.signed()} beside retraining"
+    parts = [f"U-LiRA finds most by {words}: AUC {auc.text()}{beside}"]
     if method in exact and traced(records, method):
         parts[0] += ", a false alarm"
     control = found(records, method, *view, "unexposed")
@@ -168,20 +179,32 @@ def too_wide(auc: Measure) -> bool:
 
 def advice(records: pd.DataFrame, methods: list[str], exact: Collection[str] = ()) -> str:
     """What to use, by the verdicts: the fastest of what forgets for free, and of what forgets at others' cost; then what it
-    costs to train but a part again, and how many leave a trace of those that are not exact."""
+    costs to train but a part again, how many leave a trace of those that are not exact, and how small a trace can be told."""
     inexact = [m for m in methods if m not in exact]
     words = {m: verdict(records, m) for m in inexact}
     fit = [[m for m in inexact if words[m] == word] for word in (FORGETS, COSTLY)]
     best = [min(some, key=lambda m: _time(records, m)) for some in fit if some]
-    parts = [] if best else ["Only training again forgets"]
+    parts = [] if best else ["Only training again, all of it or a shard, forgets"]
     for name in (*best, *(m for m in methods if m in exact and m != RETRAIN)):
         cost = " and ".join(paid_by_others(records, name)) or NOTHING
         parts.append(
-            f"`{name}` forgets in {_time(records, name):.2f} of the time of training again, and costs those who stay {cost}"
+            f"`{name}` forgets in about {_time(records, name):.1f} of the time of training again, and costs those who stay "
+            f"{cost}"
         )
     left = [m for m in inexact if words[m] in (HIDES, REMEMBERS)]
-    parts.append(f"{len(left)} of {len(inexact)} variants that change the trained model leave a trace of who left")
-    return "; ".join(parts) + "."
+    parts.append(
+        f"{len(left)} of {len(inexact)} variants that change the trained model leave a trace of who left, or of the request"
+    )
+    return "; ".join(parts) + "." + _smallest_trace(records)
+
+
+def _smallest_trace(records: pd.DataFrame) -> str:
+    """How small a trace can be told, by how far intervals reach where there is nothing to find."""
+    aucs = [auc for view in VIEWS if (auc := found(records, RETRAIN, *view)) is not None]
+    reach = max((max(auc.high - 0.5, 0.5 - auc.low) for auc in aucs), default=None)
+    if reach is None:
+        return ""
+    return f" Behind `{RETRAIN}`, where there is nothing to find, intervals reach up to {reach:.2f} from 0.5: less is not told."
 
 
 def _time(records: pd.DataFrame, method: str) -> float:

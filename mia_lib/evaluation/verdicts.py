@@ -6,6 +6,7 @@ stands what became of the paper's claim. Each number is shown with the interval 
 
 import pandas as pd
 
+from mia_lib.evaluation.baseline import BASELINE
 from mia_lib.evaluation.changes import ENOUGH, Change, change, known, measured_together, strongest
 from mia_lib.evaluation.differences import difference
 from mia_lib.evaluation.intervals import Measure
@@ -60,16 +61,21 @@ def evidence(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
 
 
 def headline(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
-    """The change under protocol `utterance` in a word; a broken model is called so, whatever it leaks.
+    """The change under protocol `utterance` in a word; a broken model is called so, whatever it leaks, and BASELINE, which
+    heard no member, has nothing to leak of them.
 
     That of the AUC; where many more members are found at 0.1 % false positives it leaks more, though the AUC, which is near
     its end, may say as much.
     """
+    if records["defense"].iloc[0] == BASELINE:
+        return "heard no member"
     right, usual = _accuracy(records).value, _accuracy(undefended).value
     if right < BROKEN * usual:
         return f"no protection, a broken model (test accuracy {100 * right:.1f} %, undefended {100 * usual:.1f} %)"
     word = change(records, undefended).word
-    if word in ("leaks as much", "undecided") and _corner(records, undefended).startswith("leaks more"):
+    if word in ("leaks as much", "leaks hardly less", "undecided") and _corner(records, undefended).startswith(
+        "leaks more"
+    ):
         return "leaks more"
     return word
 
@@ -90,11 +96,13 @@ def cost(records: pd.DataFrame, undefended: pd.DataFrame) -> Measure:
 
 def _price(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
     lost = cost(records, undefended)
+    right, limit = _accuracy(records), BROKEN * _accuracy(undefended).value
+    broken = ", perhaps a broken model" * bool(right.low < limit <= right.value)
     over = "" if lost.value <= TOLERANCE else "above" if lost.low > TOLERANCE else "perhaps above"
     tolerated = f", {over} the {100 * TOLERANCE:.0f} that are tolerated" if over else ""
     if lost.value < 0:
         return f"a gain of {_points(Measure(-lost.value, -lost.high, -lost.low, lost.n))} points of accuracy"
-    return f"a cost of {_points(lost)} points of accuracy{tolerated}"
+    return f"a cost of {_points(lost)} points of accuracy{tolerated}{broken}"
 
 
 def _points(lost: Measure) -> str:

@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from mia_lib.evaluation.changes import SAME
-from mia_lib.evaluation.differences import compared
+from mia_lib.evaluation.changes import in_a_word
+from mia_lib.evaluation.differences import compared, difference
+from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.reading import measure_of
 from mia_lib.evaluation.verdicts import BROKEN
 from mia_lib.reporting import figures, labels
@@ -114,6 +115,26 @@ def _strongest_behind(table: pd.DataFrame, defenses: list[str], metric: str) -> 
     return f"The most by {figures.name(metric)}: {'; '.join(told)}" if told else ""
 
 
+def _measured(point: pd.Series, axis: str) -> Measure:
+    """What a point of `verdicts.points` has on an axis, `x` or `y`."""
+    return Measure(point[axis], point[f"{axis}_low"], point[f"{axis}_high"], 0)
+
+
+def beside(points: pd.DataFrame, one: str, other: str) -> str:
+    """What two defenses of `verdicts.points` leave to the strongest attack, and of accuracy, in a sentence."""
+    words = {
+        "y": {"more": "leaks more", "less": "leaks less"},
+        "x": {"more": "is more accurate", "less": "is less accurate"},
+    }
+    said = []
+    for axis, what in (("y", "AUC"), ("x", "test accuracy")):
+        mine, its = (_measured(points.loc[name], axis) for name in (one, other))
+        gap = difference(mine, its)
+        word = words[axis].get(compared(gap, 0.0), "not told apart")
+        said.append(f"{what} {mine.value:.3f} beside {its.value:.3f}, difference {gap.signed()}: {word}")
+    return f"`{one}` beside `{other}`: {'; '.join(said)}."
+
+
 def promise(noise: np.ndarray, budgets: list[float]) -> Figure:
     """Epsilon promised against the noise multiplier, both logarithmic."""
     figure, axis = plt.subplots(figsize=(8, 3.5))
@@ -132,13 +153,11 @@ def compressed_aloud(records: pd.DataFrame) -> list[str]:
     accuracy = records[records["measure"] == "test_accuracy"].set_index("defense")
     said = []
     for name, row in records[records["measure"] == "strongest_auc_change"].set_index("defense").iterrows():
-        change, word = measure_of(row), compared(measure_of(row), SAME)
+        change = measure_of(row)
         broken = accuracy.loc[name, "value"] < BROKEN * accuracy.loc["none", "value"]
-        told = "no protection, a broken model" if broken else word if word == "undecided" else f"leaks {word}"
-        little = word not in ("as much", "undecided") and max(-change.low, change.high) <= SAME
-        within = f", within the {SAME:g} that counts as as much" if little else ""
+        told = "no protection, a broken model" if broken else in_a_word(change)
         said.append(
-            f"`{name}`: {told} (AUC of the strongest attack {change.signed()}{within}), test accuracy "
+            f"`{name}`: {told} (AUC of the strongest attack {change.signed()}), test accuracy "
             f"{percent(accuracy.loc[name])} beside {percent(accuracy.loc['none'])}."
         )
     return said

@@ -22,6 +22,7 @@ from mia_lib.evaluation.forgotten import (
     looks_gone,
     looks_unheard,
     number_of,
+    of_the_request,
     paid_by_others,
     privacy_paid,
     too_wide,
@@ -144,9 +145,18 @@ def traces_aloud(records: pd.DataFrame) -> str:
     told = _told(records)
     hidden = [name for name in told if looks_gone(records, name) or looks_unheard(records, name)]
     alarms = [name for name in methods_of(records) if name not in _inexact(records) and traced(records, name)]
-    parts = [f"U-LiRA tells that the person was in the model behind {_listed(told)}" if told else "U-LiRA tells nobody"]
+    asked = [name for name in told if of_the_request(records, name)]
+    voices = [name for name in told if name not in asked]
+    parts = [
+        f"U-LiRA tells that the person was in the model behind {_listed(voices)}" if voices else "U-LiRA tells nobody"
+    ]
+    if asked:
+        parts.append(
+            f"behind {_listed(asked)} it tells models that were asked to forget, as well where they never heard the person: "
+            "what is seen there is the request, not the voice"
+        )
     if hidden:
-        parts.append(f"of these {_listed(hidden)} had passed at least one of the two usual tests")
+        parts.append(f"of all these {_listed(hidden)} had passed at least one of the two usual tests")
     if alarms:
         parts.append(f"what it finds behind {_listed(alarms)}, which forgets by construction, is a false alarm")
     removed = found(records, BEFORE, "paper", list(VIEWS)[1][1])

@@ -127,7 +127,7 @@ def luck_of(controls: Iterable[str], of: str = "negative controls") -> list[str]
     luck = together(controls)
     if not luck.n:
         return []
-    verb, surprise = "lies" if luck.outside == 1 else "lie", ""
+    said, surprise = "lies outside its" if luck.outside == 1 else "lie outside their", ""
     if luck.so_many < SURPRISING:
         surprise = ": more than luck alone explains, were each a model of its own; those of one model share its luck"
     elif luck.so_few < SURPRISING:
@@ -135,7 +135,7 @@ def luck_of(controls: Iterable[str], of: str = "negative controls") -> list[str]
             ": fewer than luck would put there, so these intervals are wider than 95 %, or the controls hang together"
         )
     return [
-        f"{luck.outside} of {luck.n} {of} {verb} outside their chance, where about {luck.expected:.1f} are expected by luck"
+        f"{luck.outside} of {luck.n} {of} {said} chance, where about {luck.expected:.1f} are expected by luck"
         f"{surprise}."
     ]
 

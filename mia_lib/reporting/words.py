@@ -10,10 +10,12 @@ from mia_lib.evaluation.reading import beside_chance, pick
 from mia_lib.evaluation.resolution import too_coarse
 from mia_lib.support.progress import duration
 
-__all__ = ["between", "number", "percent", "pick", "rates_table", "sure", "unmeasurable", "verdict", "written"]
+__all__ = ["between", "number", "percent", "pick", "rates_table", "shown", "sure", "unmeasurable", "verdict", "written"]
 
 RATES = ("accuracy", "precision", "recall", "tpr_at_fpr", "person_fpr")
 """Words in the names of metrics that are shares, and are written in percent."""
+UNITS = {"rate": " %", "points": " points"}
+"""What is written behind a hundred times the value of these kinds."""
 VERDICTS = {
     "at": "not told from chance",
     "above": "above chance",
@@ -23,11 +25,12 @@ VERDICTS = {
 
 
 def written(value: float, kind: str) -> str:
-    """A value of a kind: a `rate` in percent, a `score` with three decimals, `seconds`, or any other (`plain`)."""
+    """A value of a kind: a `rate` in percent, their difference in `points`, a `score` with three decimals, `seconds`, or any
+    other (`plain`)."""
     if value is None or math.isnan(value):
         return "–"
-    if kind == "rate":
-        return f"{round(100 * value, 1) + 0.0:.1f} %"  # 0.0, never -0.0
+    if kind in UNITS:
+        return f"{round(100 * value, 1) + 0.0:.1f}{UNITS[kind]}"  # 0.0, never -0.0
     if kind == "seconds":
         return duration(value)
     return f"{round(value, 3) + 0.0:.3f}" if kind == "score" else f"{value:,.4g}"
@@ -35,13 +38,19 @@ def written(value: float, kind: str) -> str:
 
 def between(low: float, high: float, kind: str) -> str:
     """A 95 % interval, such as `[83.0, 88.1]` for rates; the unit stands beside the value."""
-    return f"[{written(low, kind)}, {written(high, kind)}]".replace(" %", "")
+    ends = f"[{written(low, kind)}, {written(high, kind)}]"
+    return ends.replace(UNITS[kind], "") if kind in UNITS else ends
+
+
+def shown(measure: Measure | pd.Series, kind: str) -> str:
+    """A value of a kind with its 95 % interval, where it has one, such as `6.8 points [4.4, 9.2]`."""
+    interval = "" if math.isnan(measure.low) else f" {between(measure.low, measure.high, kind)}"
+    return written(measure.value, kind) + interval
 
 
 def percent(measure: Measure | pd.Series) -> str:
-    """A rate with its 95 % interval, where it has one, such as `85.9 % [83.0, 88.1]`."""
-    interval = "" if math.isnan(measure.low) else f" {between(measure.low, measure.high, 'rate')}"
-    return written(measure.value, "rate") + interval
+    """A rate, such as `85.9 % [83.0, 88.1]`."""
+    return shown(measure, "rate")
 
 
 def rate_at(level: float) -> str:
@@ -50,9 +59,8 @@ def rate_at(level: float) -> str:
 
 
 def number(measure: Measure | pd.Series) -> str:
-    """A value with its 95 % interval, where it has one, and three decimals, such as `0.912 [0.894, 0.930]`."""
-    interval = "" if math.isnan(measure.low) else f" {between(measure.low, measure.high, 'score')}"
-    return written(measure.value, "score") + interval
+    """A value with three decimals, such as `0.912 [0.894, 0.930]`."""
+    return shown(measure, "score")
 
 
 def unmeasurable(nonmembers: int) -> str:

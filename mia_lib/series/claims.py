@@ -6,6 +6,7 @@ Beliefs are among them: what one might well expect, and what then holds or does 
 from dataclasses import replace
 
 from mia_lib.auditing.baseline import BLIND
+from mia_lib.evaluation.baseline import BASELINE
 from mia_lib.evaluation.changes import SAME
 from mia_lib.evaluation.claims import Claim, Pick
 from mia_lib.evaluation.reproduction import CLAIMED
@@ -81,7 +82,7 @@ CLAIMS = [
     ),
     Claim(
         "04.recordings",
-        "Other recordings of the same people are called members no more often than strangers: recordings are recognised.",
+        "Other recordings of the same people are called members no more often than strangers: only recordings tell.",
         _top3("accept_rate_held_out", "paper"),
         _top3("accept_rate_unseen", "paper"),
         "near",
@@ -89,7 +90,7 @@ CLAIMS = [
     ),
     Claim(
         "04.persons",
-        "Other recordings of the same people are called members as often as training recordings: persons are recognised.",
+        "Other recordings of the same people are called members as often as training recordings: only persons tell.",
         _top3("accept_rate_held_out", "paper"),
         _top3("accept_rate_train", "paper"),
         "near",
@@ -148,13 +149,13 @@ CLAIMS = [
     ),
     Claim(
         "06.temperature",
-        "RMIA finds more at the temperature that it chose than with posteriors as they are.",
+        "RMIA has a higher AUC at the temperature that it chose than with posteriors as they are.",
         _reference("auc", "rmia_online"),
         _reference("auc", "rmia_online", condition="temperature_1"),
     ),
     Claim(
         "08.gap",
-        "Whatever narrows the gap between training and test accuracy protects: the more it does, the less is found.",
+        "Over this family, the more a method narrows the gap between training and test accuracy, the less is found.",
         Pick("gap_correlation", condition="regularisation"),
         0.0,
     ),
@@ -262,7 +263,9 @@ def _on(claim: Claim, corpora: dict[str, str]) -> Claim:
 
 def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim]:
     """What is claimed of a judged defense: that it protects against who knows it, and wholly; that it costs little; and,
-    where the paper tried it, that its attack is at chance at the paper's own conditions."""
+    where the paper tried it, that its attack is at chance at the paper's own conditions; nothing of BASELINE."""
+    if defense == BASELINE:  # which heard no member: what becomes of it is luck
+        return []
     after = Pick(f"{STRONGEST}_auc", STRONGEST, "utterance", defense, True)
     change = Pick(f"{STRONGEST}_auc_change", STRONGEST, "utterance", defense, True)
     cost = Pick("test_accuracy_change", protocol="", defense=defense)
@@ -291,6 +294,9 @@ def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim
     ]
     if of_paper:
         hides = Pick("balanced_accuracy", PAPER, "paper", defense, False)
-        question = f"`{defense}` takes the balanced accuracy of the paper's attack, as the paper ran it, to chance."
+        question = (
+            f"`{defense}` takes the balanced accuracy of the paper's attack, as the paper ran it and at its threshold, to "
+            "chance, whatever its scores tell."
+        )
         claims.insert(0, Claim(f"{notebook}.{defense}.hides", question, hides, CLAIMED, "below"))
     return claims

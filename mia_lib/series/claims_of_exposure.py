@@ -36,7 +36,7 @@ OF_EXPOSURE = [
     ),
     Claim(
         "15.exposure",
-        "What other models doubt is exposed more, beyond what the two numbers have in common.",
+        "What other models doubt is exposed more, also where no model's luck is in both numbers.",
         Pick("exposure_correlation", "none", "utterance"),
         0.0,
         "below",

@@ -34,13 +34,13 @@ OF_NEIGHBOURS = [
     ),
     Claim(
         "06.range",
-        "Through a telephone, the range attack finds more than LiRA, which asks once.",
+        "Through a telephone, the range attack has a higher AUC than LiRA, which asks once.",
         _held("ramia", "telephone"),
         _held("lira_offline", "telephone"),
     ),
     Claim(
         "06.range_all",
-        "Who holds all of these versions finds more by the range attack than LiRA finds with the MP3 alone.",
+        "Who holds all of these versions has a higher AUC by the range attack than LiRA has with the MP3 alone.",
         _held("ramia", "all"),
         _held("lira_offline", "mp3"),
     ),

@@ -278,7 +278,7 @@ class ReferenceStudy(Study):
     def exposure(self) -> pd.DataFrame:
         """How far each audited fragment gives itself away: speaker, row, confidence outside, exposure, and the seconds of its
         recording up to the end of its last fragment. `doubt` and `rise` are the confidence outside and the exposure by two
-        halves of the models outside, so that neither is made of the other; NaN where there is only one.
+        halves of the models outside, so that no model's luck is in both; NaN where there is only one.
 
         Exposure is the mean logit-scaled confidence of the models that trained on the fragment minus that of the others,
         in standard deviations of the latter, pooled over fragments.

@@ -2,6 +2,8 @@
 
 import ctypes
 import sys
+import time
+from collections.abc import Callable
 from functools import cache
 
 import torch
@@ -38,6 +40,13 @@ def compiled(tensor: torch.Tensor) -> bool:
 def free_memory(device: torch.device) -> int:
     """Bytes that can still be had on a device; on the CPU no more than the job is allowed."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else limits.memory()
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """What tells how long work on a device takes, in seconds: where one core does it, its processor time, which other work on
+    the machine does not lengthen; else the clock."""
+    alone = device.type == "cpu" and torch.get_num_threads() == 1
+    return time.thread_time if alone else time.monotonic
 
 
 def _use_own_cores() -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mia_lib.models import MODELS
-from mia_lib.support.device import tune
+from mia_lib.support.device import clock_of, tune
 from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError
 from mia_lib.support.progress import progress
@@ -129,7 +129,8 @@ class _Run:
 
     def train(self, checkpoint: Path | None, label: str) -> TrainedModels:
         first, seconds = self._restore(checkpoint)
-        started = saved = time.monotonic()
+        clock, saved = clock_of(self.device), time.monotonic()
+        started = clock()
         self.at.fill_(first)
         self.taken, total = first, int(self.steps.max())
         take: Step = self._step
@@ -151,12 +152,12 @@ class _Run:
                 bar.update(1)
                 if checkpoint and since == 0 and time.monotonic() - saved > CHECKPOINT_SECONDS:
                     saved = time.monotonic()
-                    self._save(checkpoint, step, seconds + saved - started)
+                    self._save(checkpoint, step, seconds + clock() - started)
         for k, weights in self.finished.items():
             self._put(k, weights)
         self.network.eval().requires_grad_(False).zero_grad()
         return TrainedModels(
-            self.network, self.config, pd.DataFrame(self.history), round(seconds + time.monotonic() - started, 3)
+            self.network, self.config, pd.DataFrame(self.history), round(seconds + clock() - started, 3)
         )
 
     def _zero(self) -> Tensor:

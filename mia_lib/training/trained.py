@@ -25,7 +25,7 @@ class TrainedModels:
     network: StackedNetwork
     config: TrainingConfig
     history: pd.DataFrame = field(repr=False)  # model, epoch, loss, train_accuracy, test_accuracy
-    seconds: float = 0.0
+    seconds: float = 0.0  # of processor time where one core trained, which others cannot lengthen; else of the clock
 
     def save(self, folder: Path) -> None:
         """Write weights (safetensors), history (parquet) and the description (json) into `folder`."""

@@ -18,7 +18,15 @@ def kept(protocol, metric, value, low, high):
 
 @pytest.mark.parametrize(
     "low, high, word",
-    [(-0.5, -0.1, "leaks less"), (0.1, 0.5, "leaks more"), (-0.04, 0.05, "leaks as much"), (-0.1, 0.5, "undecided")],
+    [
+        (-0.5, -0.1, "leaks less"),
+        (-0.06, -0.01, "leaks less"),
+        (-0.05, -0.01, "leaks hardly less"),
+        (0.1, 0.5, "leaks more"),
+        (0.01, 0.04, "leaks more"),
+        (-0.04, 0.05, "leaks as much"),
+        (-0.1, 0.5, "undecided"),
+    ],
 )
 def test_the_change_of_the_strongest_attack_is_told_by_the_difference_that_was_kept(low, high, word):
     table = kept("utterance", "strongest_auc_change", (low + high) / 2, low, high)

@@ -48,6 +48,7 @@ def with_row(table, protocol, metric, value, low, high):
     [
         (1.0, 0.998, (0.5, 0.45, 0.54), "leaks more"),
         (0.578, 0.55, (0.5, 0.45, 0.54), "leaks less"),
+        (0.9, 0.87, (0.5, 0.45, 0.54), "leaks less"),
         (0.977, 0.962, (0.5, 0.45, 0.54), "leaks as much"),
         (0.9, 0.7, (0.5, 0.45, 0.995), "undecided"),
         (0.51, 0.48, (0.5, 0.45, 0.54), "at chance"),

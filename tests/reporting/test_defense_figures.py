@@ -23,8 +23,8 @@ def test_a_compressed_model_that_names_hardly_anybody_is_broken_whatever_it_leak
     pruned, fine, coarse = drawn.compressed_aloud(pd.DataFrame(rows))
     assert pruned.startswith("`pruning:0.9`: no protection, a broken model (AUC of the strongest attack -0.300 [")
     assert pruned.endswith("test accuracy 40.0 % [38.0, 42.0] beside 90.0 % [88.0, 92.0].")
-    assert fine.startswith("`quantise:8`: leaks as much (") and "within" not in fine
-    assert coarse.startswith("`quantise:4`: leaks less (") and "that counts as as much" in coarse
+    assert fine.startswith("`quantise:8`: leaks as much (")
+    assert coarse.startswith("`quantise:4`: leaks hardly less (")
 
 
 def test_a_family_has_the_same_mark_whichever_others_are_drawn():

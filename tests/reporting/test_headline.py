@@ -90,7 +90,7 @@ def test_controls_behind_defenses_are_counted_apart():
             146,
             "expected by luck: more than luck alone explains, were each a model of its own;",
         ),
-        (1, 146, "1 of 146 controls lies outside their chance, where about 7.3 are expected by luck: fewer than"),
+        (1, 146, "1 of 146 controls lies outside its chance, where about 7.3 are expected by luck: fewer than"),
     ],
 )
 def test_controls_stand_beside_the_number_that_luck_would_put_outside(outside, n, words):
@@ -104,7 +104,7 @@ def test_each_control_stands_beside_the_chance_of_its_own_measure():
         row("tpr_at_fpr_1e-1", 0.12, 0.03, 0.3, control="shuffled"),
         row("tpr_at_fpr_1e-1", 0.5, 0.4, 0.6, control="unexposed"),
     ]
-    assert luck_in(pd.DataFrame(rows), "rates").startswith("1 of 3 rates lies outside their chance")
+    assert luck_in(pd.DataFrame(rows), "rates").startswith("1 of 3 rates lies outside its chance")
     assert luck_in(pd.DataFrame(rows[:0], columns=list(rows[0]))) == ""
 
 

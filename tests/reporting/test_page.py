@@ -65,7 +65,7 @@ def test_summary_tells_accuracy_strongest_attack_controls_and_synthetic_speech(t
     )
     assert "above chance. The largest of several, picked on the data that reports it, is optimistic." in text
     assert "utterance top-3 network 0.712 [0.700, 0.720] 15.1 % [14.0, 16.0]" in text
-    assert "1 of 2 negative controls lies outside their chance, where about 0.1 are expected by luck." in text
+    assert "1 of 2 negative controls lies outside its chance, where about 0.1 are expected by luck." in text
     assert "The voices are synthetic." in text
 
 
