@@ -204,7 +204,9 @@ def _smallest_trace(records: pd.DataFrame) -> str:
     reach = max((max(auc.high - 0.5, 0.5 - auc.low) for auc in aucs), default=None)
     if reach is None:
         return ""
-    return f" Behind `{RETRAIN}`, where there is nothing to find, intervals reach up to {reach:.2f} from 0.5: less is not told."
+    return (
+        f" Behind `{RETRAIN}`, where there is nothing to find, intervals reach {reach:.2f} from 0.5: less is not told."
+    )
 
 
 def _time(records: pd.DataFrame, method: str) -> float:

@@ -156,7 +156,7 @@ def traces_aloud(records: pd.DataFrame) -> str:
             "what is seen there is the request, not the voice"
         )
     if hidden:
-        parts.append(f"of all these {_listed(hidden)} had passed at least one of the two usual tests")
+        parts.append(f"of these {_listed(hidden)} had passed at least one of the two usual tests")
     if alarms:
         parts.append(f"what it finds behind {_listed(alarms)}, which forgets by construction, is a false alarm")
     removed = found(records, BEFORE, "paper", list(VIEWS)[1][1])
