@@ -139,7 +139,8 @@ def test_advice_names_the_fastest_that_forgets_and_what_others_pay_for_another()
         "(6.0 [4.0, 8.0]); "
     )
     assert forgotten.advice(pd.concat(bad, ignore_index=True), methods, exact) == (
-        f"Only training again, all of it or a shard, forgets; {part}1 of 1 variants that change the trained model leave a {TRACE}"
+        f"Only training again, all of it or a shard, forgets; {part}"
+        f"1 of 1 variants that change the trained model leave a {TRACE}"
     )
     records = pd.concat([*bad, method("neg_grad:0.1")], ignore_index=True)
     assert forgotten.advice(records, [*methods, "neg_grad:0.1"], exact) == (
