@@ -1,7 +1,7 @@
 """What pages and notebooks say of the exercises is counted: `python -m mia_lib.course.pages` renews it all, a test watches.
 
-Counted are, in `teaching.md` and `take_away.md`, the rows of the table of goals, the sums of a plan and the list of a
-chapter's exercises; and in each notebook of the series the paragraph below `## Exercises`.
+Counted are, in `teaching.md` and `take_away.md`, the rows of the table of goals, the sums of a plan, what it takes to read, and
+the list of a chapter's exercises; and in each notebook of the series the paragraph below `## Exercises`.
 """
 
 import json
@@ -10,28 +10,34 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mia_lib.course.chapters import Chapter, Exercise, find_chapters
+from mia_lib.series.contents import reading_minutes
 from mia_lib.series.notebooks import NOTEBOOKS, find_notebooks
 from mia_lib.support.files import write_atomically
 
 PAGES = {"student": Path(__file__).with_name("take_away.md"), "instructor": Path(__file__).with_name("teaching.md")}
 """Who gets which page."""
 GOAL = re.compile(r"^(\| (\d\d)_\w+ \| [^|]+ \|).*$", re.MULTILINE)
-PLAN = re.compile(r"\(notebooks ([\d, ]+); .*? points\)")
+PLAN = re.compile(r"about \d+ minutes to read \(notebooks ([\d, ]+); .*? points\)")
 LIST = re.compile(r"^- (\d\d) · .*$", re.MULTILINE)
 POINTER = re.compile(r"(## Exercises\n\n).*?(?=^1\. )", re.MULTILINE | re.DOTALL)
 
 
 def recounted(text: str, chapters: Iterable[Chapter]) -> str:
-    """A page of Markdown with its counts of exercises, minutes and points as they are in some chapters."""
+    """A page of Markdown with its counts of exercises, minutes and points as they are in some chapters, and what the notebooks
+    of the series take to read, to five minutes."""
     known = {chapter.name[:2]: chapter for chapter in chapters}
+    reading = {f"{notebook.number:02}": reading_minutes(notebook) for notebook in find_notebooks()}
 
     def goal(found: re.Match) -> str:
         exercises = known[found[2]].exercises
         return f"{found[1]} {len(exercises)} | {_sum(exercises, 'minutes')} | {_sum(exercises, 'points')} |"
 
     def plan(found: re.Match) -> str:
-        every = [e for number in found[1].split(", ") for e in known[number].exercises]
-        return f"(notebooks {found[1]}; exercises of {_sum(every, 'minutes')} minutes, {_sum(every, 'points')} points)"
+        numbers = found[1].split(", ")
+        every = [e for number in numbers for e in known[number].exercises]
+        minutes = 5 * round(sum(reading[number] for number in numbers) / 5)
+        sums = f"exercises of {_sum(every, 'minutes')} minutes, {_sum(every, 'points')} points"
+        return f"about {minutes} minutes to read (notebooks {found[1]}; {sums})"
 
     def names(found: re.Match) -> str:
         chapter = known[found[1]]

@@ -135,8 +135,8 @@ def test_advice_names_the_fastest_that_forgets_and_what_others_pay_for_another()
     bad = [*WORLD, method("scrub:3", 0.9), method("sisa:2", cost=0.06)]
     methods, exact = [RETRAIN, "scrub:3", "sisa:2"], [RETRAIN, "sisa:2"]
     part = (
-        "`sisa:2` forgets in about 0.1 of the time of training again, and costs those who stay more than 3 points of accuracy "
-        "(6.0 [4.0, 8.0]); "
+        "`sisa:2` forgets in about 0.1 of the time of training again, and costs those who stay more than 3 points of "
+        "accuracy (6.0 [4.0, 8.0]); "
     )
     assert forgotten.advice(pd.concat(bad, ignore_index=True), methods, exact) == (
         f"Only training again, all of it or a shard, forgets; {part}"
