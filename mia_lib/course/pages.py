@@ -1,7 +1,7 @@
 """What pages and notebooks say of the exercises is counted: `python -m mia_lib.course.pages` renews it all, a test watches.
 
-Counted are, in `teaching.md` and `take_away.md`, the rows of the table of goals, the sums of a plan, what it takes to read, and
-the list of a chapter's exercises; and in each notebook of the series the paragraph below `## Exercises`.
+Counted are, in `teaching.md` and `take_away.md`, the rows of the table of goals, the sums of a plan, what it takes to
+read, and the list of a chapter's exercises; and in each notebook of the series the paragraph below `## Exercises`.
 """
 
 import json
@@ -23,8 +23,8 @@ POINTER = re.compile(r"(## Exercises\n\n).*?(?=^1\. )", re.MULTILINE | re.DOTALL
 
 
 def recounted(text: str, chapters: Iterable[Chapter]) -> str:
-    """A page of Markdown with its counts of exercises, minutes and points as they are in some chapters, and what the notebooks
-    of the series take to read, to five minutes."""
+    """A page of Markdown with its counts of exercises, minutes and points as they are in some chapters, and what the
+    notebooks of the series take to read, to five minutes."""
     known = {chapter.name[:2]: chapter for chapter in chapters}
     reading = {f"{notebook.number:02}": reading_minutes(notebook) for notebook in find_notebooks()}
 
