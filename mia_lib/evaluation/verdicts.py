@@ -139,26 +139,40 @@ def summary(records: pd.DataFrame) -> pd.DataFrame:
     """One row per defense of judged records: accuracy, the paper's attack, the strongest attacks, and verdicts in words.
 
     The strongest are the largest of several (`out of` counts the AUCs) and so optimistic. `non-members` counts those behind
-    the rate at 0.1 % FPR.
+    the rate at 0.1 % FPR. `ends` has the interval of each number by its column.
     """
     undefended, rows = records[records["defense"] == "none"], {}
     for name, part in records.groupby("defense", sort=False):
-        auc, corner = strongest(part, "auc"), strongest(part, POOLED)
+        measured = numbers(part)
         rows[name] = {
             "the paper says": claimed(name),
-            "test accuracy": _accuracy(part).value,
-            "paper's attack": _paper_attack(part, adaptive=False),
-            "the same, adaptive": _paper_attack(part, adaptive=True),
-            "strongest AUC, utterance": auc["value"],
-            "by": auc["attack"],
+            **{column: measure.value for column, measure in measured.items()},
+            "ends": {column: (measure.low, measure.high) for column, measure in measured.items()},
+            "by": strongest(part, "auc")["attack"],
             "out of": len(known(part, "auc")),
-            "strongest TPR at 0.1 % FPR": corner["value"],
-            "strongest AUC, speaker": strongest(part, "auc", "speaker")["value"],
             "training cost": pick(part, "train_seconds_ratio", adaptive=False).value,
-            "non-members": int(corner["n"]) // 2,
+            "non-members": int(strongest(part, POOLED)["n"]) // 2,
             **_words(part, undefended, name == "none"),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def numbers(records: pd.DataFrame) -> dict[str, Measure]:
+    """The numbers of one defense, by column of `summary`: of the strongest with the interval that knows that attacks were
+    picked, where they were measured together."""
+    return {
+        "test accuracy": _accuracy(records),
+        "paper's attack": _paper_attack(records, adaptive=False),
+        "the same, adaptive": _paper_attack(records, adaptive=True),
+        "strongest AUC, utterance": _strongest(records, "auc", "utterance"),
+        "strongest TPR at 0.1 % FPR": _strongest(records, POOLED, "utterance"),
+        "strongest AUC, speaker": _strongest(records, "auc", "speaker"),
+    }
+
+
+def _strongest(records: pd.DataFrame, metric: str, protocol: str) -> Measure:
+    together = measured_together(records, f"{STRONGEST}_{metric}", protocol)
+    return measure_of(strongest(records, metric, protocol)) if together is None else together
 
 
 def _words(records: pd.DataFrame, undefended: pd.DataFrame, bare: bool) -> dict[str, str]:
@@ -175,16 +189,15 @@ def _words(records: pd.DataFrame, undefended: pd.DataFrame, bare: bool) -> dict[
     }
 
 
-def _paper_attack(records: pd.DataFrame, adaptive: bool) -> float:
-    return pick(records, "balanced_accuracy", "top3_network", "paper", adaptive=adaptive).value
+def _paper_attack(records: pd.DataFrame, adaptive: bool) -> Measure:
+    return pick(records, "balanced_accuracy", "top3_network", "paper", adaptive=adaptive)
 
 
 def points(records: pd.DataFrame, family_of: dict[str, str], metric: str, protocol: str = "utterance") -> pd.DataFrame:
     """One point per defense for `figures.plane`: test accuracy x, and y the strongest attack's `metric`, with intervals."""
     rows = {}
     for name, part in records.groupby("defense", sort=False):
-        x, y = _accuracy(part), measured_together(part, f"{STRONGEST}_{metric}", protocol)
-        y = measure_of(strongest(part, metric, protocol)) if y is None else y
+        x, y = _accuracy(part), _strongest(part, metric, protocol)
         spans = dict(x_low=x.low, x_high=x.high, y_low=y.low, y_high=y.high)
         rows[name] = dict(family=family_of[name], x=x.value, y=y.value, **spans)
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -7,8 +7,7 @@ import pandas as pd
 from mia_lib.defenses.base import defense_kinds
 from mia_lib.evaluation import verdicts
 from mia_lib.evaluation.intervals import Measure
-from mia_lib.evaluation.rates import POOLED, POOLED_LEVEL
-from mia_lib.evaluation.reading import pick
+from mia_lib.evaluation.rates import POOLED_LEVEL
 from mia_lib.evaluation.resolution import measurable
 from mia_lib.reporting import figures
 from mia_lib.reporting.defense_figures import plane
@@ -73,30 +72,15 @@ def defense_table(records: pd.DataFrame) -> list[dict]:
     for name, row in sorted(table.iterrows(), key=lambda pair: pair[0] != "none"):
         about = {"defense": name, "claim": in_percent(row["the paper says"]), "by": figures.name(row["by"])}
         about |= {"change": row["change"], "cost": row["cost in points"], "family": family_of(str(name))}
-        about |= _numbers(judged[judged["defense"] == name])
+        measured = verdicts.numbers(judged[judged["defense"] == name])
+        about |= {column: _cell(measured[column], kind) for column, kind in COLUMNS.items()}
         if not measurable(POOLED_LEVEL, row["non-members"]):
             about[CORNER] = {"value": unmeasurable(row["non-members"]), "interval": "", "coarse": True}
         lines.append(about | {key: spoken(row[key]) for key in ("verdict", "evidence")})
     return lines
 
 
-def _numbers(part: pd.DataFrame) -> dict[str, dict]:
-    """The numbers of one defense, by column."""
-    measures, family = {}, dict.fromkeys(part["defense"].unique(), "")
-    for column, metric, protocol in (
-        ("strongest AUC, utterance", "auc", "utterance"),
-        (CORNER, POOLED, "utterance"),
-        ("strongest AUC, speaker", "auc", "speaker"),
-    ):
-        point = verdicts.points(part, family, metric, protocol).iloc[0]
-        measures[column] = Measure(point["y"], point["y_low"], point["y_high"], 0)
-        measures["test accuracy"] = Measure(point["x"], point["x_low"], point["x_high"], 0)
-    for column, adaptive in (("paper's attack", False), ("the same, adaptive", True)):
-        measures[column] = pick(part, "balanced_accuracy", "top3_network", "paper", adaptive=adaptive)
-    return {column: shown(measures[column], kind) for column, kind in COLUMNS.items()}
-
-
-def shown(measure: Measure, kind: str) -> dict:
+def _cell(measure: Measure, kind: str) -> dict:
     """A number as text, with its interval where it has one."""
     interval = "" if math.isnan(measure.low) else between(measure.low, measure.high, kind)
     return {"value": written(measure.value, kind), "interval": interval, "coarse": False}

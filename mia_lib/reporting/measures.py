@@ -4,10 +4,11 @@ import re
 
 import pandas as pd
 
+from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.rates import POOLED_LEVEL
 from mia_lib.evaluation.resolution import measurable
 from mia_lib.reporting import figures
-from mia_lib.reporting.words import between, unmeasurable, written
+from mia_lib.reporting.words import between, unmeasurable, worded, written
 
 MEASURES = {
     "auc": ("AUC", "score"),
@@ -124,7 +125,8 @@ def judged(summary: pd.DataFrame, columns: list[str] | None = None) -> pd.DataFr
     for column in columns:
         kind = JUDGED[column][1]
         if kind:
-            shown[column] = [written(value, kind) for value in summary[column]]
+            pairs = zip(summary[column], (ends[column] for ends in summary["ends"]), strict=True)
+            shown[column] = [worded(Measure(value, low, high, 0), kind) for value, (low, high) in pairs]
         if column == "by":
             shown[column] = [figures.name(attack) for attack in summary[column]]
         if column == CORNER:

@@ -10,7 +10,18 @@ from mia_lib.evaluation.reading import beside_chance, pick
 from mia_lib.evaluation.resolution import too_coarse
 from mia_lib.support.progress import duration
 
-__all__ = ["between", "number", "percent", "pick", "rates_table", "shown", "sure", "unmeasurable", "verdict", "written"]
+__all__ = [
+    "between",
+    "number",
+    "percent",
+    "pick",
+    "rates_table",
+    "sure",
+    "unmeasurable",
+    "verdict",
+    "worded",
+    "written",
+]
 
 RATES = ("accuracy", "precision", "recall", "tpr_at_fpr", "person_fpr")
 """Words in the names of metrics that are shares, and are written in percent."""
@@ -42,7 +53,7 @@ def between(low: float, high: float, kind: str) -> str:
     return ends.replace(UNITS[kind], "") if kind in UNITS else ends
 
 
-def shown(measure: Measure | pd.Series, kind: str) -> str:
+def worded(measure: Measure | pd.Series, kind: str) -> str:
     """A value of a kind with its 95 % interval, where it has one, such as `6.8 points [4.4, 9.2]`."""
     interval = "" if math.isnan(measure.low) else f" {between(measure.low, measure.high, kind)}"
     return written(measure.value, kind) + interval
@@ -50,7 +61,7 @@ def shown(measure: Measure | pd.Series, kind: str) -> str:
 
 def percent(measure: Measure | pd.Series) -> str:
     """A rate, such as `85.9 % [83.0, 88.1]`."""
-    return shown(measure, "rate")
+    return worded(measure, "rate")
 
 
 def rate_at(level: float) -> str:
@@ -60,7 +71,7 @@ def rate_at(level: float) -> str:
 
 def number(measure: Measure | pd.Series) -> str:
     """A value with three decimals, such as `0.912 [0.894, 0.930]`."""
-    return shown(measure, "score")
+    return worded(measure, "score")
 
 
 def unmeasurable(nonmembers: int) -> str:

@@ -4,7 +4,7 @@ import math
 
 from mia_lib.evaluation.claims import FAILS, HOLDS, UNDECIDED, Outcome
 from mia_lib.evaluation.intervals import Measure
-from mia_lib.reporting.words import UNITS, shown, written
+from mia_lib.reporting.words import UNITS, worded, written
 from mia_lib.support.errors import UsageError
 
 WORDS = {HOLDS: "held", FAILS: "fell", UNDECIDED: "undecided"}
@@ -37,7 +37,7 @@ def scored(
     `rate` (shares, said in percent), `points` (differences of these) or `score`. over, under: what a forecast above or below
     the whole interval tells of its author. Raises UsageError for what is no number from 0 to 1.
     """
-    found, named = shown(measured, kind), f"{about}: " if about else ""
+    found, named = worded(measured, kind), f"{about}: " if about else ""
     about_interval = "" if math.isnan(measured.low) else " (95 % interval)"
     if said is None:
         return f"{named}You wrote no forecast, so nothing is scored. Measured: **{found}**{about_interval}."

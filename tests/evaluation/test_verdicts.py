@@ -194,8 +194,12 @@ def test_a_cost_of_exactly_the_tolerance_is_little(monkeypatch):
 def test_the_summary_of_a_defense_holds_each_of_its_numbers():
     other = records("top_k:1", 0.93, 0.5, 0.9, 0.7, 0.6)
     row = verdicts.summary(pd.concat([NONE, other])).loc["top_k:1"]
-    numbers = row.drop([*verdicts.WORDS, "the paper says"])
-    assert numbers.tolist() == [0.93, 0.5, 0.9, 0.7, "lira_online", 2, 0.02, 0.8, 1.5, 50]
+    numbers = row.drop([*verdicts.WORDS, "the paper says", "ends"])
+    assert numbers.tolist() == [0.93, 0.5, 0.9, 0.7, 0.02, 0.8, "lira_online", 2, 1.5, 50]
+    assert row["ends"].keys() == verdicts.numbers(other).keys() and row["ends"]["strongest AUC, utterance"] == (
+        0.6,
+        0.72,
+    )
     assert row["verdict"] == verdicts.verdict(other, NONE) and row["the paper says"] == verdicts.claimed("top_k:1")
     assert row["claim"] == "not tried" and row["change, thresholded"] == row["change"] == "leaks less"
     assert row["evidence"] == verdicts.evidence(other, NONE) and row["cost in points"] == "2.0 [-0.8, 4.8]"

@@ -1,5 +1,7 @@
 """Numbers and names as people read them in tables and sentences."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -11,13 +13,17 @@ from mia_lib.reporting.words import between, written
 def summary(nonmembers):
     row = dict.fromkeys(JUDGED, 0.5) | {"the paper says": "chance", "by": "lira_online", "change": "leaks less"}
     row |= {"test accuracy": 0.957, CORNER: 0.0123, "cost in points": "1.2 [0.1, 2.3]", "claim": "not tried"}
-    return pd.DataFrame([row | {"non-members": nonmembers, "evidence": "at length " * 50}], index=["dmp:2"])
+    ends = {name: (0.4, 0.6) for name in row} | {"test accuracy": (0.95, 0.962), CORNER: (math.nan, math.nan)}
+    return pd.DataFrame(
+        [row | {"non-members": nonmembers, "evidence": "at length " * 50, "ends": ends}], index=["dmp:2"]
+    )
 
 
 def test_a_summary_of_defenses_leaves_out_what_sentences_say_and_names_attacks_for_people():
     shown = judged(summary(3069)).loc["dmp:2"]
     assert (
-        shown["test accuracy"] == "95.7 %" and judged(summary(3069), ["by"]).loc["dmp:2", "which is"] == "LiRA, online"
+        shown["test accuracy"] == "95.7 % [95.0, 96.2]"
+        and judged(summary(3069), ["by"]).loc["dmp:2", "which is"] == "LiRA, online"
     )
     assert shown["found at 0.1 % false positives"] == "1.2 %" and shown["verdict"] == "leaks less"
     assert not any("at length" in str(value) for value in shown)
