@@ -181,22 +181,26 @@ def train_together(pools: Sequence[ModelPool]) -> None:
             rows = pool.not_among(known)
             words = [word.partition(":")[0] for word in pool.trained_behind.split("+")]
             kind = "+".join(words) if pool.defense.mixes_strengths else pool.trained_behind
-            if rows:
-                kinds.setdefault((kind, replace(pool.config, epochs=1), pool.followed), []).append((pool, rows))
-        timing["cached"] = not kinds
-        for group in kinds.values():
+            kinds.setdefault((kind, replace(pool.config, epochs=1), pool.followed), []).append((pool, rows))
+        groups = [group for group in kinds.values() if any(rows for _, rows in group)]
+        timing["cached"] = not groups
+        for group in groups:
             _train_group(group)
 
 
 def _train_group(group: list[tuple[ModelPool, list[int]]]) -> None:
-    """Train some models of pools behind one kind of defense in one call, and keep each."""
+    """Train some models of pools behind one kind of defense in one call, and keep each.
+
+    The folder for checkpoints is that of all models of these pools: where some could be kept before a disk was full, those
+    that are left find it again.
+    """
     cache, members = group[0][0].dataset.cache, [(pool, k) for pool, rows in group for k in rows]
     each = [make_defense(pool.trained_behind) for pool, _ in members]
     makers = [ModelPool, *(use for pool, _ in group for use in pool.uses)]
-    with cache.working("training", [pool.keys[k] for pool, k in members], makers) as scratch:
+    with cache.working("training", [pool.keys for pool, _ in group], makers) as scratch:
         if all(pool.find(k) for pool, k in members):  # by now, by another process
             return
-        jobs = [pool.job(scratch / "checkpoint.safetensors").pick(rows) for pool, rows in group]
+        jobs = [pool.job(scratch / "checkpoint.safetensors").pick(rows) for pool, rows in group if rows]
         job = joined(jobs)
         job = replace(job, label=f"{job.label} {len(members)} models")
         trained = train_in_parts(type(each[0]).mixed(each), job)

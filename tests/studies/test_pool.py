@@ -83,6 +83,25 @@ def test_a_sweep_is_kept_once(data, halves, trained):
     assert not list(data.cache.root.glob("*.partial"))
 
 
+def test_a_disk_that_is_full_when_some_models_are_kept_leaves_no_checkpoints_behind(data, halves, trained, monkeypatch):
+    pools, keep = [pool(data, halves[:2], seeds) for seeds in ([21, 22], [23, 24])], ModelPool.keep
+    kept = []
+
+    def until_full(self, model, own):
+        if len(kept) == 3:
+            raise OSError(28, "No space left on device")
+        kept.append(model)
+        keep(self, model, own)
+
+    monkeypatch.setattr(ModelPool, "keep", until_full)
+    with pytest.raises(MiaError, match="No space left"):
+        train_together(pools)
+    assert list(data.cache.root.glob("training*.partial"))
+    monkeypatch.setattr(ModelPool, "keep", keep)
+    train_together(pools)
+    assert trained == [4, 1] and not list(data.cache.root.glob("*.partial"))
+
+
 def test_what_a_model_lacks_is_not_replaced_by_what_it_trains_on(data, halves):
     nobody = pool(data, halves[:2], [1, 2], defense="dmp").job()
     assert nobody.reference is None and nobody.validation is None
