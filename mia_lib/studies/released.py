@@ -118,8 +118,7 @@ class ReleasedSignals:
         def compute() -> np.ndarray:
             features, network = data.features[rows].float(), self.pool.models.network
             asked = (query_models(network, heard, data.device) for heard in noisy(features, data.seed))
-            given = self.answered(asked) if self.defense.alters else asked
-            return sensitivity(self.logits[:, rows], given).astype(np.float32)
+            return sensitivity(self.logits[:, rows], self.answered(asked)).astype(np.float32)
 
         params = self._defended if self.defense.alters else {}
         return self._array(
