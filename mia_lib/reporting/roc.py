@@ -51,5 +51,5 @@ def roc(curves: dict[str, list[Audit]], draws: int = 200, seed: int = 0) -> Figu
     axis.set(xlabel="false-positive rate", ylabel="true-positive rate")
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     found = [f"{label} {100 * at_one:.1f} %" for label, at_one in at_one_percent.items()]
-    figure.set_label(f"Members found at 1 % false alarms: {', '.join(found)}")
+    figure.set_label(f"Members found at 1 % false alarms: {'; '.join(found)}")
     return figure
