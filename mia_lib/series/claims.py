@@ -295,8 +295,7 @@ def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim
     if of_paper:
         hides = Pick("balanced_accuracy", PAPER, "paper", defense, False)
         question = (
-            f"`{defense}` takes the balanced accuracy of the paper's attack, as the paper ran it and at its threshold, to "
-            "chance, whatever its scores tell."
+            f"By its threshold, the paper's attack as the paper ran it is at chance on `{defense}` (balanced accuracy)."
         )
         claims.insert(0, Claim(f"{notebook}.{defense}.hides", question, hides, CLAIMED, "below"))
     return claims
