@@ -263,8 +263,8 @@ def _on(claim: Claim, corpora: dict[str, str]) -> Claim:
 
 def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim]:
     """What is claimed of a judged defense: that it protects against who knows it, and wholly; that it costs little; and,
-    where the paper tried it, that its attack is at chance at the paper's own conditions; nothing of BASELINE."""
-    if defense == BASELINE:  # which heard no member: what becomes of it is luck
+    where the paper tried it, that its attack is at chance at the paper's own conditions. Of BASELINE nothing: it is luck."""
+    if defense == BASELINE:
         return []
     after = Pick(f"{STRONGEST}_auc", STRONGEST, "utterance", defense, True)
     change = Pick(f"{STRONGEST}_auc_change", STRONGEST, "utterance", defense, True)
@@ -294,8 +294,6 @@ def claims_of_defense(notebook: str, defense: str, of_paper: bool) -> list[Claim
     ]
     if of_paper:
         hides = Pick("balanced_accuracy", PAPER, "paper", defense, False)
-        question = (
-            f"By its threshold, the paper's attack as the paper ran it is at chance on `{defense}` (balanced accuracy)."
-        )
+        question = f"By its threshold, the paper's attack as the paper ran it is at chance behind `{defense}`."
         claims.insert(0, Claim(f"{notebook}.{defense}.hides", question, hides, CLAIMED, "below"))
     return claims
