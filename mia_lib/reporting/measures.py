@@ -111,7 +111,7 @@ JUDGED = {
     "claim": ("the paper's claim", ""),
 }
 """Columns of `verdicts.summary` that fit into a page -> what people call them, and the kind of their numbers."""
-BESIDE = ("the paper says", "by", "strongest AUC, speaker", "cost in points")
+BESIDE = ("the paper says", "by", "strongest AUC, speaker", "cost in points", "claim")
 """Those of them that `judged` leaves out unless they are asked for."""
 
 
