@@ -16,9 +16,11 @@ import zmq
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.provisioning import LocalProvisioner
 
 from mia_lib.series.folding import portable
 from mia_lib.series.notebooks import Notebook
+from mia_lib.series.nursery import Child, Nursery
 from mia_lib.support.console import INDENT, Console
 from mia_lib.support.death import cause, remedy
 from mia_lib.support.errors import MiaError
@@ -44,6 +46,19 @@ class OwnKernelManager(AsyncKernelManager):
         await super().start_kernel(**options)
         self.given.process = getattr(self.provisioner, "process", None)
 
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **options) -> None:
+        """From the nursery, if there is one; this is where the library has subclasses start kernels in their own way."""
+        given, provisioner = self.given, self.provisioner
+        if given.nursery is not None and isinstance(provisioner, LocalProvisioner):
+            arguments, words = kernel_cmd[kernel_cmd.index("-f") :], given.words.name
+            child = given.nursery.kernel(arguments, options["env"], options["cwd"], words)
+            if child is not None:
+                provisioner.process, provisioner.cwd = child, options["cwd"]  # type: ignore[assignment]
+                provisioner.pid = provisioner.pgid = child.pid
+                self._reconcile_connection_info(provisioner.connection_info)
+                return
+        await super()._async_launch_kernel(kernel_cmd, **options)
+
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(**get_kernel_dict())
@@ -56,7 +71,8 @@ class Given:
     variables: dict[str, str]  # beside those of this process
     words: IO  # where its own standard error goes
     folder: Path  # where it works
-    process: subprocess.Popen | None = None
+    nursery: Nursery | None = None  # that it is split off from
+    process: subprocess.Popen | Child | None = None
 
     def manager(self) -> type[OwnKernelManager]:
         """Who starts it."""
@@ -66,7 +82,9 @@ class Given:
 class Kernels:
     """The kernels that run at present, so that all can be ended at once from another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, nursery: Nursery | None = None) -> None:
+        """nursery: where they come from; None: each starts anew."""
+        self.nursery = nursery
         self._running: list[Given] = []
         self.ending = False
 
@@ -110,9 +128,8 @@ def execute(
     try:
         with console.following(label) as progress, open(words, "wb") as file:
             own = {FILE_VARIABLE: str(progress)} | (variables or {})
-            given = Given(
-                own, file, notebook.path.parent
-            )  # papermill's cwd would move this process, and others beside it
+            # papermill's cwd would move this process, and others beside it
+            given = Given(own, file, notebook.path.parent, kernels.nursery)
             with kernels.running(given):
                 papermill.execute_notebook(
                     _literal(notebook.path),
@@ -142,7 +159,7 @@ def execute(
         words.unlink(missing_ok=True)
 
 
-def _why(error: RuntimeError, process: subprocess.Popen | None, words: Path, killed: int | None) -> str:
+def _why(error: RuntimeError, process: subprocess.Popen | Child | None, words: Path, killed: int | None) -> str:
     """Why the kernel is dead: its status, or its last words if it did not come to its work."""
     message = str(error).splitlines()[0]
     if process is None or process.poll() is None:  # it lives, but does not answer

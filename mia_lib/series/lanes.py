@@ -43,14 +43,19 @@ def ready(waiting: Sequence[Notebook], running: Collection[Notebook], made: Coll
 
 
 def in_lanes(
-    notebooks: Sequence[Notebook], count: int, made: Collection[str], execute: Execute, skip: Callable[[Notebook], bool]
+    notebooks: Sequence[Notebook],
+    count: int,
+    made: Collection[str],
+    execute: Execute,
+    skip: Callable[[Notebook], bool],
+    kernels: Kernels,
 ) -> Iterator[tuple[Notebook, Future]]:
     """Each notebook with what came of it, when it has ended, at most `count` at a time.
 
     execute(notebook, cores, kernels) is called on a thread. skip: whether a notebook whose turn it is is not executed. made:
-    work that was done before. An interrupt ends all kernels.
+    work that was done before. kernels: where those that run are listed. An interrupt ends all kernels.
     """
-    waiting, running, kernels, made = list(notebooks), dict[Future, Notebook](), Kernels(), set(made)
+    waiting, running, made = list(notebooks), dict[Future, Notebook](), set(made)
     pool = ThreadPoolExecutor(count, "notebook")
     try:
         while waiting or running:

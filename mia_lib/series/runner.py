@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mia_lib.series.kernel import CellFailure, Kernels, execute
 from mia_lib.series.lanes import in_lanes, lanes
 from mia_lib.series.notebooks import NOTEBOOKS, Notebook, check_parameters, find_notebooks, needed, select
+from mia_lib.series.nursery import nursery
 from mia_lib.series.parts import Parts
 from mia_lib.series.provenance import merge_claims, merge_results, write_run
 from mia_lib.series.request import Request, check
@@ -205,25 +206,27 @@ def _run_notebooks(
         execute(notebook, run.folder, run.request.asdict(), console, kernels, variables, label)
         spent[notebook.name] = time.monotonic() - started
 
-    done = {word for notebook in run.chosen if parts.done(notebook.name) for word in notebook.work}
-    for notebook, future in in_lanes(run.chosen, count, done, carry_out, skip):
-        before = f"  {notebook.number:02}  " if count > 1 else INDENT
-        try:
-            future.result()
-        except CellFailure as failure:
-            console.say(str(failure))
-            outcome.failed.append(notebook.name)
-        else:
-            if parts.of_other_data(notebook.name):
-                raise MiaError(
-                    f"the recordings changed while the run worked, so that {notebook.name} read others than this run is "
-                    "about: the same command starts anew with what is there now"
-                )
-            parts.finish(notebook.name, spent[notebook.name])
-            left = forecast.left(spent) if forecast else None
-            rest = f"; about {duration(left)} left" if left else ""
-            console.say(f"{before}done in {duration(spent[notebook.name])}{rest}")
-        _record(parts, header, pages)
+    ended = [notebook for notebook in run.chosen if parts.done(notebook.name)]
+    made = {word for notebook in ended for word in notebook.work}
+    with nursery([notebook for notebook in run.chosen if notebook not in ended]) as origin:
+        for notebook, future in in_lanes(run.chosen, count, made, carry_out, skip, Kernels(origin)):
+            before = f"  {notebook.number:02}  " if count > 1 else INDENT
+            try:
+                future.result()
+            except CellFailure as failure:
+                console.say(str(failure))
+                outcome.failed.append(notebook.name)
+            else:
+                if parts.of_other_data(notebook.name):
+                    raise MiaError(
+                        f"the recordings changed while the run worked, so that {notebook.name} read others than this run is "
+                        "about: the same command starts anew with what is there now"
+                    )
+                parts.finish(notebook.name, spent[notebook.name])
+                left = forecast.left(spent) if forecast else None
+                rest = f"; about {duration(left)} left" if left else ""
+                console.say(f"{before}done in {duration(spent[notebook.name])}{rest}")
+            _record(parts, header, pages)
     if pages.late:
         _record(parts, header)
     return outcome

@@ -78,7 +78,9 @@ class Soak:
     def killed_often(self) -> None:
         self.place.fresh()
         for _ in range(self.draw.randint(4, 8)):
-            if self.late() or not self.kill(self.draw.choices(("runner", "kernel", "worker"), (5, 4, 3))[0]):
+            if self.late() or not self.kill(
+                self.draw.choices(("runner", "kernel", "nursery", "worker"), (5, 3, 1, 3))[0]
+            ):
                 break
         self.finish("completion after kills")
 

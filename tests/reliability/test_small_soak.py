@@ -38,13 +38,13 @@ def series_of(root):
 
 
 def kill(process, who, moment):
-    """Kill the runner or its kernel after a while; none of them lives on."""
+    """Kill the runner, what its kernels are split off, or a kernel after a while; none of them lives on."""
     try:
         process.wait(moment)
     except subprocess.TimeoutExpired:
         runner = psutil.Process(process.pid)
         family = runner.children(recursive=True)
-        next((p for p in family if who == "kernel"), runner).kill()
+        (family or [runner])[{"nursery": 0, "kernel": -1}[who]].kill() if who != "runner" else runner.kill()
         process.wait(60)
         assert not psutil.wait_procs([runner, *family], timeout=30)[1]
 
@@ -59,7 +59,7 @@ def test_kills_at_any_moment_change_no_number_and_leave_nothing(tmp_path):
     for number in range(KILLS):
         command = [sys.executable, "-c", code]
         work = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(temporary)}, stderr=subprocess.DEVNULL)
-        kill(work, ("runner", "kernel")[number % 2], draw.uniform(1, 5))
+        kill(work, ("runner", "nursery", "kernel")[number % 3], draw.uniform(1, 5))
     done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"TMPDIR": str(temporary)}, timeout=120)
     folder = killed.outputs / "demo-standard-s0"
     assert done.returncode == 0 and (folder / "results.csv").read_bytes() == expected

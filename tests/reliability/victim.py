@@ -102,6 +102,14 @@ class Place:
         return [*(f"process {process.pid}" for process in living), *(str(p.relative_to(self.folder)) for p in half)]
 
 
+def _is_kernel(process: psutil.Process) -> bool:
+    """Whether it was started as a kernel, or split off a nursery."""
+    above = process.parent()
+    return "ipykernel" in " ".join(process.cmdline()) or (
+        above is not None and "series.nursery" in " ".join(above.cmdline())
+    )
+
+
 class Work:
     """A running command of the product."""
 
@@ -129,15 +137,19 @@ class Work:
         return End(self.process.returncode, out, err)
 
     def parts(self, who: str) -> list[psutil.Process]:
-        """The runner itself, its kernels, its workers, which decode, or those of kernels, which train: who is there now."""
+        """The runner itself, what kernels are split off, its kernels, its workers, which decode, or those of kernels, which
+        train: who is there now."""
         with contextlib.suppress(psutil.Error):
             runner = psutil.Process(self.process.pid)
             if who == "runner":
                 return [runner]
-            sign = "ipykernel" if who == "kernel" else "spawn_main"
             above = self.parts("kernel") if who == "trainer" else [runner]
             below = [process for parent in above for process in parent.children(recursive=True)]
-            return [process for process in below if sign in " ".join(process.cmdline())]
+            if who == "kernel":
+                return [process for process in below if _is_kernel(process)]
+            sign = "series.nursery" if who == "nursery" else "spawn_main"
+            found = [process for process in below if sign in " ".join(process.cmdline())]
+            return found[:1] if who == "nursery" else found  # what is split off it has its name
         return []
 
     def kill(self, who: str, draw: random.Random) -> str:
