@@ -26,6 +26,19 @@ def picture(png: bytes, caption: str, figure: str) -> tuple[dict, dict]:
     return data, {"image/png": {"alt": caption, "width": width}, FIGURE: figure}
 
 
+def drawing(svg: str, alt: str) -> str:
+    """A drawing in a page, with words for those who do not see it."""
+    named = svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" ', 1)
+    return f'<div class="scroll drawing">{named}</div>'
+
+
+def dots(png: bytes, alt: str, width: int | None = None) -> str:
+    """A picture of dots in a page, with words for those who do not see it."""
+    size = f' width="{width}"' if width else ""
+    data = base64.b64encode(png).decode()
+    return f'<img class="dots" src="data:image/png;base64,{data}" alt="{html.escape(alt)}"{size}>'
+
+
 def player(samples: np.ndarray, rate: int, caption: str) -> str:
     """A player of samples [n] (int16, or full scale 1), below its caption."""
     buffer = io.BytesIO()

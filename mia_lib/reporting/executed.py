@@ -11,7 +11,7 @@ from pathlib import Path
 from nbconvert.filters.ansi import ansi2html
 from nbconvert.filters.highlight import Highlight2HTML
 
-from mia_lib.reporting.embed import FIGURE
+from mia_lib.reporting.embed import FIGURE, dots, drawing
 from mia_lib.reporting.prose import Renderer, formula, markdown, plain
 from mia_lib.support.cells import INJECTED, SETUP, tags, text_of
 
@@ -114,19 +114,6 @@ def _figure(output: dict, figures: Path) -> str:
     path = figures / f"{output['metadata'][FIGURE]}.svg"
     alt = output["metadata"].get("image/png", {}).get("alt", "")
     return drawing(path.read_text(encoding="utf-8"), alt) if path.is_file() else _dots(output)
-
-
-def drawing(svg: str, alt: str) -> str:
-    """A drawing in a page, with words for those who do not see it."""
-    named = svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" ', 1)
-    return f'<div class="scroll drawing">{named}</div>'
-
-
-def dots(png: bytes, alt: str, width: int | None = None) -> str:
-    """A picture of dots in a page, with words for those who do not see it."""
-    size = f' width="{width}"' if width else ""
-    data = base64.b64encode(png).decode()
-    return f'<img class="dots" src="data:image/png;base64,{data}" alt="{html.escape(alt)}"{size}>'
 
 
 def _dots(output: dict) -> str:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from mia_lib.reporting.embed import FIGURES
-from mia_lib.reporting.executed import dots, drawing
+from mia_lib.reporting.embed import FIGURES, dots, drawing
 from mia_lib.support.files import read_json
 
 

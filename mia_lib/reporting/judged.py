@@ -11,7 +11,7 @@ from mia_lib.evaluation.rates import POOLED_LEVEL
 from mia_lib.evaluation.resolution import measurable
 from mia_lib.reporting import figures
 from mia_lib.reporting.defense_figures import plane
-from mia_lib.reporting.executed import drawing
+from mia_lib.reporting.embed import drawing
 from mia_lib.reporting.looks import as_svg, plt, style
 from mia_lib.reporting.measures import CORNER, in_percent, spoken
 from mia_lib.reporting.words import between, unmeasurable, written

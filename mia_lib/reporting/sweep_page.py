@@ -12,7 +12,7 @@ from mia_lib.evaluation.intervals import Measure
 from mia_lib.evaluation.strongest import STRONGEST
 from mia_lib.fragments.splits import PROTOCOLS
 from mia_lib.reporting.defense_figures import seeds_plane
-from mia_lib.reporting.executed import drawing
+from mia_lib.reporting.embed import drawing
 from mia_lib.reporting.figures import name as display_name
 from mia_lib.reporting.looks import as_svg, plt, style
 from mia_lib.reporting.templates import rendered

@@ -17,6 +17,7 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning import LocalProvisioner
+from papermill.engines import NBClientEngine, papermill_engines
 
 from mia_lib.series.folding import portable
 from mia_lib.series.notebooks import Notebook
@@ -32,6 +33,25 @@ from mia_lib.support.progress import FILE_VARIABLE
 
 class CellFailure(Exception):
     """A notebook did not run to its end; the message shows where and why in a few lines."""
+
+
+ENGINE = "saved at the end"
+
+
+class SavedAtTheEnd(NBClientEngine):
+    """Writes the executed notebook once, however it ended: before and behind each cell, as is usual, costs a second for each
+    figure of a notebook."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name: str, **options) -> None:
+        path, nb_man.output_path = nb_man.output_path, None
+        try:
+            super().execute_managed_notebook(nb_man, kernel_name, **options)
+        finally:
+            nb_man.output_path = path
+
+
+papermill_engines.register(ENGINE, SavedAtTheEnd)
 
 
 class OwnKernelManager(AsyncKernelManager):
@@ -135,6 +155,7 @@ def execute(
                     _literal(notebook.path),
                     _literal(running),
                     parameters,
+                    engine_name=ENGINE,
                     progress_bar=False,
                     kernel_name="python3",
                     language="python",

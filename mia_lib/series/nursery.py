@@ -22,6 +22,7 @@ from typing import IO
 from mia_lib.series.notebooks import Notebook
 
 LATER = (
+    "mia_lib.models.kernels",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "matplotlib_inline.backend_inline",
