@@ -58,7 +58,8 @@ def asked(run: str, part: str | None = None) -> list[str]:
     notebooks = sorted({number for question in waiting for number in question.notebooks.split(", ")})
     if waiting:
         lines.append(
-            f"{run} cannot tell {', '.join(q.id for q in waiting)}: they need notebooks {', '.join(notebooks)}."
+            f"{run} cannot tell {', '.join(q.id for q in waiting)}: they need notebooks {', '.join(notebooks)}, or, if those "
+            "were run, defenses that this run did not choose."
         )
     return lines
 
@@ -84,7 +85,8 @@ def truth(question: Question, results: pd.DataFrame) -> float | str | tuple[str,
             return None
         found = found.sort_values("value", ascending=question.kind == "smallest").drop_duplicates(question.over)
         best = found["value"].iloc[0]
-        alike = (found["low"] <= best) & (best <= found["high"]) | (found["value"] == best)
+        low, high, best = found["low"].round(3), found["high"].round(3), round(best, 3)  # as people are shown them
+        alike = (low <= best) & (best <= high) | (found["value"].round(3) == best)
         return tuple(found.loc[alike, question.over].astype(str))
     rows = [_records(results, row) for row in (question.row, question.other) if row is not None]
     if any(found.empty for found in rows):

@@ -141,11 +141,12 @@ def tuned_epsilon(rate: float, noise: float, steps: int, delta: float, tries: fl
     mean `tries` says: what a search for settings costs where it looks at the private data.
 
     Source: Papernot and Steinke (ICLR 2022), theorem 2 with eta = 1: at any two orders a and b, epsilon'(a) <= epsilon(a) +
-    2 (1 - 1/b) epsilon(b) + 2 log(tries) / b + log(tries) / (a - 1). Raises UsageError for fewer than one try.
+    2 (1 - 1/b) epsilon(b) + 2 log(tries) / b + log(tries) / (a - 1), also where b goes to 1: of a single try nothing is left
+    but the epsilon itself. Raises UsageError for fewer than one try.
     """
     if tries < 1:
         raise UsageError(f"at least one try is needed, not {tries}")
     renyi, log = renyi_divergence(rate, noise, steps), np.log(tries)
-    more = (2 * (1 - 1 / ORDERS) * renyi + 2 * log / ORDERS).min()
+    more = min((2 * (1 - 1 / ORDERS) * renyi + 2 * log / ORDERS).min(), 2 * log)
     whole = renyi + more + log / (ORDERS - 1)
     return float((whole + np.log1p(-1 / ORDERS) - (np.log(delta) + np.log(ORDERS)) / (ORDERS - 1)).min())

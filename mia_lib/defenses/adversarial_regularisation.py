@@ -142,7 +142,8 @@ class AdversarialObjective(Objective):
 
 @DEFENSES.register("adversarial_regularisation")
 class AdversarialRegularisation(Defense):
-    """Trained against an attacker of its own, on data it does not train on (Nasr et al. 2018); strength: lambda."""
+    """Trained against an attacker of its own, on data it does not train on (Nasr et al. 2018); strength: half of
+    their lambda, since the 1/2 of the gain is not written."""
 
     family = "adversarial"
     of_paper = True

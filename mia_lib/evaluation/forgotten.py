@@ -63,7 +63,7 @@ def beyond_retraining(records: pd.DataFrame, method: str) -> dict[str, Measure]:
             people = Pick("audit_units", U_LIRA, view[0], method, condition=ALL).find(records)
             wide = together(people.value if people else math.inf)
             low, high = (gap.value + wide * (end - gap.value) for end in (gap.low, gap.high))
-            gaps[words] = Measure(gap.value, low, high, gap.n)
+            gaps[words] = Measure(gap.value, low, max(min(high, 0.5), gap.value), gap.n)
     return gaps
 
 
@@ -88,13 +88,15 @@ def traced(records: pd.DataFrame, method: str) -> bool:
 
 
 def of_the_request(records: pd.DataFrame, method: str) -> bool:
-    """Whether U-LiRA, in each view in which it finds more than behind retraining, finds as much in models that never heard
-    the person and were asked to forget them: then it sees the request, not the voice."""
+    """Whether U-LiRA, in each view in which it finds more than behind retraining, is not told to find more than in models
+    that never heard the person and were asked to forget them: the request alone may be what it sees. Views in which too few
+    such models say anything are left out."""
     told = [
         view for view, words in VIEWS.items() if (gap := beyond_retraining(records, method).get(words)) and gap.low > 0
     ]
     pairs = [(found(records, method, *view), found(records, method, *view, "unexposed")) for view in told]
-    return bool(pairs) and all(own and other and difference(own, other).low <= 0 for own, other in pairs)
+    pairs = [(own, other) for own, other in pairs if own and other and not too_wide(other)]
+    return bool(pairs) and all(difference(own, other).low <= 0 for own, other in pairs)
 
 
 def looks_gone(records: pd.DataFrame, method: str) -> bool:

@@ -2,8 +2,8 @@
 
 An attack guesses some of the coins and abstains on the others. The more guesses are right, the larger the epsilons that can
 be rejected. Two bounds: Steinke, Nasr and Jagielski (NeurIPS 2023), for any (epsilon, delta) mechanism; and the tight one of
-Xiang, Chen and Kerkouche (arXiv 2509.08704), for mechanisms whose answers about the coins are independent of each other.
-Neither holds where the coins depend on each other, as they do when exactly half of the examples are members.
+Xiang, Wang, Xiao, Tian and Wang (arXiv 2509.08704), for mechanisms whose answers about the coins are independent of one
+another. Neither holds where the coins depend on each other, as they do when exactly half of the examples are members.
 """
 
 from collections.abc import Callable, Sequence

@@ -71,7 +71,7 @@ def headline(records: pd.DataFrame, undefended: pd.DataFrame) -> str:
         return "heard no member"
     right, usual = _accuracy(records).value, _accuracy(undefended).value
     if right < BROKEN * usual:
-        return f"no protection, a broken model (test accuracy {100 * right:.1f} %, undefended {100 * usual:.1f} %)"
+        return f"a broken model (test accuracy {100 * right:.1f} %, undefended {100 * usual:.1f} %)"
     word = change(records, undefended).word
     if word in ("leaks as much", "leaks hardly less", "undecided") and _corner(records, undefended).startswith(
         "leaks more"
@@ -194,10 +194,11 @@ def _paper_attack(records: pd.DataFrame, adaptive: bool) -> Measure:
 
 
 def points(records: pd.DataFrame, family_of: dict[str, str], metric: str, protocol: str = "utterance") -> pd.DataFrame:
-    """One point per defense for `figures.plane`: test accuracy x, and y the strongest attack's `metric`, with intervals."""
+    """One point per defense for `figures.plane`: test accuracy x, and y the strongest attack's `metric`, with intervals, and
+    n, how many fragments that rests on."""
     rows = {}
     for name, part in records.groupby("defense", sort=False):
         x, y = _accuracy(part), _strongest(part, metric, protocol)
         spans = dict(x_low=x.low, x_high=x.high, y_low=y.low, y_high=y.high)
-        rows[name] = dict(family=family_of[name], x=x.value, y=y.value, **spans)
+        rows[name] = dict(family=family_of[name], x=x.value, y=y.value, n=y.n, **spans)
     return pd.DataFrame.from_dict(rows, orient="index")

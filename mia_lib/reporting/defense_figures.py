@@ -155,7 +155,7 @@ def compressed_aloud(records: pd.DataFrame) -> list[str]:
     for name, row in records[records["measure"] == "strongest_auc_change"].set_index("defense").iterrows():
         change = measure_of(row)
         broken = accuracy.loc[name, "value"] < BROKEN * accuracy.loc["none", "value"]
-        told = "no protection, a broken model" if broken else in_a_word(change)
+        told = "a broken model" if broken else in_a_word(change)
         said.append(
             f"`{name}`: {told} (AUC of the strongest attack {change.signed()}), test accuracy "
             f"{percent(accuracy.loc[name])} beside {percent(accuracy.loc['none'])}."

@@ -152,8 +152,8 @@ def traces_aloud(records: pd.DataFrame) -> str:
     ]
     if asked:
         parts.append(
-            f"behind {_listed(asked)} it tells models that were asked to forget, as well where they never heard the person: "
-            "what is seen there is the request, not the voice"
+            f"behind {_listed(asked)} it tells models that were asked to forget, and is not shown to find more where they "
+            "had heard the person: what is seen there may be the request, not the voice"
         )
     if hidden:
         parts.append(f"of these {_listed(hidden)} had passed at least one of the two usual tests")

@@ -24,7 +24,7 @@ def heaps(distances: dict[float, float], draws: int = 4000, seed: int = 0) -> Fi
     figure.supxlabel("what the noisy sums say of one fragment (standard deviations of the noise)", fontsize="medium")
     figure.tight_layout()
     right = {epsilon: norm.cdf(distance / 2) for epsilon, distance in distances.items()}
-    often = ", ".join(f"{100 * share:.0f} % of the time at ε = {epsilon:g}" for epsilon, share in right.items())
+    often = ", ".join(f"{100 * share:.1f} % of the time at ε = {epsilon:g}" for epsilon, share in right.items())
     figure.set_label(f"The best attacker is right {often}")
     return figure
 

@@ -68,7 +68,7 @@ def found_aloud(records: pd.DataFrame, attack: str, level: float) -> str:
     most, least = (single.loc[place] for place in (single["value"].idxmax(), single["value"].idxmin()))
     return (
         f"At {100 * level:g} % false alarms {figures.name(attack)} finds {percent(own.loc[HOLDING + EXACT])} of the members "
-        f"with the file; without it at most {percent(most)}, with {held(most.name)}, and at least {percent(least)}, with "
+        f"with the file; without it the most is {percent(most)}, with {held(most.name)}, the least {percent(least)}, with "
         f"{held(least.name)}. Guessing finds {100 * level:g} %."
     )
 

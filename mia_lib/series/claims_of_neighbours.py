@@ -62,7 +62,7 @@ OF_NEIGHBOURS = [
     ),
     Claim(
         "08.quantised",
-        "Rounded to eight bits, a model leaks as much as before: coarser weights hide nothing.",
+        "Rounded to eight bits, a model leaks as much as before: that hides nothing.",
         _strongest("auc_change", "quantise:8"),
         0.0,
         "near",

@@ -56,7 +56,10 @@ def test_records_of_another_corpus_are_no_answers(run):
 
 
 def test_a_run_that_lacks_notebooks_is_said_to(run):
-    assert asked(run, "1")[-1] == f"{run} cannot tell 1.2, 1.3, 1.4, 1.5: they need notebooks 01, 02."
+    assert asked(run, "1")[-1] == (
+        f"{run} cannot tell 1.2, 1.3, 1.4, 1.5: they need notebooks 01, 02, "
+        "or, if those were run, defenses that this run did not choose."
+    )
     with pytest.raises(UsageError, match="holds no results"):
         asked(run / "none")
 

@@ -205,6 +205,7 @@ def test_the_cost_of_a_search_by_hand_and_in_its_limits():
     once = epsilon(rate, noise, steps, delta)
     few, many = (tuned_epsilon(rate, noise, steps, delta, tries) for tries in (2, 100))
     assert once < few < many < 4 * once
+    assert tuned_epsilon(rate, noise, steps, delta, 1) == once  # that of which there is one costs what it costs
     renyi = 30 * ORDERS / 50  # order / (2 noise^2) a step
     more = min(2 * (1 - 1 / b) * own + 2 * log(10) / b for b, own in zip(ORDERS, renyi, strict=True))
     expected = min(

@@ -94,17 +94,25 @@ def test_four_views_are_four_chances_to_be_fooled():
     assert (gap.low, gap.high) == pytest.approx(ends, abs=1e-5)
 
 
+def test_no_difference_reaches_beyond_what_there_is_to_find():
+    gap = forgotten.beyond_retraining(pd.concat([*WORLD, method("scrub:3", 0.995)]), "scrub:3")["recordings"]
+    assert gap.value == pytest.approx(0.495) and gap.high == 0.5
+
+
 TRACE = (
     "trace of who left, or of the request."
     " Behind `retrain`, where there is nothing to find, intervals reach 0.02 from 0.5: less is not told."
 )
 
 
-@pytest.mark.parametrize(("never_in", "asked"), [(0.5, False), (0.89, True), (0.95, True)])
-def test_what_is_found_as_well_where_the_person_never_was_is_the_request(never_in, asked):
+@pytest.mark.parametrize(
+    ("never_in", "wide", "asked"), [(0.5, 0.02, False), (0.89, 0.02, True), (0.95, 0.02, True), (0.89, 0.4, False)]
+)
+def test_what_is_found_as_well_where_the_person_never_was_may_be_the_request(never_in, wide, asked):
+    """Not where so few were asked in vain that their interval says nothing."""
     records = pd.concat([*WORLD, method("bad_teacher:2", 0.9)], ignore_index=True)
     records.loc[(records["defense"] == "bad_teacher:2") & (records["control"] == "unexposed"), ["value", "low", "high"]] = (
-        never_in, never_in - 0.02, never_in + 0.02,
+        never_in, never_in - wide, never_in + wide,
     )  # fmt: skip
     assert forgotten.of_the_request(records, "bad_teacher:2") is asked
     assert not forgotten.of_the_request(records, RETRAIN)  # behind which nothing is found

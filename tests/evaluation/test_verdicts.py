@@ -127,9 +127,9 @@ def test_other_protocols_stand_beside_the_word():
 @pytest.mark.parametrize("accuracy", [0.01, 0.42])
 def test_a_broken_model_never_protects(accuracy):
     table = records("dp_sgd:8", accuracy, 0.5, 0.5, 0.51, 0.48)
-    assert verdicts.verdict(table, NONE).startswith("no protection, a broken model (test accuracy")
+    assert verdicts.verdict(table, NONE).startswith("a broken model (test accuracy")
     change = verdicts.summary(pd.concat([NONE, table]))["change"]
-    assert change.tolist() == ["undefended", "no protection, a broken model"]
+    assert change.tolist() == ["undefended", "a broken model"]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_the_summary_of_a_defense_holds_each_of_its_numbers():
 
 def test_a_point_of_the_plane_has_its_family_and_its_intervals():
     point = verdicts.points(NONE, {"none": "undefended"}, "auc", "speaker").loc["none"]
-    expected = dict(family="undefended", x=0.95, y=0.8, x_low=0.93, x_high=0.97, y_low=0.7, y_high=0.82)
+    expected = dict(family="undefended", x=0.95, y=0.8, x_low=0.93, x_high=0.97, y_low=0.7, y_high=0.82, n=100)
     assert point.to_dict() == pytest.approx(expected)
 
 

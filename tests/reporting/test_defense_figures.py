@@ -21,7 +21,7 @@ def test_a_compressed_model_that_names_hardly_anybody_is_broken_whatever_it_leak
         rows.append(row(defense, "test_accuracy", accuracy, accuracy - 0.02, accuracy + 0.02))
         rows.append(row(defense, "strongest_auc_change", change, change - 0.002, change + 0.002))
     pruned, fine, coarse = drawn.compressed_aloud(pd.DataFrame(rows))
-    assert pruned.startswith("`pruning:0.9`: no protection, a broken model (AUC of the strongest attack -0.300 [")
+    assert pruned.startswith("`pruning:0.9`: a broken model (AUC of the strongest attack -0.300 [")
     assert pruned.endswith("test accuracy 40.0 % [38.0, 42.0] beside 90.0 % [88.0, 92.0].")
     assert fine.startswith("`quantise:8`: leaks as much (")
     assert coarse.startswith("`quantise:4`: leaks hardly less (")

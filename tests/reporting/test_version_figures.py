@@ -58,8 +58,8 @@ def test_what_is_found_with_few_false_alarms_is_told_with_and_without_the_file()
     )
     table = table.assign(low=table.value - 0.01, high=table.value + 0.01, n=9)
     assert found_aloud(table, "ramia", 0.01) == (
-        "At 1 % false alarms RaMIA (range) finds 30.0 % [29.0, 31.0] of the members with the file; without it at most 5.0 % "
-        "[4.0, 6.0], with MP3, 48 kbit/s, and at least 1.0 % [0.0, 2.0], with somebody talks, 10 dB below. Guessing "
+        "At 1 % false alarms RaMIA (range) finds 30.0 % [29.0, 31.0] of the members with the file; without it the most is "
+        "5.0 % [4.0, 6.0], with MP3, 48 kbit/s, the least 1.0 % [0.0, 2.0], with somebody talks, 10 dB below. Guessing "
         "finds 1 %."
     )
     other = table[:2].assign(attack="lira_offline")
