@@ -15,10 +15,11 @@ class Attack(Protocol):
     """A membership inference attack: `fit` on shadow signals, then `score` a target.
 
     `calibrated` attacks compare a fragment with itself in models that did and did not train on it: they need shadows
-    with `Signals.aligned`, called reference models. Three attributes are optional. An attack that learns a threshold of its
+    with `Signals.aligned`, called reference models. Four attributes are optional. An attack that learns a threshold of its
     own (accept score >= t) leaves it in `threshold`; for the others whoever fits them learns one. `learns = False` says that
     scores do not depend on whose membership `fit` saw. `needs` names what an attack sees beside logits, as fields of Signals
-    ("copies"): those that are costly to have are given on `query_fragments` of the fragments only.
+    ("copies"): those that are costly to have are given on `query_fragments` of the fragments only. `reads_names = True`: of
+    altered copies it reads the answered speaker only.
     """
 
     calibrated: bool
@@ -66,6 +67,11 @@ def masked_mean(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def needs_of(attack: str) -> tuple[str, ...]:
     """What an attack sees beside the logits, as names of fields of Signals; nothing for most."""
     return tuple(getattr(ATTACKS.get(attack), "needs", ()))
+
+
+def reads_names(attack: str) -> bool:
+    """Whether an attack reads of altered copies only which speaker is answered."""
+    return bool(getattr(ATTACKS.get(attack), "reads_names", False))
 
 
 def learns(attack: str) -> bool:

@@ -49,6 +49,7 @@ class LabelOnly:
 
     calibrated = False
     needs = ("copies",)
+    reads_names = True
 
     def __init__(self, seed: int = 0, budget: int | None = None):
         """budget: queries of each fragment, the clean one included; None asks for all altered copies that there are."""

@@ -58,8 +58,8 @@ class Defense:
     """Whether the models differ from undefended ones."""
     alters = False
     """Whether the answers differ from what the models say."""
-    keeps_argmax = True
-    """Whether the answered speaker is always the one that the model would have said."""
+    keeps_argmax = False
+    """Of one that alters answers: whether the answered speaker is always the one that the model would have said."""
     mixes_strengths = True
     """Whether models of several strengths can be trained as one stack."""
     cost = 1.0
@@ -191,7 +191,7 @@ class Combined(Defense):
                 + ", ".join(name for name in DEFENSES.names() if issubclass(DEFENSES.get(name), InputDefense))
             )
         self.trains, self.alters = any(p.trains for p in parts), any(p.alters for p in parts)
-        self.keeps_argmax = all(p.keeps_argmax for p in parts)
+        self.keeps_argmax = all(p.keeps_argmax for p in parts if p.alters)
         self.needs_reference = any(p.needs_reference for p in parts)
         self.needs_augmented = any(p.needs_augmented for p in parts)
         self.needs_public = any(p.needs_public for p in parts)

@@ -16,6 +16,7 @@ class OutputDefense(Defense):
     zero, and one largest value, that of the class which the model itself puts first (of equal ones the lowest index)."""
 
     alters = True
+    keeps_argmax = True
 
     def answer(self, answers: Answers) -> np.ndarray:
         return np.stack([given_out(self.alter(log_posteriors(z)), z) for z in answers.logits])

@@ -95,8 +95,8 @@ def of_the_request(records: pd.DataFrame, method: str) -> bool:
         view for view, words in VIEWS.items() if (gap := beyond_retraining(records, method).get(words)) and gap.low > 0
     ]
     pairs = [(found(records, method, *view), found(records, method, *view, "unexposed")) for view in told]
-    pairs = [(own, other) for own, other in pairs if own and other and not too_wide(other)]
-    return bool(pairs) and all(difference(own, other).low <= 0 for own, other in pairs)
+    gaps = [difference(own, other) for own, other in pairs if own and other and not too_wide(other)]
+    return bool(gaps) and all(gap.low <= 0 for gap in gaps)
 
 
 def looks_gone(records: pd.DataFrame, method: str) -> bool:

@@ -23,6 +23,8 @@ from mia_lib.support.digests import digest
 
 CHEAP = {"inputs"}
 """Extras that are had for every fragment."""
+NAMES = "names_of_copies"
+"""The extra that stands for `copies` where nothing but the answered speakers is read of them."""
 
 
 class ReleasedSignals:
@@ -79,6 +81,19 @@ class ReleasedSignals:
 
         key = self._defended | self._chosen(rows, count)
         return self._array("copies-released", key, lambda: self.answered(self._raw_copies(rows, count)), self._kinds)
+
+    def names_of_copies(self, rows: np.ndarray) -> np.ndarray:
+        """In the place of `copies` where only the answered speaker is read, which is the largest value [copies, models, n].
+
+        Behind a defense that never changes whom a model names nothing has to be defended: it is what the models themselves
+        say, 1 for that speaker and 0 for all others.
+        """
+        if not (self.defense.alters and self.defense.keeps_argmax):
+            return self.copies(rows)
+        raw = self._raw_copies(rows, len(PERTURBATIONS))
+        names = np.zeros(raw.shape, np.float32)
+        np.put_along_axis(names, raw.argmax(-1)[..., None], 1.0, -1)
+        return names
 
     def _raw_copies(self, rows: np.ndarray, count: int) -> np.ndarray:
         """What the models themselves say of altered versions; the features of these are shared by all pools."""
@@ -143,7 +158,7 @@ class ReleasedSignals:
 
         member: int8 [models, n]. options: other fields of Signals, of the same fragments.
         """
-        extras = {name: getattr(self, name)(rows) for name in needs}
+        extras = {"copies" if name == NAMES else name: getattr(self, name)(rows) for name in needs}
         return Signals(self.logits[:, rows], self.labels[:, rows], member, **options, **extras)
 
     @cached_property

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mia_lib.attacks.base import ATTACKS, Attack, needs_of
+from mia_lib.attacks.base import ATTACKS, Attack, needs_of, reads_names
 from mia_lib.attacks.threshold import best_threshold
 from mia_lib.defenses.base import defense_kinds, make_defense
 from mia_lib.evaluation.audit import Audit, shuffled
@@ -24,7 +24,7 @@ from mia_lib.fragments.splits import KNOWLEDGE, Split
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.dataset import Dataset
 from mia_lib.studies.pool import ModelPool
-from mia_lib.studies.released import ReleasedSignals
+from mia_lib.studies.released import NAMES, ReleasedSignals
 from mia_lib.support.errors import MiaError
 from mia_lib.support.settings import Settings
 
@@ -42,8 +42,9 @@ class Question:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the attack sees beside logits."""
-        return needs_of(self.attack)
+        """What the attack sees beside logits; NAMES in the place of altered copies of which it reads the speaker only."""
+        needs = needs_of(self.attack)
+        return tuple(NAMES if need == "copies" else need for need in needs) if reads_names(self.attack) else needs
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from mia_lib.evaluation.records import Result
 from mia_lib.fragments.versions import EXACT, versions_of
 from mia_lib.signals.signals import Signals
 from mia_lib.studies.reference import PROTOCOL, ReferenceStudy
+from mia_lib.studies.released import NAMES
 from mia_lib.studies.study import Question, as_known
 from mia_lib.support.progress import progress
 
@@ -51,7 +52,7 @@ class VersionStudy(ReferenceStudy):
             nobody = np.full((1, len(rows)), -1, np.int8)
             member = np.concatenate([self.signals.member[:, rows], nobody])
             options = dict(aligned=True, population=self._population()[rows])
-            if "copies" in needs:
+            if {"copies", NAMES} & set(needs):
                 options["copies"] = answers[1:]
             everything = as_known(Signals(answers[0], self.labels[:, rows], member, **options), PROTOCOL)
             self._details[needs] = everything.pick(models), everything.pick([self.count]), rows

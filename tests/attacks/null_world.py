@@ -109,7 +109,7 @@ class RandomAnswers(ReleasedSignals):
 
     def _raw_copies(self, rows, count):
         own = self.raw_logits[:, rows]
-        return np.stack([own + self._noise(f"copies {q}", len(rows)) / 2 for q in range(count)])
+        return np.stack([own + self._noise(f"copies {q}", len(rows)) / 2 for q in range(min(count, self.count))])
 
     def internals(self, rows):
         values = self._random("internals", len(self.labels), len(rows), len(INTERNALS))

@@ -106,6 +106,17 @@ def test_copies_pass_through_the_defense_and_their_features_are_shared(experimen
     np.testing.assert_array_equal(defended.fragments_for(("copies",)), experiment.fragments_for(("copies",)))
 
 
+def test_whoever_reads_names_only_is_given_those_that_the_defense_gives_out(experiment, outputs, negated):
+    rows = np.arange(0, 90, 7)
+    plain = experiment.released
+    np.testing.assert_array_equal(plain.names_of_copies(rows), plain.copies(rows))  # nothing alters answers
+    for defense in ("memguard:0.5", "rounding:1", "hamp_output", "label_only", negated):
+        released = small(outputs).defended(defense).released
+        names, given = released.names_of_copies(rows), released.copies(rows)
+        assert (names.argmax(-1) == given.argmax(-1)).all()
+        assert defense == negated or np.isin(names, (0, 1)).all()  # and nothing else of what a model says
+
+
 def test_what_a_defense_learns_for_its_answers_is_learnt_once_for_all_questions(outputs, monkeypatch):
     learnt, fit = [], memguard.fit_classifiers
     monkeypatch.setattr(memguard, "fit_classifiers", lambda *known: learnt.append(known) or fit(*known))
