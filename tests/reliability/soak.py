@@ -10,6 +10,7 @@ In a --folder that is kept, the same command goes on where it stopped after M --
 
 import argparse
 import random
+import re
 import shutil
 import tempfile
 import time
@@ -61,7 +62,8 @@ class Soak:
         """The faults of a run that ended. fails: whether it had to fail; None: either way."""
         faults, rows = end.faults, self.place.rows(run_id)
         if fails is not None and bool(end.status) != fails:
-            faults.append(f"status {end.status}: {end.err.strip()}")
+            why = [line.strip() for line in end.out.splitlines() if re.search(r"failed|died|Error", line)]
+            faults.append(f"status {end.status}: {end.err.strip()} ({'; '.join(why)})")
         if not rows <= self.right or (not end.status and rows != self.right):
             faults.append(f"{len(rows - self.right)} wrong rows, {len(self.right - rows)} missing")
         return faults
