@@ -133,13 +133,9 @@ def _add_shared_options(command: Parser) -> None:
     add("--data-root", metavar="DIR", help="folder of local corpora (the variable MIA_DATA_ROOT, or data)")
     add("--download", action="store_true", help="fetch the corpus if it is missing and can be fetched")
     add_executor_options(add)
-    add(
-        "--max-bad",
-        type=float,
-        default=Request.max_bad,
-        metavar="SHARE",
-        help="tolerated share of unreadable recordings (0.05)",
-    )
+    add("--cache", default="", metavar="ADDRESS", help="share what is kept with other machines: DIR or s3://… (not)")
+    bad = "tolerated share of unreadable recordings (0.05)"
+    add("--max-bad", type=float, default=Request.max_bad, metavar="SHARE", help=bad)
 
 
 def _add_outputs(command: Parser) -> None:
@@ -229,7 +225,8 @@ def run_command(arguments: argparse.Namespace) -> None:
     from mia_lib.series.runner import run_series
 
     given = {name: value for name, value in vars(arguments).items() if name in PARAMETERS and value is not None}
-    run_series(Request(**given, settings=settings), only=arguments.only, download=arguments.download, executor=executor)
+    more = dict(only=arguments.only, download=arguments.download, executor=executor, cache=arguments.cache)
+    run_series(Request(**given, settings=settings), **more)
 
 
 def sweep_command(arguments: argparse.Namespace) -> None:
@@ -249,7 +246,7 @@ def sweep_command(arguments: argparse.Namespace) -> None:
         given["settings"] = settings_of(arguments.set)
         corpora, seeds = arguments.corpus or [Request.corpus], arguments.seeds or "0-2"
         sweep = of_options(corpora, seeds, given, arguments.only, arguments.sweep_id)
-    run_sweep(sweep, download=arguments.download, executor=executor)
+    run_sweep(sweep, download=arguments.download, executor=executor, cache=arguments.cache)
 
 
 def list_command(arguments: argparse.Namespace) -> None:

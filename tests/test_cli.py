@@ -37,14 +37,15 @@ def test_defaults_are_the_published_ones(request_of):
         max_bad=0.05,
         settings={},
     )
-    assert request_of() == {"request": Request(**published), "only": None, "download": False, "executor": ""}
+    others = {"only": None, "download": False, "executor": "", "cache": ""}
+    assert request_of() == {"request": Request(**published), **others}
 
 
 def test_options_reach_the_request(request_of):
     argv = ["--profile", "smoke", "--seed", "3", "--run-id", "mine", "--data-root", "there", "--max-bad", "0.5"]
-    asked = request_of(*argv, "--download", "--set", "epochs=3")
+    asked = request_of(*argv, "--download", "--set", "epochs=3", "--cache", "s3://bucket/kept")
     expected = Request(profile="smoke", seed=3, run_id="mine", data_root="there", max_bad=0.5, settings={"epochs": "3"})
-    assert asked["request"] == expected and asked["download"]
+    assert asked["request"] == expected and asked["download"] and asked["cache"] == "s3://bucket/kept"
 
 
 @pytest.mark.parametrize(

@@ -77,13 +77,16 @@ class Referenced:
         return attack if getattr(ATTACKS.get(attack), "calibrated", False) else f"{attack}_references"
 
     def trial(self, attack: str) -> Trial:
-        """An attack with its controls. Raises MiaError where it cannot be fitted or scored."""
+        """An attack with its controls. Nothing was learnt on the audited model, so intervals know that there is one, and how
+        many clusters. Raises MiaError where it cannot be fitted or scored."""
         question = Question(attack, PROTOCOL)
         (audit,) = self.study.ask(question)
-        controls = {"shuffled": Tried(audit.shuffled(self.seed * 1000))}
+        recordings = replace(audit, clusters=self.evidence.recording[audit.rows])  # what coins were thrown for
+        tried = {"shuffled": replace(audit, member=recordings.shuffled(self.seed * 1000).member)}
         if self.evidence.control is not None and "copies" not in needs_of(attack):
-            controls["unexposed"] = Tried(self.study.ask(question, control=True)[0])
-        return Trial(self.name(attack), Tried(audit), controls, self._halves(question, audit))
+            tried["unexposed"] = self.study.ask(question, control=True)[0]
+        found, controls = Tried(audit).spread(0.0), {name: Tried(one).spread(0.0) for name, one in tried.items()}
+        return Trial(self.name(attack), found, controls, self._halves(question, audit))
 
     def _halves(self, question: Question, audit: Audit) -> list[Audit]:
         """The audit with each half of the reference models alone; none where a half is too few."""

@@ -49,6 +49,7 @@ class Assignment:
     download: bool = False
     notebooks: Path = NOTEBOOKS
     prepare: Callable | None = None
+    cache: str = ""
 
     @property
     def run(self) -> str:
@@ -122,6 +123,7 @@ def _failure(assignment: Assignment, request: Request, console: Console) -> str:
             prepare=a.prepare,
             console=console,
             within=a.within,
+            cache=a.cache,
         )
     except MiaError as error:
         return str(error)

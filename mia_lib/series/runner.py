@@ -64,19 +64,21 @@ def run_series(
     console: Console | None = None,
     within: str = "",
     executor: str = "",
+    cache: str = "",
 ) -> Path:
     """Execute the notebooks as requested and return the run's folder; what is done already is not repeated.
 
     only: numbers of the notebooks to run, as in `04,07`. download: fetch the corpus if it is missing. notebooks: folder
     of the series. prepare: reads the data before any notebook starts and returns its description (None: the corpus that
     is requested). within: the sweep that the run is a part of. executor: who trains parts of stacks, by name (see
-    `support.executors`; empty: each kernel itself). Raises UsageError before anything starts, and MiaError
-    when data or a notebook fails.
+    `support.executors`; empty: each kernel itself). cache: that machines share, by its address (see `support.shared`; empty:
+    none, or the one that the environment names). Raises UsageError before anything starts, and MiaError when data or a
+    notebook fails.
     """
     console = console or Console()
     run = plan(request, only, download, Path(notebooks), within)
     started = time.monotonic()
-    with environment(request.data_root, executor), locked(run.folder):
+    with environment(request.data_root, executor, cache), locked(run.folder):
         refuse_other_parameters(run.folder, run.request.asdict())
         console.say(f"Run {run.folder.name} in {run.folder}")
         for line in put_aside(run.folder):

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from mia_lib.corpora.found import real
+from mia_lib.support import shared
 from mia_lib.support.digests import digest
 from mia_lib.support.errors import MiaError, UsageError
 from mia_lib.support.files import read_json
@@ -101,9 +102,10 @@ FOR_PERSONS = ("PYTHONSTARTUP", "IPYTHONDIR")
 
 
 @contextmanager
-def environment(data_root: str, executor: str = "") -> Iterator[None]:
+def environment(data_root: str, executor: str = "", cache: str = "") -> Iterator[None]:
     """What every kernel finds: local corpora where this process sees them, the code that runs here, who trains parts of
-    stacks (see `support.executors`), no chatter about coming changes, and nothing that a person has set up for consoles."""
+    stacks (see `support.executors`), the cache that machines share (see `support.shared`), no chatter about coming changes,
+    and nothing that a person has set up for consoles."""
     before = dict(os.environ)
     root = data_root or os.environ.get("MIA_DATA_ROOT") or "data"
     os.environ["MIA_DATA_ROOT"] = os.path.realpath(os.path.expanduser(real(root)))
@@ -113,6 +115,8 @@ def environment(data_root: str, executor: str = "") -> Iterator[None]:
         from mia_lib.support.executors import VARIABLE, ready
 
         os.environ[VARIABLE] = ready(executor)
+    if cache := cache or os.environ.get(shared.VARIABLE, ""):
+        os.environ[shared.VARIABLE] = shared.ready(cache)
     for name in FOR_PERSONS:
         os.environ.pop(name, None)
     with temporary() as folder:

@@ -3,7 +3,7 @@
 A stage is a folder `<name>-<key>`. The key hashes the stage's parameters, the contents that it reads, and the code that
 makes it: the module of its `build` and everything of ours that this imports (see `mia_lib.support.source`). So changed code,
 data or settings never meet an old result, and no list of modules is kept by hand. Of two processes that want one stage the
-first makes it, and the other waits for it.
+first makes it, and the other waits for it. Machines without a common folder may share what is finished (`support.shared`).
 """
 
 import os
@@ -22,6 +22,7 @@ from mia_lib.support.errors import MiaError
 from mia_lib.support.files import sealed, unsealed
 from mia_lib.support.leftovers import own, remove
 from mia_lib.support.progress import tell
+from mia_lib.support.shared import shared_cache
 from mia_lib.support.source import code_digest
 
 MANIFEST, LOCKS = "manifest.json", ".locks"
@@ -35,18 +36,18 @@ def _manifest(folder: Path) -> dict:
     return unsealed(regular(folder / MANIFEST).read_text(encoding="utf-8"))
 
 
-def _intact(folder: Path) -> bool:
-    """Whether a stage holds what was written. Raises MiaError where that cannot be told: what is not readable now may be
-    somebody else's, or readable in a minute, and is no damage."""
+def _intact(folder: Path, name: str) -> bool:
+    """Whether a folder holds what was written as the stage of a name. Raises MiaError where that cannot be told: what is not
+    readable now may be somebody else's, or readable in a minute, and is no damage."""
     try:
         about = _manifest(folder)
-        return about["stage"] == folder.name and all(
+        return about["stage"] == name and all(
             file_digest(folder / name) == checksum for name, checksum in about["files"].items()
         )
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
     except OSError as error:
-        raise MiaError(f"cannot read stage {folder.name}: {error.strerror}: {error.filename or folder}") from error
+        raise MiaError(f"cannot read stage {name}: {error.strerror}: {error.filename or folder}") from error
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
 
@@ -82,6 +83,7 @@ class Cache:
         self.journal: Path | None = None
         self._noted: set[str] = set()
         self._checked: set[Path] = set()
+        self._shared = shared_cache()
         self._within = 0.0  # seconds of the stages that the present one needed
         try:
             (self.root / LOCKS).mkdir(parents=True, exist_ok=True)
@@ -122,8 +124,11 @@ class Cache:
             if not self._finished(final):
                 with self._refused(final.name), self._locked(final.name):
                     if not self._finished(final):  # by now, by another process
-                        timing["cached"] = False
-                        self._make(final, params, build)
+                        timing["cached"] = self._fetched(final)
+                        if not timing["cached"]:
+                            self._make(final, params, build)
+            if self._shared and not timing["cached"]:
+                self._shared.give(final)
             self._checked.add(final)
         return final
 
@@ -169,7 +174,26 @@ class Cache:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _make(self, final: Path, params: dict, build: Build) -> None:
-        """Build a stage beside its place and rename it; what an earlier attempt left in its scratch is found there."""
+        """Build a stage in its place; what an earlier attempt left in its scratch is found there."""
+        with self._placed(final) as (folder, scratch):
+            build(folder, scratch)
+            files = {p.name: file_digest(p) for p in sorted(folder.iterdir())}
+            manifest = sealed({"stage": final.name, "files": files, "params": params})
+            (folder / MANIFEST).write_text(manifest, encoding="utf-8")
+
+    def _fetched(self, final: Path) -> bool:
+        """Whether a stage that is missing here, or damaged, came from the shared cache."""
+        if self._shared is None or not self._shared.has(final.name):
+            return False
+        with self._placed(final) as (folder, _):
+            whole = self._shared.fetch(final.name, folder) and _intact(folder, final.name)
+            if not whole:
+                (folder / MANIFEST).unlink(missing_ok=True)
+        return whole
+
+    @contextmanager
+    def _placed(self, final: Path) -> Iterator[tuple[Path, Path]]:
+        """A folder beside a stage's place, renamed to it at the end if there is a manifest in it by then; and its scratch."""
         if os.path.lexists(final):
             tell(f"stage {final.name} was damaged and is computed again")
             remove(final)
@@ -179,18 +203,18 @@ class Cache:
             remove(folder)
         folder.mkdir()
         try:
-            build(folder, scratch)
-            files = {p.name: file_digest(p) for p in sorted(folder.iterdir())}
-            manifest = sealed({"stage": final.name, "files": files, "params": params})
-            (folder / MANIFEST).write_text(manifest, encoding="utf-8")
-            for name in files:  # safetensors writes for its owner alone, and others may share the cache
-                (folder / name).chmod((folder / MANIFEST).stat().st_mode)
-            os.rename(folder, final)
+            yield folder, scratch
+            finished = (folder / MANIFEST).is_file()
+            if finished:
+                for path in folder.iterdir():  # safetensors writes for its owner alone, and others may share the cache
+                    path.chmod((folder / MANIFEST).stat().st_mode)
+                os.rename(folder, final)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             if not any(scratch.iterdir()):
                 shutil.rmtree(begun)
-        shutil.rmtree(begun, ignore_errors=True)
+        if finished:
+            shutil.rmtree(begun, ignore_errors=True)
 
     def _finished(self, folder: Path) -> bool:
         """Whether a stage is there and whole; it is noted first that it is used, and now: so it is not pruned meanwhile."""
@@ -201,7 +225,7 @@ class Cache:
         if folder not in self._checked:
             with suppress(OSError):
                 os.utime(folder / MANIFEST)
-        return folder.exists() and (folder in self._checked or _intact(folder))
+        return folder.exists() and (folder in self._checked or _intact(folder, folder.name))
 
     def discard(self, name: str, unused_since: float) -> bool:
         """Remove a stage that nobody makes or has used since a moment; whether it is gone. A kill leaves no half one."""
@@ -220,10 +244,17 @@ class Cache:
     def find(self, name: str, params: dict, makers: Sequence[object]) -> Path | None:
         """The folder of a stage that is finished and undamaged; makers: its `build`, or another of its module, and `uses`."""
         folder = self._folder(name, params, makers)
-        if not self._finished(folder):
+        if not self._finished(folder) and not self._taken(folder):
             return None
         self._checked.add(folder)
         return folder
+
+    def _taken(self, folder: Path) -> bool:
+        """`_fetched` of a stage that another process may be about to make or fetch."""
+        if self._shared is None or not self._shared.has(folder.name):
+            return False
+        with self._refused(folder.name), self._locked(folder.name):
+            return self._finished(folder) or self._fetched(folder)
 
     def _folder(self, name: str, params: object, makers: Sequence[object]) -> Path:
         return self.root / f"{name}-{digest([params, code_digest(makers)])}"

@@ -19,7 +19,7 @@ from mia_lib.support.typed import TYPED, typed_code
 
 PACKAGE = "mia_lib"
 ROOT = Path(__file__).resolve().parent.parent
-KEEPING = ("cache", "console", "errors", "files", "leftovers", "progress", "source", "typed")
+KEEPING = ("cache", "console", "errors", "files", "leftovers", "progress", "shared", "source", "typed")
 ELSEWHERE = ("executor", "executors", "workers", "cluster", "shipping")
 NEUTRAL = {f"{PACKAGE}.support.{name}" for name in (*KEEPING, *ELSEWHERE)}
 """Modules of ours that never decide a number: they keep, show and refuse, or have others carry out the same."""

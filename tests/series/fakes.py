@@ -62,11 +62,12 @@ class Series:
     def add(self, name, *args, **options):
         write_notebook(self.notebooks, name, *args, **options)
 
-    def run(self, prepare=lambda run: DATA, only=None, **parameters):
+    def run(self, prepare=lambda run: DATA, only=None, cache="", **parameters):
         stream = io.StringIO()
         try:
             request = Request(**{"outputs": str(self.outputs)} | parameters)
-            return run_series(request, only=only, notebooks=self.notebooks, prepare=prepare, console=Console(stream))
+            options = dict(only=only, notebooks=self.notebooks, prepare=prepare, cache=cache)
+            return run_series(request, console=Console(stream), **options)
         finally:
             self.said = stream.getvalue()
 

@@ -9,6 +9,7 @@ import pytest
 
 from mia_lib.reporting import figures
 from mia_lib.series import provenance
+from mia_lib.support.errors import MiaError
 
 
 def git(folder, *words):
@@ -92,6 +93,32 @@ def test_another_copy_on_the_path_is_not_what_notebooks_use(series, monkeypatch,
     series.add("01_first", "import mia_lib")
     series.run()
     assert series.executed() == ["01_first"]
+
+
+def test_machines_that_share_a_cache_make_a_stage_once(series, tmp_path):
+    """Notebooks are other processes: they find the cache by its address, wherever they work."""
+    series.add(
+        "01_first",
+        "from mia_lib.support.cache import Cache\n"
+        "from test_notebook_stage import build\n"
+        "Cache(pathlib.Path(outputs) / 'cache').stage('s', {}, build)",
+    )
+    made = tmp_path / "made"
+    (series.notebooks / "test_notebook_stage.py").write_text(
+        f"def build(folder, scratch):\n    (folder / 'a').touch()\n    open({str(made)!r}, 'a').write('once')\n"
+    )
+    series.run(cache=str(tmp_path / "shared"))
+    series.outputs = tmp_path / "outputs of another machine"
+    series.run(cache=str(tmp_path / "shared"))
+    assert made.read_text() == "once" and len(list(series.outputs.glob("cache/s-*"))) == 1
+
+
+def test_a_shared_cache_that_cannot_be_used_is_refused_before_anything_starts(series, tmp_path):
+    series.add("01_first")
+    (tmp_path / "file").touch()
+    with pytest.raises(MiaError, match="cannot use the shared cache"):
+        series.run(cache=str(tmp_path / "file"))
+    assert series.executed() == []
 
 
 def test_what_a_killed_run_left_is_gone_when_it_is_run_again(series, monkeypatch, tmp_path):

@@ -202,8 +202,9 @@ def test_who_does_not_see_the_sweeps_folder_sends_back_what_came_of_the_run(seri
     assert not report.error and "[1/1] 00_a" in report.said and not series.outputs.exists()
     unpack(report.folder, tmp_path / "back")
     assert len(pd.read_csv(tmp_path / "back" / "results.csv")) == 2 and series.executed() == ["00_a"]
-    again = carry_out(assigned(series, before=pack(tmp_path / "back")))
-    assert "done before" in again.said and series.executed() == []
+    assert not (tmp_path / "shared").exists()
+    again = carry_out(assigned(series, cache=str(tmp_path / "shared"), before=pack(tmp_path / "back")))
+    assert "done before" in again.said and series.executed() == [] and (tmp_path / "shared").is_dir()
 
 
 def test_who_sees_it_works_in_it(series):
