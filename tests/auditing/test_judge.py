@@ -7,6 +7,7 @@ from made_up import signals
 from mia_lib.auditing.columns import evidence_of
 from mia_lib.auditing.folds import deal, learnt_share, ranks_within
 from mia_lib.auditing.report import judge
+from mia_lib.evaluation.intervals import spread_of_weights
 from mia_lib.support.errors import MiaError
 
 
@@ -38,6 +39,21 @@ def test_what_learns_nothing_from_who_is_a_member_has_no_wider_intervals_than_cl
     assert audit["modified_entropy"].spread == pytest.approx(audit["loss"].spread, rel=0.01)
     assert audit["shokri"].spread > 1.5 * audit["loss"].spread > 1.5
     assert found["shokri"].controls["shuffled"].audit.spread == audit["shokri"].spread
+
+
+def test_intervals_beside_reference_models_know_that_there_is_one_model_and_how_many_speakers():
+    """Without it they held one half in 87 to 96 % of 200 audits of random answers."""
+    (one,) = judged(signals(references=4), attacks=["loss"]).trials
+    audits = [one.found.audit, *(control.audit for control in one.controls.values())]
+    assert len(audits) == 3 and {audit.spread for audit in audits} == {spread_of_weights(12)}
+
+
+def test_the_shuffled_control_deals_recordings_and_not_whole_speakers():
+    (one,) = judged(signals(references=4), attacks=["loss"]).trials
+    found, mixed = one.found.audit, one.controls["shuffled"].audit
+    of_speaker = [mixed.member[(found.clusters == name) & found.member].mean() for name in set(found.clusters)]
+    assert (mixed.clusters == found.clusters).all() and 0.1 < np.mean(np.isin(of_speaker, (0, 1), invert=True))
+    assert np.std(of_speaker) < 0.3  # whole speakers: one half
 
 
 def test_scores_that_share_their_order_with_those_of_shuffled_membership_are_not_learnt():
