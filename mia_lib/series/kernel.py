@@ -5,7 +5,10 @@ import json
 import logging
 import os
 import re
+import socket
 import subprocess
+import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,13 +57,27 @@ class SavedAtTheEnd(NBClientEngine):
 papermill_engines.register(ENGINE, SavedAtTheEnd)
 
 
+def _can_hold_sockets(name: str) -> bool:
+    """Whether sockets can lie at a path: it may be too long, the folder full, or the system without."""
+    with contextlib.suppress(OSError, AttributeError), socket.socket(socket.AF_UNIX) as probe:
+        probe.bind(f"{name}-0")
+        os.unlink(f"{name}-0")
+        return zmq.has("ipc")
+    return False
+
+
 class OwnKernelManager(AsyncKernelManager):
-    """Starts kernels of the running interpreter, whatever kernels are registered, and talks to them encrypted."""
+    """Starts kernels of the running interpreter, whatever kernels are registered, and talks to them encrypted: through files
+    of the run's temporary folder where there can be such, since a free port may be another process's before a kernel takes
+    it."""
 
     transport_encryption = "auto"
     given: ClassVar["Given"]
 
     async def start_kernel(self, **options) -> None:  # type: ignore[override]
+        sockets = os.path.join(tempfile.gettempdir(), uuid.uuid4().hex[:8])
+        if _can_hold_sockets(sockets):
+            self.transport, self.ip = "ipc", sockets
         variables = dict(os.environ) | self.given.variables
         options |= {"stderr": self.given.words, "env": variables, "cwd": str(self.given.folder)}
         await super().start_kernel(**options)

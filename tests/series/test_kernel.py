@@ -1,6 +1,10 @@
 """A kernel that dies is a failure like any other, and says why."""
 
+import socket
+import sys
+
 import pytest
+from jupyter_client.connect import LocalPortCache
 
 from mia_lib.series import kernel
 from mia_lib.support import death
@@ -49,3 +53,32 @@ def test_a_full_disk_is_named_with_the_path(series, monkeypatch):
     series.add("01_first")
     with pytest.raises(MiaError, match=r"01_first cannot be run to .*ipynb: No space left"):
         series.run()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sockets are no files there")
+def test_a_kernel_needs_no_port_that_another_process_may_have_taken_meanwhile(series, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setattr(LocalPortCache, "find_available_port", lambda *_: taken.getsockname()[1])
+        series.add("01_first")
+        series.run()
+    assert series.executed() == ["01_first"]
+
+
+@pytest.mark.parametrize("place", ["a path too long for a socket", "a folder that is full"])
+def test_kernels_run_where_there_can_be_no_sockets_in_files(series, monkeypatch, tmp_path, place):
+    if "full" in place:
+        monkeypatch.setattr(kernel, "_can_hold_sockets", lambda name: False)
+    else:
+        folder = tmp_path / ("x" * 60) / ("y" * 60)
+        folder.mkdir(parents=True)
+        monkeypatch.setattr(kernel.tempfile, "tempdir", str(folder))
+    series.add("01_first")
+    series.run()
+    assert series.executed() == ["01_first"]
+
+
+def test_nothing_is_left_of_a_socket_that_is_tried(tmp_path):
+    assert kernel._can_hold_sockets(str(tmp_path / "a")) != (sys.platform == "win32") and not list(tmp_path.iterdir())
+    assert not kernel._can_hold_sockets(str(tmp_path / ("a" * 200))) and not list(tmp_path.iterdir())
