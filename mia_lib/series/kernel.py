@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ClassVar
 
-import papermill
 import zmq
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning import LocalProvisioner
-from papermill.engines import NBClientEngine, papermill_engines
 
 from mia_lib.series.folding import portable
 from mia_lib.series.notebooks import Notebook
@@ -29,9 +27,16 @@ from mia_lib.support.console import INDENT, Console
 from mia_lib.support.death import cause, remedy
 from mia_lib.support.errors import MiaError
 from mia_lib.support.files import write_atomically
+from mia_lib.support.imports import without
 from mia_lib.support.leftovers import remove
 from mia_lib.support.limits import killed_for_memory
 from mia_lib.support.progress import FILE_VARIABLE
+
+with without(
+    "rfc3987_syntax"
+):  # a grammar of addresses, which the validator of notebooks builds for seconds and never asks
+    import papermill
+    from papermill.engines import NBClientEngine, papermill_engines
 
 
 class CellFailure(Exception):
