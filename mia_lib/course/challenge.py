@@ -62,11 +62,13 @@ def make(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
         "corpus": arguments.corpus, "profile": arguments.profile, "seed": arguments.seed, "models": arguments.models,
         "scenarios": names, "settings": arguments.settings,
     }  # fmt: skip
-    salt = _salt(folder, asked)
+    _known(folder, asked)
     dataset = Dataset(
         arguments.corpus, arguments.profile, arguments.seed, arguments.device, arguments.outputs, arguments.data_root,
         arguments.settings,
     )  # fmt: skip
+    say(f"{len(dataset.manifest)} fragments")  # a corpus that cannot do is refused before anything is written
+    salt = _salt(folder, asked)
     made = {}
     for name in names:
         say(f"{name}: {arguments.models} models")
@@ -75,12 +77,17 @@ def make(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     say(f"For the class: {folder / 'public'}; keep to yourself: {folder / 'secret'}")
 
 
-def _salt(folder: Path, asked: dict) -> str:
-    """The secret of this challenge, kept with what was asked for, so that an interrupted one continues."""
-    plan = folder / "secret" / PLAN
-    known = read_json(plan, {})
+def _known(folder: Path, asked: dict) -> dict:
+    """What is kept of this challenge already; UsageError where it is of another."""
+    known = read_json(folder / "secret" / PLAN, {})
     if known and known.get("asked") != asked:
         raise UsageError(f"{folder} holds another challenge: name another folder, or ask for what it was made of")
+    return known
+
+
+def _salt(folder: Path, asked: dict) -> str:
+    """The secret of this challenge, kept with what was asked for, so that an interrupted one continues."""
+    plan, known = folder / "secret" / PLAN, _known(folder, asked)
     if not known:
         plan.parent.mkdir(parents=True, exist_ok=True)
         known = {"asked": asked, "salt": secrets.token_hex(16)}

@@ -70,7 +70,10 @@ def add_challenge(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     make.add_argument("folder", metavar="DIR", help="where to write")
     make.add_argument("--corpus", default="demo", help="a corpus name (demo)")
     make.add_argument(
-        "--models", type=int, default=60, help="models of a scenario: two thirds train, a sixth dev, a sixth final (60)"
+        "--models",
+        type=int,
+        default=60,
+        help="models of a scenario: two thirds train, a sixth dev, a sixth final (60; at least 6)",
     )
     make.add_argument("--scenarios", default=SCENARIOS, help=f"defenses, none among them ({SCENARIOS})")
     make.add_argument("--profile", default="standard", help="size of the experiment (standard)")

@@ -24,6 +24,7 @@ ENDS = {
     "memory": "it asked for more memory than it may have.",
     "end": "its process ended: did it ask for too much memory, or call exit?",
 }
+SHOWN = 5  # files that are named in one line
 BOUNDS = {"timeout": "time", "MemoryError": "memory"}
 """Faults of a call that end it, and how."""
 
@@ -68,10 +69,36 @@ def grade_file(handed: Handed, chapter: Chapter, limits: Limits, seed: int = 0) 
         if exercise.name in ended:
             verdicts.append(ended[exercise.name])
         elif exercise.name in answers:
-            verdicts.append(judge(exercise, answers[exercise.name], seed))
+            verdicts.append(_explained(_judged(exercise, answers[exercise.name], seed), handed, faults))
         else:
             verdicts.append(_absent(exercise, handed, faults, ran))
     return Graded(handed, chapter, tuple(verdicts), walls)
+
+
+def _judged(exercise: Exercise, answers: list[dict], seed: int) -> Verdict:
+    """The verdict; a fault of the judge's own costs nobody else theirs."""
+    try:
+        return judge(exercise, answers, seed)
+    except Exception as error:
+        told = (
+            f"The answers of {exercise.name} could not be judged ({type(error).__name__}): show this to your teacher."
+        )
+        return Verdict(exercise, "stopped", told, "not judged")
+
+
+def _explained(verdict: Verdict, handed: Handed, faults: dict[int, dict]) -> Verdict:
+    """Where something is not defined because its cell failed: which, and why."""
+    if verdict.mistake != "NameError" or not faults:
+        return verdict
+    names = re.findall(r"name '(\w+)' is not defined", verdict.message)
+    makes = re.compile(rf"\b{names[0]}\b" if names else "$^")
+    cell = next((k for k in sorted(faults) if makes.search(handed.cells[k])), min(faults))
+    first = next((line.strip() for line in handed.cells[cell].splitlines() if line.strip()), "")
+    line = f" in line {faults[cell]['line']}" if faults[cell].get("line") else ""
+    return replace(
+        verdict,
+        message=f"{verdict.message} The cell that begins with `{first[:80]}` fails{line}: {in_words(faults[cell])}.",
+    )
 
 
 def _absent(exercise: Exercise, handed: Handed, faults: dict[int, dict], ran: bool) -> Verdict:
@@ -131,8 +158,13 @@ def grade(
     with ThreadPoolExecutor(cores()) as pool:
         graded = list(pool.map(work, [usable.get(key) or Handed(key[0], Path(), key[1]) for key in wanted]))
     for one in files:
-        if usable.get((one.student, one.number)) is not one:
-            say(f"{one.student}, {one.file}: not graded: it belongs to none of these notebooks, or another file does")
+        if one.number in known and usable.get((one.student, one.number)) is not one:
+            say(
+                f"{one.student}, {one.file}: not graded: another file of theirs is, {usable[one.student, one.number].file}"
+            )
+    if rest := [f"{one.student}, {one.file}" for one in files if one.number not in known]:
+        more = f" and {len(rest) - SHOWN} more" if len(rest) > SHOWN else ""
+        say(f"Not graded, as they belong to none of these notebooks: {'; '.join(rest[:SHOWN])}{more}")
     return write_gradebook(out, graded)
 
 

@@ -121,32 +121,48 @@ def _reason(exercise, answers, right, drawn, hit) -> tuple[str, str]:
             "always the same answer",
             "The answer does not depend on the arguments: compute it instead of writing it down.",
         )
-    shape, wanted = _shape(first["value"]), np.shape(truths[hit.index(False)])
-    if shape != wanted:
-        return "wrong shape", f"The result has shape {shape}; the docstring asks for {wanted}."
-    return _relation(values, truths) or ("another number", "The numbers differ.")
+    truth = truths[hit.index(False)]
+    if (found := _numbers(first["value"])) is None:
+        kind = "nothing" if first["value"] is None else f"a {type(first['value']).__name__}"
+        return (
+            "no numbers",
+            f"The function returns {kind} that is no number or array of numbers, as the docstring asks for.",
+        )
+    if found.shape != np.shape(truth):
+        return "wrong shape", f"The result has shape {found.shape}; the docstring asks for {np.shape(truth)}."
+    return _unbounded(found, truth) or _relation(values, truths) or ("another number", "The numbers differ.")
 
 
-def _shape(value: Any) -> tuple[int, ...] | None:
-    """The shape of an answer; None where it has none."""
+def _numbers(value: Any) -> np.ndarray | None:
+    """An answer as an array of numbers; None where it is none."""
     try:
-        return np.shape(value)
-    except ValueError:
+        array = np.asarray(value)
+        return array.astype(float) if array.dtype.kind in "biuf" else None
+    except (TypeError, ValueError, OverflowError):
         return None
+
+
+def _unbounded(found: np.ndarray, truth: Any) -> tuple[str, str] | None:
+    """What is not finite of an answer, of the right shape, whose truth is."""
+    true = np.asarray(truth, float)
+    if (np.isnan(found) & ~np.isnan(true)).any():
+        return "not a number", "Some results are not a number (nan): is something divided by zero, or is log(0) taken?"
+    if (np.isinf(found) & np.isfinite(true)).any():
+        return "infinite", "Some results are infinite: is log(0) taken, is a sum over nothing, or does `exp` overflow?"
+    return None
 
 
 def _relation(values: list, truths: list) -> tuple[str, str] | None:
     """How wrong numbers relate to the right ones, if by one factor or one constant in all cases."""
-    try:
-        found = np.concatenate([np.ravel(np.asarray(v, float)) for v in values])
-        true = np.concatenate([np.ravel(np.asarray(t, float)) for t in truths])
-    except (TypeError, ValueError, OverflowError):
+    arrays = [array for array in map(_numbers, values) if array is not None]
+    wanted = [np.asarray(truth, float) for truth in truths]
+    if [array.shape for array in arrays] != [truth.shape for truth in wanted]:
         return None
-    if np.isnan(found).any() and not np.isnan(true).any():
-        return "not a number", "Some results are not a number (nan): is something divided by zero, or is log(0) taken?"
-    both = np.isfinite(found) & np.isfinite(true)
-    found, true = found[both], true[both]
-    if found.shape != true.shape or not len(true) or not true.any() or len(np.unique(true)) < 2:
+    found, true = (np.concatenate([np.ravel(one) for one in side]) for side in (arrays, wanted))
+    if (np.isfinite(found) != np.isfinite(true)).any():
+        return None
+    found, true = found[np.isfinite(true)], true[np.isfinite(true)]
+    if not true.any() or len(np.unique(true)) < 2:
         return None
     factor, shift = float(found @ true / (true @ true)), float((found - true).mean())
     if close(found, -true):

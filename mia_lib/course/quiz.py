@@ -51,7 +51,9 @@ def asked(run: str, part: str | None = None) -> list[str]:
     table, wanted = records(run), questions(part)
     lines = [f"{question.id}  {question.ask}" for question in wanted]
     lines.append(
-        "Answer in a table with the columns question and answer: a number (within .01, or within 1 % where it is above 1), a "
+        "The numbers are in the run's results.csv, by protocol, defense, attack, adaptive and metric; unless a question says "
+        "otherwise it is about the attacked models without a defense, and about attacks that are not adaptive. Answer in a "
+        "table with the columns question and answer: a number (.753 or 75.3 %; within .01, or 1 % where it is above 1), a "
         "name, yes or no; --answers FILE."
     )
     waiting = [question for question in wanted if truth(question, table) is None]
@@ -118,7 +120,8 @@ def right(given: str, answer: float | str | tuple[str, ...]) -> bool:
     if isinstance(answer, str):
         return given in (answer.lower(), answer.lower().split(":")[0])
     try:
-        return abs(float(re.sub(r"(?<=\d),(?=\d)", ".", given)) - answer) <= NEAR * max(1, abs(answer))
+        number, percent, _ = re.sub(r"(?<=\d),(?=\d)", ".", given).partition("%")
+        return abs(float(number) / (100 if percent else 1) - answer) <= NEAR * max(1, abs(answer))
     except ValueError:
         return False
 
@@ -164,7 +167,9 @@ def _given(file: Path, wanted: list[Question]) -> dict[str, str]:
     """Answers by the number of their question."""
     try:
         with every_cell():
-            table = pd.read_csv(file, dtype=str, keep_default_na=False, index_col=False)
+            first = file.read_text(encoding="utf-8-sig").partition("\n")[0]
+            by = ";" if ";" in first and "," not in first else ","
+            table = pd.read_csv(file, sep=by, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8-sig")
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise MiaError(f"{file.name} cannot be read as a table: {error}") from None
     if not {"question", "answer"} <= set(table.columns):

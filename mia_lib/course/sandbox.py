@@ -96,6 +96,7 @@ class Submission:
                 "HOME": self._folder.name,
                 "PYTHONPATH": os.pathsep.join(_paths()),
                 "MPLBACKEND": "Agg",
+                "MPLCONFIGDIR": self._folder.name,  # is there, and writable as far as matplotlib looks
             },
             start_new_session=True,
         )

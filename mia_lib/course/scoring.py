@@ -59,6 +59,9 @@ def score(folder: Path, file: Path, replace: bool = False) -> list[str]:
             f"{file.stem} is on the board with another submission: --replace takes this one instead, "
             "and somebody else's file needs a name of its own"
         )
+    before = {row["scenario"] for row in board.get(file.stem, ())} - set(table["scenario"])
+    if before:
+        told.append(f"{file.stem} has no scores any more in {', '.join(sorted(before))}: this file has none")
     board[file.stem] = kept
     write_atomically(folder / "board.json", json.dumps(board, indent=1))
     write_atomically(folder / "board.html", rendered("board.html", **_board(board, about)))

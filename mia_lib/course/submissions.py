@@ -10,6 +10,9 @@ from pathlib import Path
 from mia_lib.support.errors import UsageError
 
 NUMBERED = re.compile(r"(\d\d)_")
+NOTEBOOK = ".ipynb"
+EXPORTS = (".py", ".html", ".pdf", ".zip")
+"""What else a notebook is saved as, and handed in by mistake."""
 LARGEST = 20 * 2**20
 """Bytes of a notebook; those of the course are a thousandth of it."""
 
@@ -56,17 +59,20 @@ def named(name: str) -> str:
 
 def _order(one: tuple[str, Path]) -> tuple:
     student, path = one
-    return student, path.name[:2], len(path.name), str(path)
+    return student, path.name[:2], path.suffix != NOTEBOOK, len(path.name), str(path)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     for entry in sorted(folder.iterdir()):
         if entry.is_symlink() or entry.name.startswith("."):
             continue
-        if entry.is_file() and entry.suffix == ".ipynb":
+        if entry.is_file() and entry.suffix == NOTEBOOK:
             yield named(folder.resolve().name if NUMBERED.match(entry.name) else entry.stem), entry
         elif entry.is_dir():
-            for path in sorted(entry.rglob("*.ipynb")):
+            wanted = (
+                p for p in entry.rglob("*") if p.suffix == NOTEBOOK or (p.suffix in EXPORTS and NUMBERED.match(p.name))
+            )
+            for path in sorted(wanted):
                 inside = path.relative_to(entry).parts
                 links = any(entry.joinpath(*inside[: k + 1]).is_symlink() for k in range(len(inside)))
                 if path.is_file() and not links and not any(part.startswith(".") for part in inside):
@@ -77,6 +83,8 @@ def _read(student: str, path: Path) -> Handed:
     """One file as it is."""
     numbered, file = NUMBERED.match(path.name), named(path.name)
     number = numbered[1] if numbered else ""
+    if path.suffix != NOTEBOOK:
+        return Handed(student, path, number, file, unreadable=f"its name does not end in {NOTEBOOK}")
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST // 2**20} MB")

@@ -78,11 +78,15 @@ def _caught(seconds: float, action) -> dict:
 
 
 def _compiled(source: str, name: str) -> CodeType:
-    """A cell as Python; where it is none, lines of IPython's own (`%magic`, `!command`, `?help`) become nothing."""
+    """A cell as Python; where it is none, lines of IPython's own (`%magic`, `!command`, `help?`) become nothing, and what is
+    timed or captured is run."""
     try:
         return compile(source, name, "exec")
     except SyntaxError:
-        other = "" if source.lstrip().startswith("%%") else re.sub(r"(?m)^(\s*)[%!?].*$", r"\1pass", source)
+        timed = re.match(r"\s*%%(time|timeit|capture|prun)\b", source)
+        if source.lstrip().startswith("%%") and not timed:
+            return compile("", name, "exec")
+        other = re.sub(r"(?m)^(\s*)([%!?].*|[\w.]+\?{1,2}\s*)$", r"\1pass", source)
         if other == source:
             raise
         return compile(other, name, "exec")

@@ -193,3 +193,6 @@ def test_another_challenge_in_the_same_folder_is_refused(tmp_path, capsys):
     assert main(["challenge", "make", str(tmp_path / "new"), "--models", "3"]) == 2
     assert "at least 6 models" in capsys.readouterr().err
     assert main(["challenge", "make", str(tmp_path / "new"), "--scenarios", "nothing_such"]) == 2
+    few = ["--corpus", "demo:2x2", "--outputs", str(tmp_path / "outputs"), "--models", "6"]
+    assert main(["challenge", "make", str(tmp_path / "new"), *few]) == 1
+    assert not (tmp_path / "new").exists()  # what was refused is in nobody's way

@@ -172,3 +172,35 @@ def test_a_chapter_that_is_wrong_is_refused_with_its_place(tmp_path, change, sai
     path.write_text(text.replace(*change, 1), encoding="utf-8")
     with pytest.raises(MiaError, match=rf"00_start_here\.md.*first_guess.*{re.escape(said)}"):
         read_chapter(path)
+
+
+def test_an_answer_whose_shape_is_wrong_in_a_later_case_only_is_judged():
+    """One such answer once ended the grading of a class."""
+    exercise = next(one for one in EXERCISES.values() if one.name == "reverberate")
+    answers = [dict(one) for one in answers_of(exercise.function(exercise.solution), cases(exercise, 0))]
+    answers[0] = {"value": 2 * np.asarray(answers[0]["value"]), "changed": False}
+    answers[-1] = {"value": np.ones(np.size(answers[-1]["value"]) + 7), "changed": False}
+    assert judge(exercise, answers).status == "wrong"
+
+
+@pytest.mark.parametrize(
+    ("value", "title"),
+    [
+        (np.nan, "not a number"),
+        (np.inf, "infinite"),
+        ("yes", "no numbers"),
+        ({"a": 1}, "no numbers"),
+        ([[1], [1, 2]], "no numbers"),
+    ],
+)
+def test_what_is_said_of_an_answer_is_about_the_first_wrong_case(value, title):
+    exercise = next(one for one in EXERCISES.values() if one.name == "posteriors")
+    right = answers_of(exercise.function(exercise.solution), cases(exercise, 0))
+    for wrong, said in ((0, title), (1, "another number")):
+        answers = [dict(one) for one in right]
+        other = np.asarray(right[2]["value"])
+        answers[2] = {
+            "value": np.full_like(other, value) if np.isscalar(value) and not isinstance(value, str) else value
+        }
+        answers[0] = answers[0] if wrong == 0 else {"value": np.asarray(right[0]["value"]) + np.arange(4) ** 2}
+        assert judge(exercise, answers).mistake == said

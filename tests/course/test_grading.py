@@ -21,7 +21,7 @@ from mia_lib.course.judge import Verdict, cases, judge
 from mia_lib.course.pages import PAGES
 from mia_lib.course.release import release
 from mia_lib.course.sandbox import WALLS, Died, Limits, Submission, missing_walls
-from mia_lib.course.submissions import handed_in, students
+from mia_lib.course.submissions import Handed, handed_in, students
 from mia_lib.support.errors import UsageError
 
 LIMITS = Limits(seconds=0.5, total=12.0, memory=2**30)
@@ -132,6 +132,47 @@ def test_a_notebook_that_nobody_handed_in_is_expected_of_nobody_and_copies_do_no
     assert (tmp_path / "graded" / "feedback" / "Zoë.html").is_file()
     totals = pd.read_csv(tmp_path / "graded" / "totals.csv").set_index("student")
     assert totals["possible"].to_dict() == {"Ada": 7, "Zoë": 7, "nobody": 7}
+
+
+def test_who_saved_something_else_than_a_notebook_is_told_and_other_notebooks_are_counted_in_one_line(
+    tmp_path, monkeypatch
+):
+    for name in ("Ada/00_start_here.py", "Bob/00_start_here.ipynb", *(f"Bob/{n:02}_x.ipynb" for n in range(1, 9))):
+        (tmp_path / "class" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "class" / name).write_text('{"cells": []}')
+    said: list[str] = []
+    grade(tmp_path / "class", tmp_path / "graded", [CHAPTER], LIMITS, say=said.append)
+    page = (tmp_path / "graded" / "feedback" / "Ada.html").read_text(encoding="utf-8")
+    assert "The file 00_start_here.py is no notebook: its name does not end in .ipynb" in html.unescape(page)
+    (rest,) = [line for line in said if "ot graded" in line]
+    assert (
+        rest.startswith("Not graded, as they belong to none of these notebooks: Bob, 01_x.ipynb;")
+        and "and 3 more" in rest
+    )
+
+
+def test_a_name_that_is_missing_since_its_cell_failed_is_explained(tmp_path):
+    cells = (
+        "open('/etc/passwd')\n\ndef helper(x):\n    return x",
+        FIRST.solution.replace("return ", "return helper(0) or "),
+    )
+    handed = Handed("Ada", tmp_path, "00", NAME, cells, ("", FIRST.id))
+    (verdict, _) = grading.grade_file(handed, CHAPTER, LIMITS).verdicts
+    assert "name 'helper' is not defined" in verdict.message
+    assert "The cell that begins with `open('/etc/passwd')` fails in line 1: PermissionError" in verdict.message
+
+
+def test_a_fault_of_the_judge_costs_nobody_their_other_grades(tmp_path, monkeypatch):
+    def faulty(exercise, answers, seed):
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(grading, "judge", faulty)
+    handed = Handed("Ada", tmp_path, "00", NAME, (FIRST.solution,), (FIRST.id,))
+    first, second = grading.grade_file(handed, CHAPTER, LIMITS).verdicts
+    assert (first.status, second.status) == (
+        "stopped",
+        "missing",
+    ) and "could not be judged (ValueError)" in first.message
 
 
 def test_folders_are_renamed_as_the_page_for_teachers_shows(tmp_path, monkeypatch):

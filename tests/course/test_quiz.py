@@ -100,6 +100,7 @@ def test_a_defense_without_a_strength_stands_for_any_but_for_no_combination():
 def test_numbers_may_be_rounded_and_defenses_named_without_strength():
     assert right("0.86", 0.8559) and right("0,86", 0.8559) and not right("0.87", 0.8559) and not right("many", 0.8)
     assert right("36.9", 36.862) and right("220", 220.57) and not right("37.4", 36.862) and not right("0.06", 0.049)
+    assert right("75.3 %", 0.753) and right("75,3%", 0.753) and not right("0.753 %", 0.753)
     assert right("DP_SGD", "dp_sgd:8") and right(" dp_sgd:8 ", "dp_sgd:8") and not right("8", "dp_sgd:8")
 
 
@@ -110,6 +111,11 @@ def test_a_table_of_answers_is_checked(run, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "1.1  right. This gap" in said and "3.4  look again" in said
     assert "2.1  this run cannot tell: run notebooks 04, 06" in said and "1 of 2 right" in said
+    answers.write_text(
+        "\ufeffquestion;answer\n1.1;0,1\n", encoding="utf-8"
+    )  # as spreadsheets write where commas are decimal
+    assert main(["course", "quiz", str(run), "--answers", str(answers)]) == 0
+    assert "1.1  right." in capsys.readouterr().out
     (tmp_path / "class").mkdir()
     for name, given in (("Ada", "1.1,0.1\n3.4,dp_sgd"), ("Zoë", "1.1,0.3")):
         (tmp_path / "class" / f"{name}.csv").write_text(f"question,answer\n{given}\n", encoding="utf-8")
