@@ -82,12 +82,12 @@ def core_seconds() -> float:
 
 
 def _room(group: Path) -> int | None:
-    """Bytes up to a group's limit; files that are only kept for the next reader can be given up."""
+    """Bytes up to a group's limit; what is kept of files for the next reader, read lately or long ago, can be given up."""
     new = [limit for limit in (number(group / "memory.max"), number(group / "memory.high")) if limit is not None]
     limit = min(new) if new else number(group / "memory.limit_in_bytes")
     used = number(group / "memory.current") or number(group / "memory.usage_in_bytes") or 0
-    stat = group / "memory.stat"
-    kept = _counted(stat, "total_inactive_file") or _counted(stat, "inactive_file") or 0
+    stat, names = group / "memory.stat", ("inactive_file", "active_file")
+    kept = sum(_counted(stat, f"total_{name}") or _counted(stat, name) or 0 for name in names)
     return None if limit is None else limit - max(0, used - kept)
 
 

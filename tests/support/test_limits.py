@@ -56,6 +56,9 @@ def test_a_job_has_what_is_left_of_its_own_limit_and_files_kept_for_readers_can_
         "slurm/job_7/step", memory__max=8 * GB, memory__current=3 * GB, memory__stat=f"anon 1\ninactive_file {GB}"
     )
     assert limits.memory() == 6 * GB
+    both = f"active_file {GB}\ninactive_file {GB}\ntotal_active_file 0"  # files that are read again and again: features
+    job.write("slurm/job_7/step", memory__stat=both)
+    assert limits.memory() == 7 * GB
 
 
 @pytest.mark.parametrize("where", ["", "slurm", "slurm/job_7", "slurm/job_7/step"])
