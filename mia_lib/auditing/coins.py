@@ -68,8 +68,24 @@ def check_coins(member: np.ndarray) -> None:
         )
 
 
+def _check_within_speakers(evidence: Evidence) -> None:
+    """Raise MiaError where whole speakers are on one side, as coins of single recordings do not put them."""
+    audited = evidence.member >= 0
+    units, first = np.unique(evidence.unit[audited], return_index=True)
+    speaker, side = evidence.speaker[audited][first], evidence.member[audited][first]
+    names = np.unique(speaker)
+    one_sided = all(len(set(side[speaker == name])) == 1 for name in names)
+    if one_sided and 2.0 ** (len(names) - len(units)) < IMPOSSIBLE:
+        raise MiaError(
+            f"each of {len(names)} speakers has all of their {len(units)} recordings on one side, which coins of single "
+            "recordings do not give: leave --coins out, since whole persons were drawn"
+        )
+
+
 def drawn_by_coins(evidence: Evidence) -> Evidence:
     """The same evidence where it was said that coins drew it; raises MiaError where fair coins do not give such a draw."""
     member = evidence.member[np.unique(evidence.unit, return_index=True)[1]]
     check_coins(member[member >= 0])
+    if evidence.speakers_known:
+        _check_within_speakers(evidence)
     return replace(evidence, coins=True)

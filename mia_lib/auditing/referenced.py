@@ -69,8 +69,16 @@ class Referenced:
         self.study = SavedReferences(evidence, seed)
 
     def read(self) -> None:
-        """Read all answers; raises MiaError where they are not what they should be."""
+        """Read all answers; raises MiaError where they are not what they should be, or references do not differ in what they
+        trained on: then this tells who is a member, without any answer."""
         _ = self.study.signals
+        assert self.evidence.reference_member is not None
+        inside = self.evidence.reference_member[:, self.evidence.member >= 0] == 1
+        if inside.any() and not (inside.any(0) & ~inside.all(0)).any():
+            raise MiaError(
+                f"{self.evidence.name}: every recording is in all reference models or in none, so that attacks would read "
+                "membership off reference_member: draw anew for each of them who is trained on"
+            )
 
     def name(self, attack: str) -> str:
         """What records call it: an attack that could do without references shows that it did not."""

@@ -17,7 +17,7 @@ from mia_lib.auditing.evidence import Evidence
 from mia_lib.auditing.findings import CHANCE, findings, number
 from mia_lib.auditing.gate import Condition, condition
 from mia_lib.auditing.identity import data_hash
-from mia_lib.auditing.judge import records, trials
+from mia_lib.auditing.judge import LACKS, records, trials
 from mia_lib.auditing.page import audit_page
 from mia_lib.auditing.trial import Trial
 from mia_lib.evaluation.audit import Audit
@@ -101,6 +101,8 @@ def judge(
     evidence = with_protocol(evidence, protocol or evidence.protocol)
     data = data_hash(evidence)
     shown = without_names(evidence) if anonymous else evidence if audio else replace(evidence, sound=None)
+    if wanted := next((one for one in fail_if if one.attack == BLIND and shown.blind is None), None):
+        raise MiaError(f"--fail-if {wanted.text!r}: {shown.name} lacks {LACKS['inputs']}")  # before what takes long
     found, not_run = trials(shown, seed, attacks)
     baseline = blind(shown, seed)
     results, best = records(shown, found, baseline, draws, seed)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from made_up import signals
 
+from mia_lib.auditing.coins import drawn_by_coins
 from mia_lib.auditing.columns import evidence_of
 from mia_lib.auditing.folds import deal, learnt_share, ranks_within
+from mia_lib.auditing.gate import condition
 from mia_lib.auditing.report import judge
 from mia_lib.evaluation.intervals import spread_of_weights
 from mia_lib.support.errors import MiaError
@@ -78,6 +80,20 @@ def test_reference_models_allow_the_calibrated_attacks_and_an_unexposed_model_is
     assert report.recordings["stability"].between(0, 1).all()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_references_that_all_trained_on_the_same_recordings_are_refused(turned):
+    arrays = signals(references=4)
+    arrays["reference_member"] = np.tile(arrays["member"] ^ turned, (4, 1))
+    with pytest.raises(MiaError, match="every recording is in all reference models or in none"):
+        judged(arrays)
+
+
+def test_a_gate_on_a_baseline_that_there_is_not_is_refused_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr("mia_lib.auditing.report.trials", None)
+    with pytest.raises(MiaError, match=r"--fail-if 'blind.auc > 0.6': made up lacks a description of each row"):
+        judged(signals(), fail_if=[condition("blind.auc > 0.6")])
+
+
 def test_too_few_reference_models_are_refused():
     with pytest.raises(MiaError, match="2 reference models are too few: give at least 3"):
         judged(signals(references=2))
@@ -93,6 +109,14 @@ def test_persons_are_judged_once_each_where_no_speaker_is_on_both_sides():
     assert sizes["mean_posterior"]["rows"] == sizes["speaker_level"]["rows"] == 24 and sizes["entropy"]["rows"] == 240
     assert aucs(report).loc["mean_posterior", "value"] > 0.7 and len(report.people) == 24
     assert report.people["member"].iloc[:6].mean() > 0.5
+
+
+def test_persons_that_were_drawn_are_no_coins_of_recordings():
+    arrays = signals(speakers=24)
+    drawn_by_coins(evidence_of(arrays, "made up"))
+    arrays["member"] = arrays["label"] % 2
+    with pytest.raises(MiaError, match="each of 24 speakers has all of their 240 recordings on one side"):
+        drawn_by_coins(evidence_of(arrays, "made up"))
 
 
 def test_labels_that_only_members_have_are_not_seen():
