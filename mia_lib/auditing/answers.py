@@ -28,12 +28,12 @@ def log_answers(block: np.ndarray, label: np.ndarray, kind: str, what: str, firs
     Raises MiaError naming `what` and the row that holds no number or one beyond LARGEST, a logit of the row's own class that
     stands for a class that is not there, or posteriors that do not sum to one.
     """
-    largest = block.max(1)
+    largest = block.max(1).astype(np.float64)  # LARGEST is beyond what float16 holds
     bad = ~np.isfinite(largest) if kind == "logits" else ~np.isfinite(block).all(1)
     if bad.any():
         row = first + int(bad.argmax()) + 1
         raise MiaError(f"{what}: {kind} of row {row} hold a value that is not a number (NaN or infinite)")
-    size = np.abs(largest if kind == "logits" else block.max(1, initial=0) - block.min(1, initial=0))
+    size = np.abs(largest if kind == "logits" else block.max(1, initial=0) - block.min(1, initial=0).astype(np.float64))
     if (size > LARGEST).any():
         row = int((size > LARGEST).argmax())
         raise MiaError(

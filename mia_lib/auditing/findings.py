@@ -83,7 +83,9 @@ def _sizes(evidence: Evidence, trials: list[Trial]) -> list[str]:
     units = min(len(set(names[evidence.member == side])) for side in (0, 1))
     if units < FEW_CLUSTERS:
         what = "speakers" if evidence.speakers_known else "recordings"
-        said.append(f"With {units} {what} on the smaller side the intervals may be too narrow.")
+        said.append(
+            f"With {units} {what if units > 1 else what[:-1]} on the smaller side the intervals may be too narrow."
+        )
     return said
 
 

@@ -94,6 +94,13 @@ def test_a_gate_on_a_baseline_that_there_is_not_is_refused_before_anything_is_co
         judged(signals(), fail_if=[condition("blind.auc > 0.6")])
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_answers_kept_in_half_precision_are_judged_without_a_warning():
+    arrays = signals()
+    arrays["logits"] = arrays["logits"].astype(np.float16)
+    assert 0 < aucs(judged(arrays, attacks=["loss"])).loc["loss", "value"] < 1
+
+
 def test_too_few_reference_models_are_refused():
     with pytest.raises(MiaError, match="2 reference models are too few: give at least 3"):
         judged(signals(references=2))
